@@ -1,0 +1,103 @@
+"""Install Blender, as the Python module bpy, in a virtual environment of its own.
+
+    python scripts/install_blender.py
+
+The environment is .engines/blender in the repository, or blender/ in the folder that YUNTU_ENGINES names. It holds
+exactly what requirements/blender.txt locks. System libraries that the module needs are installed where this process
+is root and apt-get is there, else named. A stamp with the hash of the lock makes the next call return at once.
+Needs Python 3.11 and nothing but its standard library. Exits 1 with the reason when Blender cannot run.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+LOCK = REPOSITORY / "requirements" / "blender.txt"
+SYSTEM_PACKAGES = REPOSITORY / "scripts" / "system-packages.txt"
+
+
+def main() -> None:
+    engines = Path(os.environ.get("YUNTU_ENGINES") or REPOSITORY / ".engines").resolve()
+    environment = engines / "blender"
+    if is_installed(environment):
+        return
+    if sys.version_info[:2] != (3, 11):
+        sys.exit(f"Blender's module needs Python 3.11, this is {sys.version.split()[0]}: {sys.executable}")
+    engines.mkdir(parents=True, exist_ok=True)
+    with open(engines / ".blender.lock", "w") as guard:  # two first `make` runs may meet here
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if not is_installed(environment):
+            install(environment)
+
+
+def is_installed(environment: Path) -> bool:
+    """True where the stamp matches the lock and the interpreter is still there."""
+    stamp = environment / ".installed"
+    return (environment / "bin" / "python").exists() and stamp.exists() and stamp.read_text() == lock_hash()
+
+
+def install(environment: Path) -> None:
+    """Build the environment from nothing and stamp it once `import bpy` has worked."""
+    say(f"installing Blender into {environment} (about 1 GB, once)")
+    shutil.rmtree(environment, ignore_errors=True)
+    run([sys.executable, "-m", "venv", str(environment)])
+    python = environment / "bin" / "python"
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    run([*pip, "install", "--require-hashes", "--only-binary=:all:", "-r", str(LOCK)])
+
+    missing = missing_libraries(environment)
+    if missing:
+        install_system_packages(missing)
+    check = subprocess.run(
+        [str(python), "-c", "import bpy; print(bpy.app.version_string)"], capture_output=True, text=True
+    )
+    if check.returncode:
+        sys.exit(f"Blender was installed but does not start:\n{check.stderr or check.stdout}")
+    (environment / ".installed").write_text(lock_hash())
+    say(f"Blender {check.stdout.split()[-1]} is ready")
+
+
+def missing_libraries(environment: Path) -> list[str]:
+    """Names of shared libraries (libXi.so.6) that the module needs and this system lacks."""
+    [module] = environment.glob("lib/python*/site-packages/bpy/__init__*.so")
+    listing = subprocess.run(["ldd", str(module)], capture_output=True, text=True, check=True).stdout
+    return sorted({line.split()[0] for line in listing.splitlines() if line.endswith("not found")})
+
+
+def install_system_packages(missing: list[str]) -> None:
+    """Install what system-packages.txt lists; exits with the names where that is not possible."""
+    lines = SYSTEM_PACKAGES.read_text().splitlines()
+    packages = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    say(f"missing system libraries: {', '.join(missing)}")
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        sys.exit(
+            "Blender needs system libraries that are not installed. On Debian or Ubuntu run, as root:\n"
+            f"  apt-get install {' '.join(packages)}\nand then this command again."
+        )
+    say(f"installing {' '.join(packages)}")
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    run(["apt-get", "update", "-qq"], env=quiet)
+    run(["apt-get", "install", "-qq", "-y", "--no-install-recommends", *packages], env=quiet)
+
+
+def run(command: list[str], env: dict[str, str] | None = None) -> None:
+    done = subprocess.run(command, env=env)
+    if done.returncode:
+        sys.exit(f"failed with exit code {done.returncode}: {' '.join(command)}")
+
+
+def lock_hash() -> str:
+    return hashlib.sha256(LOCK.read_bytes()).hexdigest()
+
+
+def say(text: str) -> None:
+    print(f"[blender] {text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
