@@ -2,10 +2,10 @@
 
     python scripts/install_blender.py
 
-The environment is .engines/blender in the repository, or blender/ in the folder that YUNTU_ENGINES names. It holds
-exactly what requirements/blender.txt locks. System libraries that the module needs are installed where this process
-is root and apt-get is there, else named. A stamp with the hash of the lock makes the next call return at once.
-Needs Python 3.11 and nothing but its standard library. Exits 1 with the reason when Blender cannot run.
+The environment is .engines/blender in the repository, or blender/ in the folder that YUNTU_ENGINES names, and
+holds exactly what requirements/blender.txt locks. System libraries that the module needs are installed where
+this process is root and apt-get is there, else named. A stamp with the hash of the lock makes the next call
+return at once. Needs Python 3.11 and its standard library. Exits 1 with the reason when Blender cannot run.
 """
 
 import fcntl
@@ -29,7 +29,7 @@ def main() -> None:
     if sys.version_info[:2] != (3, 11):
         sys.exit(f"Blender's module needs Python 3.11, this is {sys.version.split()[0]}: {sys.executable}")
     engines.mkdir(parents=True, exist_ok=True)
-    with open(engines / ".blender.lock", "w") as guard:  # two first `make` runs may meet here
+    with (engines / ".blender.lock").open("w") as guard:  # two first `make` runs may meet here
         fcntl.flock(guard, fcntl.LOCK_EX)
         if not is_installed(environment):
             install(environment)
