@@ -211,8 +211,8 @@ def _check_switch(switch: tuple[str, ...], user: str) -> None:
     result = subprocess.run([*switch, "true"], capture_output=True, text=True, timeout=30)
     if result.returncode:
         raise EmbeddedError(
-            f"PostgreSQL does not run as root, and this root may not run it as {user} with the "
-            f"capability dac_override ({result.stderr.strip()}). Run as an ordinary user, allow the capabilities SETUID, "
-            "SETGID, SETPCAP and DAC_OVERRIDE, or set DATABASE_URL to a server of your own."
+            f"PostgreSQL does not run as root, and this root may not run it as {user} with the capability "
+            f"dac_override ({result.stderr.strip()}). Run as an ordinary user; or allow the capabilities "
+            "SETUID, SETGID, SETPCAP and DAC_OVERRIDE; or set DATABASE_URL to a server of your own."
         )
     _proven_switches.add(switch)
