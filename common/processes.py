@@ -95,6 +95,16 @@ def pids_with_environment(name: str, value: str) -> set[int]:
     return found
 
 
+def pids_in_folder(folder: Path) -> set[int]:
+    """The living processes whose working directory is this folder, as far as we may know."""
+    found = set()
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/cwd").readlink() == folder:
+                found.add(pid)
+    return found
+
+
 def send_signal(process: Process, signum: int) -> bool:
     """Send a signal to this very process; False when it is gone. Raises PermissionError."""
     try:

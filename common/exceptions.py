@@ -1,0 +1,67 @@
+"""DRF's exception handler: every error leaves in the one shape of common.errors."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.http import Http404
+from django.utils.translation import gettext_lazy as _
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from common.errors import DomainError, Forbidden, NotVisible, TooLarge
+
+
+def flatten(detail: Any, loc: list[str | int]) -> list[dict[str, Any]]:
+    """DRF's nested validation detail as a flat list of {loc, msg, type}; the rejected input is never part of it."""
+    if isinstance(detail, dict):
+        found: list[dict[str, Any]] = []
+        for key, value in detail.items():
+            found += flatten(value, loc if key == "non_field_errors" else [*loc, key])
+        return found
+    if isinstance(detail, list):
+        found = []
+        for index, value in enumerate(detail):
+            found += flatten(value, [*loc, index] if isinstance(value, dict | list) else loc)
+        return found
+    return [{"loc": loc, "msg": str(detail), "type": getattr(detail, "code", "invalid")}]
+
+
+def validation_body(detail: Any, source: str = "body") -> dict[str, Any]:
+    errors = flatten(detail, [source])
+    first = errors[0] if errors else {"loc": [source], "msg": str(_("Invalid."))}
+    field = ".".join(str(part) for part in first["loc"][1:])
+    return {
+        "detail": f"{field}: {first['msg']}" if field else first["msg"],
+        "code": "validation_error",
+        "errors": errors,
+    }
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler: every error in the one shape. Unknown exceptions stay 500 (and are logged)."""
+    headers: dict[str, str] = {}
+    if isinstance(exc, Http404):
+        exc = NotVisible()
+    elif isinstance(exc, PermissionDenied):
+        exc = Forbidden()
+    elif isinstance(exc, RequestDataTooBig):
+        exc = TooLarge()
+    if isinstance(exc, DomainError):
+        status, body = exc.status, exc.body()
+        if "retry_after" in exc.data:
+            headers["Retry-After"] = str(exc.data["retry_after"])
+    elif isinstance(exc, exceptions.ValidationError):
+        status, body = 422, validation_body(exc.detail)
+    elif isinstance(exc, exceptions.APIException):
+        status = exc.status_code
+        code = {"parse_error": "malformed_body"}.get(exc.default_code, exc.default_code)
+        body = {"detail": str(exc.detail), "code": code}
+        if wait := getattr(exc, "wait", None):
+            headers["Retry-After"] = str(int(wait))
+    else:
+        return None
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    set_rollback()
+    return Response(body, status=status, headers=headers)

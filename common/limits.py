@@ -1,0 +1,41 @@
+"""Counters in Redis that all processes share: fixed windows per name and subject."""
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from common.errors import RateLimited
+from common.realtime import connection
+
+# One script, so that counting and expiry are one step and a limit that refuses does not use up the others.
+TAKE = """
+for i, key in ipairs(KEYS) do
+  if tonumber(redis.call('GET', key) or '0') >= tonumber(ARGV[2 * i - 1]) then
+    return redis.call('TTL', key)
+  end
+end
+for i, key in ipairs(KEYS) do
+  if redis.call('INCR', key) == 1 then redis.call('EXPIRE', key, ARGV[2 * i]) end
+end
+return 0
+"""
+
+
+def take(*rules: tuple[str, str, tuple[int, int]]) -> None:
+    """Count one use against each rule (name, subject, (limit, seconds)); all of them or none.
+
+    Raises RateLimited with `retry_after` in seconds.
+    """
+    keys = [f"{settings.REDIS_PREFIX}:limit:{name}:{subject}" for name, subject, _rule in rules]
+    arguments = [number for _name, _subject, rule in rules for number in rule]
+    wait = connection().eval(TAKE, len(keys), *keys, *arguments)
+    if wait:
+        raise RateLimited(retry_after=max(int(str(wait)), 1))
+
+
+def client_ip(request: HttpRequest) -> str:
+    """The client's address: the peer's own, or what the outermost of NUM_PROXIES trusted proxies saw."""
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    if settings.NUM_PROXIES and forwarded:
+        addresses = [part.strip() for part in forwarded.split(",")]
+        return addresses[-min(settings.NUM_PROXIES, len(addresses))][:45]
+    return str(request.META.get("REMOTE_ADDR", ""))[:45]

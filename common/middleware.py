@@ -1,0 +1,135 @@
+"""HTTP behaviour that holds for every route."""
+
+import json
+import logging
+import re
+from collections.abc import Callable
+from contextvars import ContextVar
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import gettext as _
+
+from common.ids import new_id
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+API_PREFIXES = ("/api/", "/health")
+CODES = {400: "bad_request", 403: "permission_denied", 404: "not_found", 405: "method_not_allowed", 500: "internal_error"}
+
+
+class RequestIdFilter(logging.Filter):
+    """Puts the id of the request at hand on each log record."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        return True
+
+
+class RequestIdMiddleware:
+    """Gives each request an id, taken from X-Request-Id when a proxy set a plain one, and answers it."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.headers.get("X-Request-Id", "")
+        value = given if re.fullmatch(r"[\w-]{8,64}", given) else new_id().hex
+        token = request_id.set(value)
+        try:
+            response = self.get_response(request)
+        finally:
+            request_id.reset(token)
+        response["X-Request-Id"] = value
+        return response
+
+
+class SlashMiddleware:
+    """API routes answer with and without a trailing slash; a redirect would lose the body of a POST."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info.startswith("/api/v1/") and request.path_info.endswith("/"):
+            request.path_info = request.path_info.rstrip("/")
+        return self.get_response(request)
+
+
+class JsonErrorMiddleware:
+    """API errors are JSON also where Django itself answers: unknown route, wrong host, crash, body too large."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path_info.startswith(API_PREFIXES):
+            return self.get_response(request)
+        if refusal := self.refuse_large(request):
+            return refusal
+        response = self.get_response(request)
+        if response.status_code < 400 or response.get("Content-Type", "").startswith("application/json"):
+            return response
+        if response.status_code == 416 or response.streaming:
+            return response
+        texts = {404: _("Not found."), 405: _("Method not allowed."), 500: _("Internal server error.")}
+        body = {
+            "detail": texts.get(response.status_code, response.reason_phrase),
+            "code": CODES.get(response.status_code, "error"),
+        }
+        replaced = JsonResponse(body, status=response.status_code)
+        for header in ("Allow", "WWW-Authenticate", "Retry-After"):
+            if header in response:
+                replaced[header] = response[header]
+        return replaced
+
+    @staticmethod
+    def refuse_large(request: HttpRequest) -> HttpResponse | None:
+        """413 from the declared length, before anything is read or parsed."""
+        declared = request.META.get("CONTENT_LENGTH") or "0"
+        length = int(declared) if declared.isdigit() else 0
+        multipart = (request.content_type or "").startswith(("multipart/", "application/octet-stream"))
+        if length <= (settings.MAX_BODY if multipart else settings.MAX_JSON_BODY):
+            return None
+        return JsonResponse(
+            {"detail": _("The request body is larger than allowed."), "code": "too_large"}, status=413
+        )
+
+
+class BodyLimit:
+    """ASGI wrapper: stops reading a body past `limit` bytes, also one sent without a length, and answers 413."""
+
+    def __init__(self, app: Callable, limit: int) -> None:
+        self.app, self.limit = app, limit
+
+    async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > self.limit:
+            await self.refuse(send)
+            return
+        seen = 0
+        refused = False
+
+        async def counted() -> dict:
+            nonlocal seen, refused
+            message: dict = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self.limit and not refused:
+                refused = True
+                await self.refuse(send)
+            return {"type": "http.disconnect"} if refused else message
+
+        async def guarded(message: dict) -> None:
+            if not refused:
+                await send(message)
+
+        await self.app(scope, counted, guarded)
+
+    async def refuse(self, send: Callable) -> None:
+        body = json.dumps({"detail": "The request body is larger than allowed.", "code": "too_large"}).encode()
+        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,48 @@
+"""What every row has."""
+
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from common.errors import TransitionNotAllowed
+from common.ids import new_id
+
+
+class Row(models.Model):
+    """A row with a time-ordered UUID and its times of creation and last change (UTC)."""
+
+    id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class StateRow(Row):
+    """A row whose `status` only moves along `TRANSITIONS` (status → the statuses it may move to)."""
+
+    TRANSITIONS: dict[Any, set[Any]] = {}
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def sources_of(cls, target: Any) -> list[Any]:
+        return [source for source, targets in cls.TRANSITIONS.items() if target in targets]
+
+    def move_to(self, target: Any, **changes: Any) -> None:
+        """Move to `target`, writing `changes` with it, if the row as it stands in the database allows it.
+
+        The old status is part of the WHERE clause, so of two racing callers one wins.
+        Raises TransitionNotAllowed otherwise; nothing is changed then.
+        """
+        manager = type(self)._default_manager
+        moved = manager.filter(pk=self.pk, status__in=self.sources_of(target)).update(status=target, **changes)
+        self.refresh_from_db()
+        if not moved:
+            current = self.status  # type: ignore[attr-defined]
+            allowed = [getattr(s, "name", str(s)).lower() for s in sorted(self.TRANSITIONS.get(current, ()))]
+            label = getattr(type(self), "Status")(current).name.lower()  # noqa: B009  (subclasses define it)
+            raise TransitionNotAllowed(status=label, allowed=allowed)

@@ -1,0 +1,78 @@
+"""News for people: one channel-layer group per user, and a capped Redis stream to catch up from.
+
+An event is `{"event": name, "data": {...}, "revision": id}`. The revision is the id of the event in the user's
+stream; a client that comes back with `?since=<revision>` gets what it missed. The API stays the truth: a lost
+event costs a redraw, never data.
+"""
+
+import functools
+import json
+import logging
+from typing import Any
+from uuid import UUID
+
+import redis
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import transaction
+from django.utils import timezone
+
+logger = logging.getLogger(__name__)
+STREAM_LENGTH = 1000
+STREAM_SECONDS = 24 * 3600
+
+
+@functools.cache
+def connection() -> redis.Redis:
+    """The process's Redis connection pool. async_to_sync(group_send) would open a connection at each call."""
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10, socket_connect_timeout=5)
+
+
+def group_of(user_id: UUID) -> str:
+    return f"user.{user_id}"
+
+
+def stream_of(user_id: UUID) -> str:
+    return f"{settings.REDIS_PREFIX}:events:{user_id}"
+
+
+def publish(user_id: UUID, event: str, data: dict[str, Any]) -> None:
+    """Send `event` to every open socket of the user and remember it for those that come back.
+
+    `data` gets `timestamp` (ISO 8601, UTC). A Redis that is away loses the news, never the caller's work.
+    """
+    body = {"timestamp": timezone.now(), **data}
+    text = json.dumps({"event": event, "data": body}, cls=DjangoJSONEncoder, ensure_ascii=False)
+    stream = stream_of(user_id)
+    try:
+        pipe = connection().pipeline(transaction=False)
+        pipe.xadd(stream, {"event": text}, maxlen=STREAM_LENGTH, approximate=False)
+        pipe.expire(stream, STREAM_SECONDS)
+        revision = pipe.execute()[0].decode()
+        layer: Any = get_channel_layer()
+        message = {"type": "news", "text": text, "revision": revision}
+        channel = f"{settings.CHANNEL_LAYERS['default']['CONFIG']['prefix']}__group__{group_of(user_id)}"
+        connection().publish(channel, layer.serialize(message))
+    except redis.RedisError:
+        logger.warning("event %s for user %s was not sent", event, user_id, exc_info=True)
+
+
+def publish_on_commit(user_id: UUID, event: str, data: dict[str, Any]) -> None:
+    """`publish` once the transaction at hand is committed; at once where there is none."""
+    transaction.on_commit(functools.partial(publish, user_id, event, data))
+
+
+def missed(user_id: UUID, since: str) -> list[tuple[str, str]] | None:
+    """Events after revision `since` as (revision, text), oldest first; None if some of them are gone (resync)."""
+    stream = stream_of(user_id)
+    entries = connection().xrange(stream, min=since)
+    if not entries or entries[0][0].decode() != since:
+        return None
+    return [(entry_id.decode(), fields[b"event"].decode()) for entry_id, fields in entries[1:]]
+
+
+def take_turn(subject: str, seconds: float = 0.5) -> bool:
+    """Whether news of `subject` may be sent now: once in `seconds` among all processes."""
+    key = f"{settings.REDIS_PREFIX}:turn:{subject}"
+    return bool(connection().set(key, 1, nx=True, px=int(seconds * 1000)))

@@ -1,0 +1,50 @@
+"""One renderer: snake_case for everybody, camelCase and its own status numbers for the desktop client.
+
+The desktop client (`User-Agent: YuntuClient/…`) reads camelCase keys, ids named after their object, and counts
+render statuses with an extra Uploading = 1 in between (wire contract §0.2, §2.2).
+"""
+
+import re
+from typing import Any
+
+from rest_framework.renderers import JSONRenderer
+
+DESKTOP_AGENT = "YuntuClient/"
+
+
+def is_desktop_client(request: Any) -> bool:
+    return bool(request) and request.headers.get("User-Agent", "").startswith(DESKTOP_AGENT)
+
+
+def camel(name: str) -> str:
+    return re.sub(r"_([a-z0-9])", lambda match: match.group(1).upper(), name)
+
+
+def desktop_status(number: int) -> int:
+    """Our status as the desktop client counts it: one more from Pending on."""
+    return number + 1 if number >= 1 else number
+
+
+def for_desktop(value: Any) -> Any:
+    """`value` with camelCase keys; an object with an `id` also gets the id under the name the client reads."""
+    if isinstance(value, list | tuple):
+        return [for_desktop(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    answer = {camel(key) if isinstance(key, str) else key: for_desktop(item) for key, item in value.items()}
+    status = value.get("status")
+    if isinstance(status, int) and not isinstance(status, bool):
+        answer["status"] = desktop_status(status)
+    if "id" in value:
+        answer.setdefault("userId" if "username" in value else "taskId", value["id"])
+    return answer
+
+
+class ApiRenderer(JSONRenderer):
+    charset = None
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+        if data is not None and is_desktop_client((renderer_context or {}).get("request")):
+            data = for_desktop(data)
+        result: bytes = super().render(data, "application/json", renderer_context)
+        return result

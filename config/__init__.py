@@ -1,0 +1,5 @@
+"""Composition of the platform: settings, routes, processes."""
+
+from config.celery import app as celery_app
+
+__all__ = ["celery_app"]

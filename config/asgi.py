@@ -1,0 +1,19 @@
+"""ASGI entry: HTTP and WebSockets in one process (`make run`), or sockets alone behind nginx in production."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+os.environ.setdefault("DATABASE_POOL", "1")
+http = get_asgi_application()
+
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402  (needs the app registry)
+from django.conf import settings  # noqa: E402
+from django.urls import path, re_path  # noqa: E402
+
+from accounts.consumers import EventConsumer  # noqa: E402
+from common.middleware import BodyLimit  # noqa: E402
+
+sockets = URLRouter([re_path(r"^ws/?$", EventConsumer.as_asgi()), path("ws/<str:user_id>", EventConsumer.as_asgi())])
+application = ProtocolTypeRouter({"http": BodyLimit(http, settings.MAX_BODY), "websocket": sockets})

@@ -1,0 +1,312 @@
+"""Settings of the platform, read from the environment (see .env.example).
+
+With nothing set this is the embedded profile: DEBUG on, PostgreSQL and Redis as children of `make run`, all
+state under YUNTU_VAR. With DEBUG off every secret must be given; checks in common/checks.py refuse the rest.
+"""
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from common.embedded.layout import Layout
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+if (BASE_DIR / ".env").is_file():
+    env.read_env(BASE_DIR / ".env")
+
+VERSION = "0.1.0"
+DEBUG: bool = env.bool("DEBUG", default=True)
+YUNTU_VAR = Path(env.str("YUNTU_VAR", default=str(BASE_DIR / "var"))).resolve()
+EMBEDDED = Layout(YUNTU_VAR)
+
+
+def secret(name: str) -> str:
+    """A secret from the environment; outside the embedded profile there is no default."""
+    value: str = env.str(name, default="")
+    if not value and DEBUG:
+        return f"embedded-profile-only-{name.lower()}-not-for-production"
+    if not value:
+        raise ImproperlyConfigured(f"{name} must be set when DEBUG is off.")
+    return value
+
+
+SECRET_KEY = secret("SECRET_KEY")
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+PUBLIC_URL: str = env.str("PUBLIC_URL", default="")
+"""Scheme and host that links in answers begin with; empty: those of the request."""
+NUM_PROXIES: int = env.int("NUM_PROXIES", default=0)
+"""Trusted reverse proxies in front; X-Forwarded-For is believed only as far as they wrote it."""
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "channels",
+    "django_celery_beat",
+    "common",
+    "accounts",
+    "billing",
+    "drives",
+    "uploads",
+    "rendering",
+    "backoffice",
+]
+
+MIDDLEWARE = [
+    "common.middleware.RequestIdMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "common.middleware.JsonErrorMiddleware",
+    "common.middleware.SlashMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+APPEND_SLASH = False
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- PostgreSQL and Redis ---------------------------------------------------------------------------------
+
+DATABASES = {"default": env.db_url("DATABASE_URL", default=EMBEDDED.database_url)}
+DATABASES["default"]["OPTIONS"] = {
+    **DATABASES["default"].get("OPTIONS", {}),
+    # Guards in triggers raise at commit; a statement that waits for minutes holds a lock somebody wants.
+    "options": "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000",
+}
+if env.bool("DATABASE_POOL", default=False):
+    # Under ASGI each request runs in a thread of its own, so persistent connections would pile up there.
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=16)}
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = None
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL: str = env.str("REDIS_URL", default=EMBEDDED.redis_url)
+REDIS_PREFIX: str = env.str("REDIS_PREFIX", default="yuntu")
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": REDIS_PREFIX,
+    }
+}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": f"{REDIS_PREFIX}-ws"},
+    }
+}
+
+# --- Celery -----------------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
+CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": f"{REDIS_PREFIX}-celery:", "socket_timeout": 30}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {"rendering.tasks.inspect_scene": {"queue": "preflight"}}
+CELERY_TASK_SERIALIZER = "json"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A render slot is one message for minutes of work: a busy node must not keep further messages to itself.
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_DISABLE_PREFETCH = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 5
+CELERY_TIMEZONE = "UTC"
+CELERY_ENABLE_UTC = True
+
+# --- Identity ---------------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.BCryptSHA256PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+SIMPLE_JWT = {
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": secret("JWT_SIGNING_KEY"),
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.int("ACCESS_TOKEN_MINUTES", default=30)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.int("REFRESH_TOKEN_DAYS", default=7)),
+    "TOKEN_TYPE_CLAIM": "type",
+    "USER_ID_CLAIM": "sub",
+    "UPDATE_LAST_LOGIN": False,
+}
+REFRESH_GRACE = timedelta(seconds=env.int("REFRESH_GRACE_SECONDS", default=30))
+WS_TICKET_SECONDS: int = env.int("WS_TICKET_SECONDS", default=30)
+WS_RECHECK_SECONDS: float = env.float("WS_RECHECK_SECONDS", default=30)
+PHONE_CODE_LIFETIME = timedelta(seconds=env.int("PHONE_CODE_SECONDS", default=300))
+PHONE_CODE_MAX_GUESSES = 5
+SMS_BACKEND: str = env.str("SMS_BACKEND", default="accounts.sms.OutboxSms" if DEBUG else "")
+SMS_LIMITS = {"phone_minute": (1, 60), "phone_hour": (5, 3600), "ip_hour": (env.int("SMS_IP_HOUR", default=10), 3600)}
+LOGIN_LIMIT = (env.int("LOGIN_PER_MINUTE", default=20), 60)
+
+# --- Money ------------------------------------------------------------------------------------------------
+
+TRIAL_CREDIT = Decimal(env.str("TRIAL_CREDIT", default="50" if DEBUG else "0"))
+"""CNY granted to a new user, once."""
+
+# --- Files ------------------------------------------------------------------------------------------------
+
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": YUNTU_VAR / "media"}},
+    "blobs": {"BACKEND": "drives.storage.FileSystemBlobStorage", "OPTIONS": {"location": YUNTU_VAR / "blobs"}},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+FILE_UPLOAD_TEMP_DIR = None
+ACCEL_REDIRECT_PREFIX: str = env.str("ACCEL_REDIRECT_PREFIX", default="")
+"""Internal nginx location that maps to the blob folder; empty: the web process sends the bytes itself."""
+DOWNLOAD_LINK_SECONDS: int = env.int("DOWNLOAD_LINK_SECONDS", default=3600)
+DEFAULT_DRIVE_SIZE: int = env.int("DEFAULT_DRIVE_SIZE", default=100 * 2**30)
+UPLOAD_PART_SIZE: int = env.int("UPLOAD_PART_SIZE", default=5 * 2**20)
+UPLOAD_DIRECT_MAX_SIZE: int = env.int("UPLOAD_DIRECT_MAX_SIZE", default=64 * 2**20)
+UPLOAD_MAX_FILES: int = env.int("UPLOAD_MAX_FILES", default=20_000)
+UPLOAD_LIFETIME = timedelta(hours=env.int("UPLOAD_LIFETIME_HOURS", default=72))
+MAX_JSON_BODY: int = env.int("MAX_JSON_BODY", default=16 * 2**20)
+MAX_BODY: int = env.int("MAX_BODY", default=66 * 2**20)
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_JSON_BODY
+# A part of the usual size is checked in memory before it is written to its place.
+FILE_UPLOAD_MAX_MEMORY_SIZE = 6 * 2**20
+
+# --- Rendering --------------------------------------------------------------------------------------------
+
+ENGINES_DIR = Path(env.str("YUNTU_ENGINES", default=str(BASE_DIR / ".engines"))).resolve()
+BLENDER_BINARY: str = env.str("YUNTU_BLENDER", default="")
+RENDER_ENGINES: list[str] = env.list("RENDER_ENGINES", default=["blender"])
+"""Engines this platform offers; one that is not in the list is refused at create."""
+RENDER_LEASE = timedelta(seconds=env.float("RENDER_LEASE_SECONDS", default=45))
+RENDER_HEARTBEAT_SECONDS: float = env.float("RENDER_HEARTBEAT_SECONDS", default=1)
+RENDER_NODE_HEARTBEAT_SECONDS: float = env.float("RENDER_NODE_HEARTBEAT_SECONDS", default=10)
+RENDER_FRAME_TIMEOUT_SECONDS: float = env.float("RENDER_FRAME_TIMEOUT_SECONDS", default=4 * 3600)
+RENDER_IDLE_TIMEOUT_SECONDS: float = env.float("RENDER_IDLE_TIMEOUT_SECONDS", default=1800)
+RENDER_MAX_ATTEMPTS = 3
+RENDER_MAX_LOST = 10
+RENDER_MAX_FRAMES = 100_000
+RENDER_NODE_SLOTS: int = env.int("RENDER_NODE_SLOTS", default=1)
+RENDER_NODE_FOLDER = Path(env.str("RENDER_NODE_FOLDER", default=str(YUNTU_VAR / "node")))
+INSPECT_TIMEOUT_SECONDS: float = env.float("INSPECT_TIMEOUT_SECONDS", default=120)
+
+# --- API --------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.SessionTokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["common.renderers.ApiRenderer"],
+    "DEFAULT_PARSER_CLASSES": [
+        "common.parsers.ApiJsonParser",
+        "rest_framework.parsers.MultiPartParser",
+        "rest_framework.parsers.FormParser",
+    ],
+    "DEFAULT_SCHEMA_CLASS": "common.openapi.ApiSchema",
+    "EXCEPTION_HANDLER": "common.exceptions.exception_handler",
+    "NUM_PROXIES": NUM_PROXIES,
+    "UNAUTHENTICATED_USER": None,
+    "COERCE_DECIMAL_TO_STRING": False,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Yuntu API",
+    "DESCRIPTION": "Render farm and net-disk: upload scenes, render frames, watch them live, download, pay.",
+    "VERSION": VERSION,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "JobStatusEnum": "rendering.models.RenderJob.Status",
+        "UploadTaskStatusEnum": "uploads.models.UploadTask.Status",
+        "TaskFileStatusEnum": "uploads.models.TaskFile.Status",
+    },
+}
+CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ORIGINS", default=[])
+CORS_ALLOWED_ORIGIN_REGEXES = [r"^http://(localhost|127\.0\.0\.1)(:\d+)?$"] if DEBUG else []
+CORS_ALLOW_CREDENTIALS = True
+CORS_EXPOSE_HEADERS = ["X-Request-Id", "Retry-After", "ETag", "Content-Range", "Content-Disposition"]
+
+# --- Language, time, static files, admin ------------------------------------------------------------------
+
+LANGUAGE_CODE = "zh-hans"
+LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "Asia/Shanghai"
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(YUNTU_VAR / "static")))
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_AUTOREFRESH = False
+X_FRAME_OPTIONS = "SAMEORIGIN"
+LOGIN_URL = "/admin/login/"
+
+UNFOLD = {
+    "SITE_TITLE": _("Yuntu"),
+    "SITE_HEADER": _("Yuntu back office"),
+    "SITE_SYMBOL": "cloud",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"show_search": True, "show_all_applications": True},
+}
+
+EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="django.core.mail.backends.filebased.EmailBackend")
+EMAIL_FILE_PATH = YUNTU_VAR / "outbox" / "mail"
+
+if not DEBUG:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if NUM_PROXIES else None
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "common.middleware.RequestIdFilter"}},
+    "formatters": {
+        "plain": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["request_id"]},
+    },
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {"httpx": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
+}

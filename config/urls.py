@@ -1,0 +1,28 @@
+"""All routes. API routes carry no trailing slash; common.middleware answers both forms."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
+
+from common import api as common_api
+from drives.api.downloads import BlobLinkView
+
+api = [
+    path("ping", common_api.ping),
+    path("", include("accounts.api.urls")),
+    path("", include("billing.api.urls")),
+    path("", include("drives.api.urls")),
+    path("", include("uploads.api.urls")),
+    path("", include("rendering.api.urls")),
+]
+
+urlpatterns = [
+    path("", common_api.root),
+    path("health", common_api.health_view),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include(api)),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="schema")),
+    path("redoc", SpectacularRedocView.as_view(url_name="schema")),
+    path("blobs/<str:token>/<str:name>", BlobLinkView.as_view(), name="blob-link"),
+]

@@ -1,0 +1,127 @@
+"""Bytes to clients: ranges, validators, file names (RFC 9110, RFC 6266)."""
+
+import asyncio
+import mimetypes
+import re
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.utils.http import content_disposition_header, http_date, parse_http_date_safe
+from django.views import View
+
+from common.errors import DomainError
+from drives.links import read_link
+from drives.models import Blob
+from drives.storage import blob_storage
+
+BLOCK = 1 << 20
+# Types that a browser may show under our origin; anything else is only ever downloaded.
+INLINE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp", "video/mp4", "text/plain", "application/pdf")
+
+
+class BlobLinkView(View):
+    """GET or HEAD of a signed link."""
+
+    http_method_names = ["get", "head", "options"]
+
+    def get(self, request: HttpRequest, token: str, name: str) -> HttpResponseBase:
+        try:
+            blob_id, inline = read_link(token)
+        except DomainError as error:
+            return JsonResponse(error.body(), status=error.status)
+        blob = Blob.objects.filter(pk=blob_id).first()
+        if blob is None:
+            return JsonResponse({"detail": "Not found.", "code": "not_found"}, status=404)
+        return serve_blob(request, blob, name, inline=inline)
+
+
+def serve_blob(request: HttpRequest, blob: Blob, name: str, *, inline: bool) -> HttpResponseBase:
+    """The answer to GET or HEAD: 200, 206, 304 or 416. nginx sends the bytes where it is in front."""
+    etag, modified = f'"{blob.sha256 or blob.pk.hex}"', blob.created_at
+    headers = {
+        "Accept-Ranges": "bytes",
+        "ETag": etag,
+        "Last-Modified": http_date(modified.timestamp()),
+        "Cache-Control": "private, max-age=3600",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+    }
+    if not_modified(request, etag, modified):
+        return HttpResponse(status=304, headers=headers)
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    shown = inline and kind in INLINE_TYPES
+    headers["Content-Disposition"] = content_disposition_header(not shown, name) or "attachment"
+    if settings.ACCEL_REDIRECT_PREFIX:
+        target = f"{settings.ACCEL_REDIRECT_PREFIX.rstrip('/')}/{blob.storage_key}"
+        return HttpResponse(content_type=kind, headers={**headers, "X-Accel-Redirect": target})
+    wanted = byte_range(request, blob.size, etag, modified)
+    if wanted is None:
+        return HttpResponse(status=416, headers={**headers, "Content-Range": f"bytes */{blob.size}"})
+    first, last, partial = wanted
+    headers["Content-Length"] = str(last - first + 1)
+    if partial:
+        headers["Content-Range"] = f"bytes {first}-{last}/{blob.size}"
+    status = 206 if partial else 200
+    if request.method == "HEAD" or not blob.size:
+        return HttpResponse(status=status, content_type=kind, headers=headers)
+    path = Path(blob_storage().path(blob.storage_key))
+    body: AsyncIterator[bytes] | Iterator[bytes]
+    # Under ASGI a plain iterator would be read into memory whole before the first byte is sent.
+    body = read_async(path, first, last) if isinstance(request, ASGIRequest) else read(path, first, last)
+    return StreamingHttpResponse(body, status=status, content_type=kind, headers=headers)
+
+
+def read(path: Path, first: int, last: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(first)
+        left = last - first + 1
+        while left and (block := file.read(min(BLOCK, left))):
+            left -= len(block)
+            yield block
+
+
+async def read_async(path: Path, first: int, last: int) -> AsyncIterator[bytes]:
+    file: BinaryIO = await asyncio.to_thread(path.open, "rb")
+    try:
+        file.seek(first)
+        left = last - first + 1
+        while left and (block := await asyncio.to_thread(file.read, min(BLOCK, left))):
+            left -= len(block)
+            yield block
+    finally:
+        file.close()
+
+
+def not_modified(request: HttpRequest, etag: str, modified: datetime) -> bool:
+    if match := request.headers.get("If-None-Match"):
+        return match.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in match.split(",")]
+    since = parse_http_date_safe(request.headers.get("If-Modified-Since", ""))
+    return since is not None and int(modified.timestamp()) <= since
+
+
+def byte_range(request: HttpRequest, size: int, etag: str, modified: datetime) -> tuple[int, int, bool] | None:
+    """First and last byte to send and whether that answers a range; None where it cannot be satisfied.
+
+    A list of ranges is answered with the whole, as RFC 9110 §14.2 allows.
+    """
+    whole = (0, size - 1, False)
+    found = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("Range", "").replace(" ", ""))
+    if found is None or found.groups() == ("", ""):
+        return whole
+    condition = request.headers.get("If-Range")
+    if condition and condition != etag and parse_http_date_safe(condition) != int(modified.timestamp()):
+        return whole
+    start, end = found.groups()
+    if not start:
+        length = min(int(end), size)
+        return (size - length, size - 1, True) if length else None
+    if end and int(end) < int(start):
+        return whole
+    if int(start) >= size:
+        return None
+    return int(start), min(int(end), size - 1) if end else size - 1, True

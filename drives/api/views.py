@@ -1,0 +1,215 @@
+"""Doors of drives: /drives and the file manager calls at /files."""
+
+from typing import Any, cast
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Count, Q, QuerySet, Sum
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.mixins import RetrieveModelMixin
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.api.serializers import DoneSerializer
+from accounts.models import User
+from common.errors import Invalid, NotVisible
+from common.ids import as_uuid
+from common.paging import whole_number
+from common.views import VisibleViewSet, done
+from drives.api import serializers as shapes
+from drives.links import link_to
+from drives.models import Drive, File, Folder
+from drives.paths import clean_path
+from drives.services import drives, tree
+
+PATH = OpenApiParameter("path", OpenApiTypes.STR, description="Folder, `/` by default.")
+
+
+class EntryMixin:
+    """Pages of folders and files together, folders first."""
+
+    def entry_context(self, request: Request) -> dict[str, Any]:
+        return {"link": lambda file: link_to(file.blob_id, file.name, request=request, inline=True)}
+
+    def entry_page(self, request: Request, drive: Drive, path: str) -> Response:
+        folders, files = tree.listing(drive, path)
+        skip, limit = whole_number(request, "skip", 0), min(max(whole_number(request, "limit", 1000), 1), 1000)
+        total = len(folders) + files.count()
+        entries: list[Any] = folders[skip : skip + limit]
+        first_file = max(skip - len(folders), 0)
+        entries += list(files.select_related("blob")[first_file : first_file + limit - len(entries)])
+        shown = shapes.EntrySerializer(entries, many=True, context=self.entry_context(request)).data
+        return Response({"files": shown, "total": total, "skip": skip, "limit": limit})
+
+
+@extend_schema(tags=["drives"])
+class DriveViewSet(EntryMixin, RetrieveModelMixin, VisibleViewSet):
+    """Drives of the user, newest first."""
+
+    model = Drive
+    serializer_class = shapes.DriveSerializer
+    results_key = "drives"
+    default_limit = 100
+
+    def narrow(self, rows: QuerySet) -> QuerySet:
+        living = Q(files__trashed_at__isnull=True) & (
+            Q(files__folder__isnull=True) | Q(files__folder__path__startswith="/")
+        )
+        return rows.annotate(file_count=Count("files", filter=living)).order_by("-created_at", "-pk")
+
+    def shown(self, drive: Drive, code: int = status.HTTP_200_OK) -> Response:
+        fresh = self.get_queryset().get(pk=drive.pk)
+        return Response(shapes.DriveSerializer(fresh).data, status=code)
+
+    def list(self, request: Request) -> Response:
+        return self.page(self.get_queryset())
+
+    @extend_schema(request=shapes.DriveInputSerializer, responses={201: shapes.DriveSerializer})
+    def create(self, request: Request) -> Response:
+        data = self.valid(shapes.DriveInputSerializer, request)
+        return self.shown(drives.create_drive(user=cast(User, request.user), **data), status.HTTP_201_CREATED)
+
+    @extend_schema(request=shapes.DriveInputSerializer, responses=shapes.DriveSerializer)
+    def update(self, request: Request, pk: UUID) -> Response:
+        data = self.valid(shapes.DriveInputSerializer, request, partial=True)
+        return self.shown(drives.update_drive(drive=self.get_object(), actor=cast(User, request.user), **data))
+
+    @extend_schema(responses=DoneSerializer)
+    def destroy(self, request: Request, pk: UUID) -> Response:
+        drives.delete_drive(drive=self.get_object(), actor=cast(User, request.user))
+        return done()
+
+    @extend_schema(responses=shapes.DriveSerializer)
+    @action(detail=False)
+    def default(self, request: Request) -> Response:
+        """The oldest drive, created where there is none."""
+        return self.shown(drives.default_drive(user=cast(User, request.user)))
+
+    @extend_schema(responses=shapes.DriveStatsSerializer, filters=False)
+    @action(detail=False, pagination_class=None)
+    def stats(self, request: Request) -> Response:
+        """Sums over all drives."""
+        sums = Drive.objects.visible_to(cast(User, request.user)).aggregate(
+            count=Count("pk"), total=Sum("total_size", default=0), used=Sum("used_size", default=0),
+            reserved=Sum("reserved_size", default=0),
+        )  # fmt: skip
+        total, used = sums["total"], sums["used"]
+        body = {
+            "total_drives": sums["count"],
+            "personal_drives": sums["count"],
+            "team_drives": 0,
+            "total_size": total,
+            "used_size": used,
+            "available_size": max(total - used - sums["reserved"], 0) if total else -1,
+            "usage_percentage": round(100 * used / total, 2) if total else 0.0,
+        }
+        return Response(body)
+
+    @extend_schema(parameters=[PATH], responses=shapes.EntryPageSerializer, filters=False)
+    @action(detail=True)
+    def files(self, request: Request, pk: UUID) -> Response:
+        """Folders and files directly in `path`."""
+        return self.entry_page(request, self.get_object(), clean_path(request.query_params.get("path", "/")))
+
+
+@extend_schema(tags=["files"])
+class EntryViewSet(EntryMixin, VisibleViewSet):
+    """Files and folders by id; the file manager's list, create, rename and delete."""
+
+    model = File
+    serializer_class = shapes.EntrySerializer
+    results_key = "files"
+
+    def narrow(self, rows: QuerySet) -> QuerySet:
+        return rows.select_related("drive", "folder", "blob")
+
+    def drive_of(self, text: str | UUID | None) -> Drive:
+        user = cast(User, self.request.user)
+        if text in (None, ""):
+            return drives.default_drive(user=user)
+        drive = Drive.objects.visible_to(user).filter(pk=as_uuid(text)).first()
+        if drive is None:
+            raise NotVisible
+        return drive
+
+    def entry(self) -> File | Folder:
+        file = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
+        if file is not None:
+            return cast(File, file)
+        folders = Folder.objects.visible_to(cast(User, self.request.user)).select_related("drive")
+        folder = folders.filter(pk=self.kwargs["pk"]).first()
+        if folder is None:
+            raise NotVisible
+        return folder
+
+    def shown(self, entry: File | Folder, code: int = status.HTTP_200_OK) -> Response:
+        context = self.entry_context(self.request)
+        return Response(shapes.EntrySerializer(entry, context=context).data, status=code)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("drive_id", OpenApiTypes.UUID), OpenApiParameter("folder_path", OpenApiTypes.STR)],
+        responses=shapes.EntryPageSerializer,
+    )
+    def list(self, request: Request) -> Response:
+        """Folders and files of a folder."""
+        drive = self.drive_of(request.query_params.get("drive_id"))
+        return self.entry_page(request, drive, clean_path(request.query_params.get("folder_path", "/"), field="folder_path"))
+
+    @extend_schema(request=shapes.NewEntrySerializer, responses={201: shapes.EntrySerializer})
+    def create(self, request: Request) -> Response:
+        """Create a folder. Files come by uploads."""
+        data = self.valid(shapes.NewEntrySerializer, request)
+        if not data["is_folder"]:
+            raise Invalid(field="is_folder")
+        folder = tree.create_folder(
+            drive=self.drive_of(data["drive_id"]),
+            actor=cast(User, request.user),
+            parent_path=data["folder_path"],
+            name=data["file_name"],
+        )
+        return self.shown(folder, status.HTTP_201_CREATED)
+
+    @extend_schema(responses=shapes.EntrySerializer)
+    def retrieve(self, request: Request, pk: UUID) -> Response:
+        return self.shown(self.entry())
+
+    @extend_schema(request=shapes.RenameSerializer, responses=shapes.EntrySerializer)
+    def update(self, request: Request, pk: UUID) -> Response:
+        """Rename a file or folder."""
+        name = self.valid(shapes.RenameSerializer, request)["file_name"]
+        entry, actor = self.entry(), cast(User, request.user)
+        if isinstance(entry, File):
+            return self.shown(tree.rename_file(file=entry, actor=actor, name=name))
+        return self.shown(tree.rename_folder(folder=entry, actor=actor, name=name))
+
+    @extend_schema(responses=DoneSerializer)
+    def destroy(self, request: Request, pk: UUID) -> Response:
+        """Put a file or folder into the trash."""
+        entry, actor = self.entry(), cast(User, request.user)
+        if isinstance(entry, File):
+            tree.trash_file(file=entry, actor=actor)
+        else:
+            tree.trash_folder(folder=entry, actor=actor)
+        return done()
+
+    @extend_schema(
+        parameters=[OpenApiParameter("expires_in", OpenApiTypes.INT, description="Seconds, 60 to 86400.")],
+        responses=shapes.LinkSerializer,
+    )
+    @action(detail=True)
+    def download(self, request: Request, pk: UUID) -> Response:
+        """A signed link to the file's content; it serves ranges."""
+        file = cast(File, self.get_object())
+        seconds = min(max(whole_number(request, "expires_in", settings.DOWNLOAD_LINK_SECONDS), 60), 86400)
+        return Response(
+            {
+                "download_url": link_to(file.blob_id, file.name, request=request, seconds=seconds),
+                "filename": file.name,
+                "size": file.size,
+                "etag": file.blob.sha256,
+                "expires_in": seconds,
+            }
+        )

@@ -1,0 +1,42 @@
+from django.utils.translation import gettext_lazy as _
+
+from common.errors import Conflict, DomainError, Forbidden, Invalid
+
+
+class QuotaExceeded(DomainError):
+    """Data: required and available, in bytes."""
+
+    code, status = "quota_exceeded", 413
+    text = _("The drive is full: %(required)s bytes needed, %(available)s available.")
+
+
+class BadName(Invalid):
+    code, text = "bad_name", _("This is not a usable file or folder name.")
+
+
+class NameTaken(Conflict):
+    code, text = "name_taken", _("There is already an item of this name.")
+
+
+class TooManyDrives(Conflict):
+    code, text = "too_many_drives", _("You have as many drives as allowed.")
+
+
+class DriveReadOnly(Forbidden):
+    code, text = "drive_read_only", _("You may not write to this drive.")
+
+
+class LinkInvalid(DomainError):
+    code, status, text = "link_invalid", 403, _("The link is not valid or has expired.")
+
+
+class DigestMismatch(Invalid):
+    """Data: expected and actual."""
+
+    code, text = "digest_mismatch", _("The content does not have the digest that was declared.")
+
+
+class SizeMismatch(Invalid):
+    """Data: expected and actual, in bytes."""
+
+    code, text = "size_mismatch", _("The content does not have the size that was declared.")

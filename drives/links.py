@@ -1,0 +1,40 @@
+"""Signed, short-lived links to blobs, for browsers and download managers that send no token."""
+
+import json
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from django.conf import settings
+from django.core import signing
+from django.http import HttpRequest
+from django.utils import timezone
+
+from common.ids import as_uuid
+from drives.errors import LinkInvalid
+
+SALT = "drives.blob-link"
+MIN_SECONDS, MAX_SECONDS = 60, 86400
+
+
+def link_to(blob_id: UUID, name: str, *, request: HttpRequest | None, seconds: int | None = None, inline: bool = False) -> str:
+    """An address that serves the blob under `name` until it expires; relative to PUBLIC_URL or the request's host."""
+    life = min(max(seconds or settings.DOWNLOAD_LINK_SECONDS, MIN_SECONDS), MAX_SECONDS)
+    claims = {"b": blob_id.hex, "e": int(timezone.now().timestamp()) + life, "i": int(inline)}
+    token = signing.Signer(salt=SALT).sign_object(claims)
+    path = f"/blobs/{token}/{quote(name, safe='')}"
+    if settings.PUBLIC_URL or request is None:
+        return settings.PUBLIC_URL.rstrip("/") + path
+    return request.build_absolute_uri(path)
+
+
+def read_link(token: str) -> tuple[UUID, bool]:
+    """The blob id and whether to show it inline. Raises LinkInvalid."""
+    try:
+        claims: dict[str, Any] = signing.Signer(salt=SALT).unsign_object(token)
+    except (signing.BadSignature, json.JSONDecodeError, ValueError) as error:
+        raise LinkInvalid from error
+    blob_id = as_uuid(claims["b"])
+    if blob_id is None or claims["e"] < timezone.now().timestamp():
+        raise LinkInvalid
+    return blob_id, bool(claims["i"])

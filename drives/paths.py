@@ -1,0 +1,55 @@
+"""Paths at the door: one spelling for each place, nothing that climbs or confuses."""
+
+import posixpath
+import unicodedata
+
+from drives.errors import BadName
+
+MAX_NAME_BYTES = 255
+MAX_PATH_LENGTH = 1024
+
+
+def clean_name(name: str, *, field: str = "file_name") -> str:
+    """`name` in Unicode normal form C. Raises BadName for what no file system should be given.
+
+    Refused: empty, `.`, `..`, `/`, backslash, NUL and other control characters, surrogates, spaces at the ends,
+    more than 255 bytes of UTF-8.
+    """
+    clean = unicodedata.normalize("NFC", name)
+    if clean in ("", ".", "..") or clean != clean.strip() or "/" in clean or "\\" in clean:
+        raise BadName(field=field)
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in clean):
+        raise BadName(field=field)
+    if len(clean.encode()) > MAX_NAME_BYTES:
+        raise BadName(field=field)
+    return clean
+
+
+def clean_path(path: str, *, field: str = "path") -> str:
+    """An absolute path inside a drive, `/a/b`, root `/`; doubled and missing slashes are forgiven, `..` is not."""
+    names = [clean_name(name, field=field) for name in path.split("/") if name]
+    clean = "/" + "/".join(names)
+    if len(clean) > MAX_PATH_LENGTH:
+        raise BadName(field=field)
+    return clean
+
+
+def join(folder: str, name: str) -> str:
+    """The path of `name` in `folder`, both clean."""
+    return posixpath.join(folder, name)
+
+
+def split(path: str) -> tuple[str, str]:
+    """A clean path as (folder path, name)."""
+    folder, name = posixpath.split(path)
+    return folder, name
+
+
+def with_ancestors(paths: set[str]) -> list[str]:
+    """The paths and every folder above them, without the root, parents first."""
+    found: set[str] = set()
+    for path in paths:
+        while path != "/" and path not in found:
+            found.add(path)
+            path = posixpath.dirname(path)
+    return sorted(found, key=lambda item: (item.count("/"), item))

@@ -1,0 +1,136 @@
+"""Content in, content out: hashing, storing once, sweeping."""
+
+import hashlib
+import zlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from common.ids import new_id
+from drives.models import Blob
+from drives.storage import blob_storage
+
+BLOCK = 1 << 20
+SWEEP_GRACE = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Digests:
+    """Size in bytes and digests of a content; hex in lower case, `md5` empty where nobody asked for it."""
+
+    size: int
+    sha256: str
+    crc32: int
+    md5: str = ""
+
+
+class Hasher:
+    """Digests of bytes as they pass."""
+
+    def __init__(self) -> None:
+        self.size, self.crc32 = 0, 0
+        self.sha256, self.md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+
+    def update(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        self.crc32 = zlib.crc32(chunk, self.crc32)
+        self.sha256.update(chunk)
+        self.md5.update(chunk)
+
+    def digests(self) -> Digests:
+        return Digests(self.size, self.sha256.hexdigest(), self.crc32, self.md5.hexdigest())
+
+
+def digests_of(path: Path, *, with_md5: bool) -> Digests:
+    """Digests of a file in one sequential read, sha256 and md5 side by side (hashlib lets go of the GIL)."""
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    size, crc32 = 0, 0
+    with path.open("rb") as file, ThreadPoolExecutor(1) as side:
+        while block := file.read(BLOCK):
+            pending = side.submit(md5.update, block) if with_md5 else None
+            sha256.update(block)
+            crc32 = zlib.crc32(block, crc32)
+            if pending:
+                pending.result()
+            size += len(block)
+    return Digests(size, sha256.hexdigest(), crc32, md5.hexdigest() if with_md5 else "")
+
+
+def known_blob(digests: Digests) -> Blob | None:
+    """A verified blob of this content, marked as in use so that the sweep leaves it alone."""
+    same = Blob.objects.filter(sha256=digests.sha256, size=digests.size)
+    same.update(updated_at=timezone.now())
+    blob = same.first()
+    if blob and digests.md5 and not blob.md5:
+        same.update(md5=digests.md5)
+        blob.md5 = digests.md5
+    return blob
+
+
+def store_staged(*, staging_id: str, digests: Digests) -> Blob:
+    """The blob of staged bytes whose digests we computed ourselves: stored once, however many bring it."""
+    storage = blob_storage()
+    blob = known_blob(digests)
+    if blob is not None:
+        storage.discard(staging_id)
+        return blob
+    key = storage.keep(staging_id)
+    try:
+        with transaction.atomic():
+            return Blob.objects.create(
+                size=digests.size,
+                sha256=digests.sha256,
+                md5=digests.md5,
+                crc32=digests.crc32,
+                storage_key=key,
+                verified_at=timezone.now(),
+            )
+    except IntegrityError:
+        # Somebody stored the same content in between; theirs stays.
+        storage.delete(key)
+        return Blob.objects.get(sha256=digests.sha256)
+
+
+def store_chunks(chunks: Iterable[bytes]) -> Blob:
+    """Store a stream of bytes as a blob."""
+    staging_id, hasher = new_id().hex, Hasher()
+    with blob_storage().staging_path(staging_id).open("wb") as file:
+        for chunk in chunks:
+            hasher.update(chunk)
+            file.write(chunk)
+    return store_staged(staging_id=staging_id, digests=hasher.digests())
+
+
+def store_file(path: Path) -> Blob:
+    """Store a copy of a local file as a blob."""
+    with path.open("rb") as file:
+        return store_chunks(iter(lambda: file.read(BLOCK), b""))
+
+
+def unreferenced() -> list[Blob]:
+    """Blobs that nothing points to and nobody has touched for the grace period, at most 1,000."""
+    rows = Blob.objects.filter(updated_at__lt=timezone.now() - SWEEP_GRACE)
+    for relation in Blob._meta.related_objects:
+        related = relation.related_model
+        assert not isinstance(related, str)  # noqa: S101  (resolved once the apps are loaded)
+        pointing = related._default_manager.filter(**{relation.field.name: OuterRef("pk")})
+        rows = rows.filter(~Exists(pointing))
+    return list(rows[:1000])
+
+
+def sweep_blobs() -> int:
+    """Delete blobs without references; returns how many. The row goes first: a file without a row harms nobody."""
+    swept = 0
+    for blob in unreferenced():
+        with transaction.atomic():
+            gone, _detail = Blob.objects.filter(pk=blob.pk, updated_at=blob.updated_at).delete()
+        if gone:
+            blob_storage().delete(blob.storage_key)
+            swept += 1
+    return swept

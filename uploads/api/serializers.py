@@ -1,0 +1,215 @@
+"""Shapes of uploads on the wire."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from uploads.models import TaskFile, UploadTask
+from uploads.selectors import percentage
+
+MD5 = r"^[0-9a-fA-F]{32}$"
+MAX_SIZE = 10_000 * 64 * 2**20
+
+
+def no_control_characters(value: str) -> str:
+    if any(ord(character) < 32 for character in value):
+        raise serializers.ValidationError("Control characters are not allowed.", code="bad_name")
+    return value
+
+
+class ManifestFileSerializer(serializers.Serializer):
+    index = serializers.IntegerField(required=False, min_value=0)
+    local_path = serializers.CharField(
+        max_length=1024, required=False, allow_blank=True, default="", validators=[no_control_characters]
+    )
+    target_folder_path = serializers.CharField(max_length=1024, default="/", trim_whitespace=False)
+    file_name = serializers.CharField(max_length=255, trim_whitespace=False)
+    file_size = serializers.IntegerField(min_value=0, max_value=MAX_SIZE)
+    md5 = serializers.RegexField(MD5, required=False, allow_blank=True, allow_null=True)
+    mime_type = serializers.CharField(max_length=100, required=False, allow_blank=True, allow_null=True)
+
+
+class ManifestSerializer(serializers.Serializer):
+    task_name = serializers.CharField(max_length=255)
+    task_description = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
+    drive_id = serializers.UUIDField(required=False, allow_null=True, default=None)
+    priority = serializers.IntegerField(min_value=0, max_value=10, default=5)
+    total_files = serializers.IntegerField(min_value=0, required=False, allow_null=True, default=None)
+    total_size = serializers.IntegerField(min_value=0, required=False, allow_null=True, default=None)
+    client_info = serializers.DictField(required=False, default=dict)
+    files = ManifestFileSerializer(many=True)
+
+
+class NewTaskSerializer(serializers.Serializer):
+    upload_manifest = ManifestSerializer()
+
+
+class TaskSerializer(serializers.ModelSerializer):
+    progress_percentage = serializers.SerializerMethodField()
+    size_progress_percentage = serializers.SerializerMethodField()
+    remaining_files = serializers.SerializerMethodField()
+    remaining_size = serializers.SerializerMethodField()
+    is_completed = serializers.SerializerMethodField()
+    is_in_progress = serializers.SerializerMethodField()
+
+    class Meta:
+        model = UploadTask
+        fields = (
+            "id", "user_id", "drive_id", "task_name", "task_description", "status", "priority", "total_files",
+            "uploaded_files", "total_size", "uploaded_size", "error_message", "created_at", "updated_at",
+            "completed_at", "expires_at", "progress_percentage", "size_progress_percentage", "remaining_files",
+            "remaining_size", "is_completed", "is_in_progress",
+        )  # fmt: skip
+
+    def get_progress_percentage(self, task: UploadTask) -> float:
+        return percentage(task.uploaded_files, task.total_files)
+
+    def get_size_progress_percentage(self, task: UploadTask) -> float:
+        return percentage(task.uploaded_size, task.total_size)
+
+    def get_remaining_files(self, task: UploadTask) -> int:
+        return task.total_files - task.uploaded_files
+
+    def get_remaining_size(self, task: UploadTask) -> int:
+        return task.total_size - task.uploaded_size
+
+    def get_is_completed(self, task: UploadTask) -> bool:
+        return task.status == UploadTask.Status.COMPLETED
+
+    def get_is_in_progress(self, task: UploadTask) -> bool:
+        return task.status in UploadTask.OPEN_STATUSES
+
+
+class TaskFileSerializer(serializers.ModelSerializer):
+    upload_progress = serializers.SerializerMethodField()
+    is_completed = serializers.SerializerMethodField()
+    is_failed = serializers.SerializerMethodField()
+    can_retry = serializers.SerializerMethodField()
+
+    class Meta:
+        model = TaskFile
+        fields = (
+            "id", "task_id", "file_id", "local_path", "target_folder_path", "file_name", "virtual_path", "file_size",
+            "md5", "mime_type", "status", "upload_progress", "is_duplicated", "error_message", "retry_count",
+            "created_at", "updated_at", "completed_at", "is_completed", "is_failed", "can_retry",
+        )  # fmt: skip
+
+    @extend_schema_field(serializers.FloatField())
+    def get_upload_progress(self, row: Any) -> float:
+        if row.status in TaskFile.LANDED_STATUSES:
+            return 100.0
+        received = getattr(row, "received_size", 0) or 0
+        return percentage(received, row.file_size) if received else 0.0
+
+    def get_is_completed(self, row: TaskFile) -> bool:
+        return row.status in TaskFile.LANDED_STATUSES
+
+    def get_is_failed(self, row: TaskFile) -> bool:
+        return row.status == TaskFile.Status.FAILED
+
+    def get_can_retry(self, row: TaskFile) -> bool:
+        return row.status == TaskFile.Status.FAILED and row.retry_count < TaskFile.MAX_RETRIES
+
+
+class ProgressSerializer(serializers.Serializer):
+    task_id = serializers.UUIDField()
+    status = serializers.ChoiceField(UploadTask.Status.choices)
+    progress_percentage = serializers.FloatField()
+    size_progress_percentage = serializers.FloatField()
+    uploaded_files = serializers.IntegerField()
+    total_files = serializers.IntegerField()
+    uploaded_size = serializers.IntegerField()
+    total_size = serializers.IntegerField()
+    remaining_files = serializers.IntegerField()
+    remaining_size = serializers.IntegerField()
+    updated_at = serializers.DateTimeField()
+
+
+class CheckedFileSerializer(serializers.Serializer):
+    task_file_id = serializers.UUIDField()
+    md5 = serializers.RegexField(MD5, required=False, allow_blank=True, default="")
+    file_size = serializers.IntegerField(min_value=0)
+
+
+class CheckSerializer(serializers.Serializer):
+    files = CheckedFileSerializer(many=True, max_length=20_000)
+
+
+class ExistingFileSerializer(serializers.Serializer):
+    task_file_id = serializers.UUIDField()
+    md5 = serializers.CharField()
+    existing_file_id = serializers.UUIDField()
+    file_size = serializers.IntegerField()
+
+
+class CheckResultSerializer(serializers.Serializer):
+    existing_files = ExistingFileSerializer(many=True)
+    new_files_count = serializers.IntegerField()
+    storage_saved = serializers.IntegerField(help_text="Bytes that need not be sent.")
+
+
+class UploadResultSerializer(serializers.Serializer):
+    """`oss_key` and `oss_url` are kept for existing clients: the path in the drive and a signed link."""
+
+    task_file_id = serializers.UUIDField()
+    file_id = serializers.UUIDField()
+    file_size = serializers.IntegerField()
+    md5 = serializers.CharField()
+    sha256 = serializers.CharField()
+    oss_key = serializers.CharField()
+    oss_url = serializers.CharField()
+    is_duplicated = serializers.BooleanField()
+    instant_upload = serializers.BooleanField()
+    upload_duration = serializers.FloatField(help_text="Seconds.")
+
+
+class MultipartStartedSerializer(serializers.Serializer):
+    task_file_id = serializers.UUIDField()
+    upload_id = serializers.CharField()
+    chunk_size = serializers.IntegerField()
+    total_chunks = serializers.IntegerField()
+    uploaded_chunks = serializers.ListField(child=serializers.IntegerField())
+
+
+class PartSerializer(serializers.Serializer):
+    chunk_index = serializers.IntegerField(min_value=1, max_value=10_000)
+    chunk_md5 = serializers.RegexField(MD5, required=False, allow_blank=True, default="")
+
+
+class PartResultSerializer(serializers.Serializer):
+    chunk_index = serializers.IntegerField()
+    etag = serializers.CharField()
+    chunk_etag = serializers.CharField()
+    uploaded_chunks = serializers.IntegerField()
+    total_chunks = serializers.IntegerField()
+    progress_percentage = serializers.FloatField()
+
+
+class CompleteSerializer(serializers.Serializer):
+    """`chunk_etags` as a map of number to etag, as a list of {part_number, etag?}, or left out."""
+
+    chunk_etags = serializers.JSONField(required=False, default=None)
+
+    def validate_chunk_etags(self, value: Any) -> dict[int, str]:
+        try:
+            if isinstance(value, dict):
+                return {int(number): str(etag or "") for number, etag in value.items()}
+            if isinstance(value, list):
+                return {int(item["part_number"]): str(item.get("etag") or "") for item in value}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise serializers.ValidationError("Not a list of parts.") from error
+        if value is None:
+            return {}
+        raise serializers.ValidationError("Not a list of parts.")
+
+
+class AbortSerializer(serializers.Serializer):
+    reason = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
+
+
+class RetrySerializer(serializers.Serializer):
+    task_file_id = serializers.UUIDField()
+    status = serializers.CharField()
+    retry_count = serializers.IntegerField()
+    message = serializers.CharField()

@@ -1,0 +1,21 @@
+"""The app's scheduled work, as a row operators can see and change."""
+
+from django.db import migrations
+
+
+def add_schedule(apps, schema_editor):
+    interval, _ = apps.get_model("django_celery_beat", "IntervalSchedule").objects.get_or_create(
+        every=300, period="seconds"
+    )
+    apps.get_model("django_celery_beat", "PeriodicTask").objects.get_or_create(
+        name="Expire uploads", defaults={"task": "uploads.tasks.expire", "interval": interval}
+    )
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("uploads", "0001_initial"),
+        ("django_celery_beat", "0019_alter_periodictasks_options"),
+    ]
+
+    operations = [migrations.RunPython(add_schedule, migrations.RunPython.noop)]

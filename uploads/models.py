@@ -1,0 +1,151 @@
+"""Uploads: a task of many files, each sent whole or in parts."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from common.models import Row, StateRow
+from drives.models import Drive, File, Folder
+
+
+class UploadTaskQuerySet(models.QuerySet["UploadTask"]):
+    def visible_to(self, user: User) -> UploadTaskQuerySet:
+        return self.filter(user=user)
+
+
+class UploadTask(StateRow):
+    """A manifest of files on their way into a drive.
+
+    pending ──first bytes──▶ uploading ──last file──▶ completed
+       └───────────┴──▶ cancelled | failed (expired)
+
+    The drive holds a reservation for every file that has not landed while the task is open.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending", _("Pending")
+        UPLOADING = "uploading", _("Uploading")
+        COMPLETED = "completed", _("Completed")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
+
+    OPEN_STATUSES = (Status.PENDING, Status.UPLOADING)
+    TRANSITIONS = {
+        Status.PENDING: {Status.UPLOADING, Status.COMPLETED, Status.FAILED, Status.CANCELLED},
+        Status.UPLOADING: {Status.COMPLETED, Status.FAILED, Status.CANCELLED},
+    }
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="upload_tasks", verbose_name=_("user")
+    )
+    drive = models.ForeignKey(Drive, models.CASCADE, related_name="upload_tasks", verbose_name=_("drive"))
+    task_name = models.CharField(_("name"), max_length=255)
+    task_description = models.CharField(_("description"), max_length=500, blank=True)
+    status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.PENDING)
+    priority = models.PositiveSmallIntegerField(_("priority"), default=5, validators=[MaxValueValidator(10)])
+    total_files = models.PositiveIntegerField(_("files"), default=0)
+    total_size = models.PositiveBigIntegerField(_("size"), default=0)
+    uploaded_files = models.PositiveIntegerField(_("files landed"), default=0)
+    uploaded_size = models.PositiveBigIntegerField(_("bytes landed"), default=0)
+    client_info = models.JSONField(_("client"), default=dict, blank=True)
+    error_message = models.CharField(_("error"), max_length=500, blank=True)
+    expires_at = models.DateTimeField(_("expires at"))
+    completed_at = models.DateTimeField(_("completed at"), null=True, blank=True)
+
+    objects = UploadTaskQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("upload task")
+        verbose_name_plural = _("upload tasks")
+        indexes = [
+            models.Index(fields=["user", "-created_at"], name="uploads_task_user"),
+            models.Index(fields=["expires_at"], condition=Q(status__in=["pending", "uploading"]), name="uploads_task_open"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(uploaded_files__lte=F("total_files"), uploaded_size__lte=F("total_size")),
+                name="uploads_task_counts_bounded",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.task_name
+
+
+class TaskFile(Row):
+    """A file of a task: pending → uploading → completed; pending → skipped (already there); failed → pending (retry)."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending", _("Pending")
+        UPLOADING = "uploading", _("Uploading")
+        COMPLETED = "completed", _("Completed")
+        FAILED = "failed", _("Failed")
+        SKIPPED = "skipped", _("Already there")
+
+    OPEN_STATUSES = (Status.PENDING, Status.UPLOADING)
+    LANDED_STATUSES = (Status.COMPLETED, Status.SKIPPED)
+    MAX_RETRIES = 3
+
+    task = models.ForeignKey(UploadTask, models.CASCADE, related_name="files", verbose_name=_("upload task"))
+    position = models.PositiveIntegerField(_("number"))
+    local_path = models.CharField(_("path at the client"), max_length=1024, blank=True)
+    folder = models.ForeignKey(Folder, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("folder"))
+    target_folder_path = models.CharField(_("target folder"), max_length=1024)
+    file_name = models.CharField(_("name"), max_length=255)
+    file_size = models.PositiveBigIntegerField(_("size"))
+    md5 = models.CharField("MD5", max_length=32, blank=True)
+    mime_type = models.CharField(_("type"), max_length=100, blank=True)
+    status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.PENDING)
+    file = models.ForeignKey(File, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("file"))
+    is_duplicated = models.BooleanField(_("bytes not sent"), default=False)
+    upload_id = models.CharField(_("multipart upload"), max_length=64, blank=True)
+    part_size = models.PositiveBigIntegerField(_("part size"), default=0)
+    error_message = models.CharField(_("error"), max_length=500, blank=True)
+    retry_count = models.PositiveSmallIntegerField(_("retries"), default=0)
+    completed_at = models.DateTimeField(_("completed at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("upload file")
+        verbose_name_plural = _("upload files")
+        constraints = [
+            models.UniqueConstraint(fields=["task", "position"], name="uploads_taskfile_position"),
+            models.UniqueConstraint(fields=["task", "target_folder_path", "file_name"], name="uploads_taskfile_place"),
+        ]
+        indexes = [models.Index(fields=["task", "status"], name="uploads_taskfile_status")]
+
+    def __str__(self) -> str:
+        return self.virtual_path
+
+    @property
+    def virtual_path(self) -> str:
+        return f"{self.target_folder_path.rstrip('/')}/{self.file_name}"
+
+    @property
+    def total_parts(self) -> int:
+        return max(-(-self.file_size // self.part_size), 1) if self.part_size else 0
+
+    def size_of_part(self, number: int) -> int:
+        """Bytes of part `number` (from 1); only the last one is shorter."""
+        return min(self.part_size, self.file_size - (number - 1) * self.part_size)
+
+
+class UploadPart(Row):
+    """A part that is written at its place in the staged file."""
+
+    task_file = models.ForeignKey(TaskFile, models.CASCADE, related_name="parts", verbose_name=_("upload file"))
+    number = models.PositiveIntegerField(_("number"))
+    size = models.PositiveBigIntegerField(_("size"))
+    etag = models.CharField("ETag", max_length=64)
+
+    class Meta:
+        verbose_name = _("upload part")
+        verbose_name_plural = _("upload parts")
+        constraints = [models.UniqueConstraint(fields=["task_file", "number"], name="uploads_part_number")]
+
+    def __str__(self) -> str:
+        return f"{self.number}"
