@@ -35,7 +35,7 @@ SETTINGS = {
     "log_checkpoints": "off",
     "shared_preload_libraries": "",
 }
-VOLATILE_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+VOLATILE_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 
 class Postgres:
