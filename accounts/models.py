@@ -38,9 +38,16 @@ class User(Row, AbstractBaseUser, PermissionsMixin):
         PRO = 2, _("Pro")
         ENTERPRISE = 3, _("Enterprise")
 
-    username = models.CharField(_("username"), max_length=50, unique=True, validators=[RegexValidator(USERNAME_PATTERN)])
+    username = models.CharField(
+        _("username"), max_length=50, unique=True, validators=[RegexValidator(USERNAME_PATTERN)]
+    )
     phone = models.CharField(
-        _("phone"), max_length=20, unique=True, null=True, blank=True, validators=[RegexValidator(PHONE_PATTERN)]
+        _("phone"),
+        max_length=20,
+        unique=True,
+        null=True,
+        blank=True,
+        validators=[RegexValidator(PHONE_PATTERN)],
     )
     email = models.EmailField(_("e-mail"), unique=True, null=True, blank=True)
     email_verified_at = models.DateTimeField(_("e-mail verified at"), null=True, blank=True)
@@ -132,7 +139,9 @@ class PhoneCode(Row):
         verbose_name_plural = _("phone codes")
         constraints = [
             models.UniqueConstraint(
-                fields=["phone", "purpose"], condition=Q(consumed_at__isnull=True), name="accounts_phonecode_one_open"
+                fields=["phone", "purpose"],
+                condition=Q(consumed_at__isnull=True),
+                name="accounts_phonecode_one_open",
             ),
         ]
 

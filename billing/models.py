@@ -54,7 +54,9 @@ class Wallet(Row):
         constraints = [
             models.UniqueConstraint(fields=["user", "currency"], name="billing_wallet_one_per_currency"),
             models.CheckConstraint(condition=Q(balance__gte=0), name="billing_wallet_balance_not_negative"),
-            models.CheckConstraint(condition=Q(held__gte=0, held__lte=F("balance")), name="billing_wallet_held_covered"),
+            models.CheckConstraint(
+                condition=Q(held__gte=0, held__lte=F("balance")), name="billing_wallet_held_covered"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -87,7 +89,12 @@ class LedgerEntry(Row):
     description = models.CharField(_("description"), max_length=500, blank=True)
     task_id = models.UUIDField(_("render task"), null=True, blank=True)
     actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("operator")
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("operator"),
     )
 
     objects = OwnedQuerySet.as_manager()
@@ -183,7 +190,9 @@ class PriceRule(Row):
     class Meta:
         verbose_name = _("price rule")
         verbose_name_plural = _("price rules")
-        constraints = [models.CheckConstraint(condition=Q(price__gte=0), name="billing_pricerule_price_not_negative")]
+        constraints = [
+            models.CheckConstraint(condition=Q(price__gte=0), name="billing_pricerule_price_not_negative")
+        ]
 
     def __str__(self) -> str:
         return f"{self.price} {self.currency}/{self.unit} {self.engine or '*'}"

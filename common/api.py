@@ -20,4 +20,6 @@ def ping(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def root(request: HttpRequest) -> JsonResponse:
-    return JsonResponse({"message": "Yuntu 盛世云图", "docs": "/docs", "api": "/api/v1", "schema": "/api/schema"})
+    return JsonResponse(
+        {"message": "Yuntu 盛世云图", "docs": "/docs", "api": "/api/v1", "schema": "/api/schema"}
+    )

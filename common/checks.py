@@ -19,7 +19,9 @@ def no_stand_ins_in_production(app_configs: Any, **kwargs: Any) -> list[CheckMes
     if not settings.ALLOWED_HOSTS:
         found.append(Error("ALLOWED_HOSTS must be set when DEBUG is off.", id="yuntu.E003"))
     if len(settings.SECRET_KEY) < 32 or len(settings.SIMPLE_JWT["SIGNING_KEY"]) < 32:
-        found.append(Error("SECRET_KEY and JWT_SIGNING_KEY must have 32 characters or more.", id="yuntu.E004"))
+        found.append(
+            Error("SECRET_KEY and JWT_SIGNING_KEY must have 32 characters or more.", id="yuntu.E004")
+        )
     return found
 
 

@@ -30,7 +30,11 @@ def ask_workers() -> None:
         raise RuntimeError("no worker answers")
 
 
-COMPONENTS: dict[str, Callable[[], None]] = {"database": ask_database, "redis": ask_redis, "storage": ask_storage}
+COMPONENTS: dict[str, Callable[[], None]] = {
+    "database": ask_database,
+    "redis": ask_redis,
+    "storage": ask_storage,
+}
 ON_REQUEST: dict[str, Callable[[], None]] = {"workers": ask_workers}
 
 

@@ -5,9 +5,11 @@ import logging
 import re
 from collections.abc import Callable
 from contextvars import ContextVar
+from datetime import UTC
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from common.ids import new_id
@@ -15,7 +17,13 @@ from common.ids import new_id
 GetResponse = Callable[[HttpRequest], HttpResponse]
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 API_PREFIXES = ("/api/", "/health")
-CODES = {400: "bad_request", 403: "permission_denied", 404: "not_found", 405: "method_not_allowed", 500: "internal_error"}
+CODES = {
+    400: "bad_request",
+    403: "permission_denied",
+    404: "not_found",
+    405: "method_not_allowed",
+    500: "internal_error",
+}
 
 
 class RequestIdFilter(logging.Filter):
@@ -54,6 +62,19 @@ class SlashMiddleware:
         if request.path_info.startswith("/api/v1/") and request.path_info.endswith("/"):
             request.path_info = request.path_info.rstrip("/")
         return self.get_response(request)
+
+
+class UtcMiddleware:
+    """API times are UTC (`…Z`); operators' pages keep the time zone of the settings."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path_info.startswith("/api/"):
+            return self.get_response(request)
+        with timezone.override(UTC):
+            return self.get_response(request)
 
 
 class JsonErrorMiddleware:
@@ -129,7 +150,9 @@ class BodyLimit:
         await self.app(scope, counted, guarded)
 
     async def refuse(self, send: Callable) -> None:
-        body = json.dumps({"detail": "The request body is larger than allowed.", "code": "too_large"}).encode()
+        body = json.dumps(
+            {"detail": "The request body is larger than allowed.", "code": "too_large"}
+        ).encode()
         headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
         await send({"type": "http.response.body", "body": body})

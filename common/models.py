@@ -39,7 +39,9 @@ class StateRow(Row):
         Raises TransitionNotAllowed otherwise; nothing is changed then.
         """
         manager = type(self)._default_manager
-        moved = manager.filter(pk=self.pk, status__in=self.sources_of(target)).update(status=target, **changes)
+        moved = manager.filter(pk=self.pk, status__in=self.sources_of(target)).update(
+            status=target, **changes
+        )
         self.refresh_from_db()
         if not moved:
             current = self.status  # type: ignore[attr-defined]

@@ -15,7 +15,11 @@ ERROR = {
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {"loc": {"type": "array", "items": {}}, "msg": {"type": "string"}, "type": {"type": "string"}},
+                "properties": {
+                    "loc": {"type": "array", "items": {}},
+                    "msg": {"type": "string"},
+                    "type": {"type": "string"},
+                },
             },
         },
     },
@@ -30,7 +34,10 @@ class ApiSchema(AutoSchema):
         operation = super().get_operation(*args, **kwargs)
         if operation is None:
             return None
-        error = {"content": {"application/json": {"schema": ERROR}}, "description": "Refused; `code` says why."}
+        error = {
+            "content": {"application/json": {"schema": ERROR}},
+            "description": "Refused; `code` says why.",
+        }
         statuses = ["401", "404", "422"] if operation.get("security", [{}]) != [{}] else ["422"]
         for status in statuses:
             operation["responses"].setdefault(status, error)

@@ -26,11 +26,15 @@ class SkipLimitPage(BasePagination):
     default_limit = 20
     max_limit = 100
 
-    def paginate_queryset(self, queryset: QuerySet, request: Request, view: APIView | None = None) -> list[Any]:
+    def paginate_queryset(
+        self, queryset: QuerySet, request: Request, view: APIView | None = None
+    ) -> list[Any]:
         self.key = getattr(view, "results_key", "results")
         cap = getattr(view, "max_limit", self.max_limit)
         self.skip = whole_number(request, "skip", 0)
-        self.limit = min(max(whole_number(request, "limit", getattr(view, "default_limit", self.default_limit)), 1), cap)
+        self.limit = min(
+            max(whole_number(request, "limit", getattr(view, "default_limit", self.default_limit)), 1), cap
+        )
         self.total = queryset.count()
         return list(queryset[self.skip : self.skip + self.limit]) if self.total > self.skip else []
 

@@ -43,7 +43,9 @@ def for_desktop(value: Any) -> Any:
 class ApiRenderer(JSONRenderer):
     charset = None
 
-    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
+    ) -> bytes:
         if data is not None and is_desktop_client((renderer_context or {}).get("request")):
             data = for_desktop(data)
         result: bytes = super().render(data, "application/json", renderer_context)

@@ -40,7 +40,9 @@ class VisibleViewSet(GenericViewSet):
     def page(self, rows: QuerySet, **context: Any) -> Response:
         """One page of `rows` through the view's serializer."""
         found = self.paginate_queryset(rows)
-        serializer = self.get_serializer_class()(found, many=True, context={**self.get_serializer_context(), **context})
+        serializer = self.get_serializer_class()(
+            found, many=True, context={**self.get_serializer_context(), **context}
+        )
         return self.get_paginated_response(serializer.data)
 
     def valid(self, serializer_class: type, request: Request, **kwargs: Any) -> dict[str, Any]:

@@ -15,5 +15,7 @@ from django.urls import path, re_path  # noqa: E402
 from accounts.consumers import EventConsumer  # noqa: E402
 from common.middleware import BodyLimit  # noqa: E402
 
-sockets = URLRouter([re_path(r"^ws/?$", EventConsumer.as_asgi()), path("ws/<str:user_id>", EventConsumer.as_asgi())])
+sockets = URLRouter(
+    [re_path(r"^ws/?$", EventConsumer.as_asgi()), path("ws/<str:user_id>", EventConsumer.as_asgi())]
+)
 application = ProtocolTypeRouter({"http": BodyLimit(http, settings.MAX_BODY), "websocket": sockets})

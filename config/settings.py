@@ -36,7 +36,9 @@ def secret(name: str) -> str:
 
 
 SECRET_KEY = secret("SECRET_KEY")
-ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
+ALLOWED_HOSTS: list[str] = env.list(
+    "ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else []
+)
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 PUBLIC_URL: str = env.str("PUBLIC_URL", default="")
 """Scheme and host that links in answers begin with; empty: those of the request."""
@@ -73,6 +75,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "common.middleware.JsonErrorMiddleware",
     "common.middleware.SlashMiddleware",
+    "common.middleware.UtcMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -111,7 +114,10 @@ DATABASES["default"]["OPTIONS"] = {
 }
 if env.bool("DATABASE_POOL", default=False):
     # Under ASGI each request runs in a thread of its own, so persistent connections would pile up there.
-    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=16)}
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": 1,
+        "max_size": env.int("DATABASE_POOL_SIZE", default=16),
+    }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = None
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
@@ -176,7 +182,11 @@ WS_RECHECK_SECONDS: float = env.float("WS_RECHECK_SECONDS", default=30)
 PHONE_CODE_LIFETIME = timedelta(seconds=env.int("PHONE_CODE_SECONDS", default=300))
 PHONE_CODE_MAX_GUESSES = 5
 SMS_BACKEND: str = env.str("SMS_BACKEND", default="accounts.sms.OutboxSms" if DEBUG else "")
-SMS_LIMITS = {"phone_minute": (1, 60), "phone_hour": (5, 3600), "ip_hour": (env.int("SMS_IP_HOUR", default=10), 3600)}
+SMS_LIMITS = {
+    "phone_minute": (1, 60),
+    "phone_hour": (5, 3600),
+    "ip_hour": (env.int("SMS_IP_HOUR", default=10), 3600),
+}
 LOGIN_LIMIT = (env.int("LOGIN_PER_MINUTE", default=20), 60)
 
 # --- Money ------------------------------------------------------------------------------------------------
@@ -187,8 +197,14 @@ TRIAL_CREDIT = Decimal(env.str("TRIAL_CREDIT", default="50" if DEBUG else "0"))
 # --- Files ------------------------------------------------------------------------------------------------
 
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": YUNTU_VAR / "media"}},
-    "blobs": {"BACKEND": "drives.storage.FileSystemBlobStorage", "OPTIONS": {"location": YUNTU_VAR / "blobs"}},
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": YUNTU_VAR / "media"},
+    },
+    "blobs": {
+        "BACKEND": "drives.storage.FileSystemBlobStorage",
+        "OPTIONS": {"location": YUNTU_VAR / "blobs"},
+    },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 FILE_UPLOAD_TEMP_DIR = None

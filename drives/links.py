@@ -17,7 +17,9 @@ SALT = "drives.blob-link"
 MIN_SECONDS, MAX_SECONDS = 60, 86400
 
 
-def link_to(blob_id: UUID, name: str, *, request: HttpRequest | None, seconds: int | None = None, inline: bool = False) -> str:
+def link_to(
+    blob_id: UUID, name: str, *, request: HttpRequest | None, seconds: int | None = None, inline: bool = False
+) -> str:
     """An address that serves the blob under `name` until it expires; relative to PUBLIC_URL or the request's host."""
     life = min(max(seconds or settings.DOWNLOAD_LINK_SECONDS, MIN_SECONDS), MAX_SECONDS)
     claims = {"b": blob_id.hex, "e": int(timezone.now().timestamp()) + life, "i": int(inline)}

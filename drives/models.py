@@ -94,7 +94,12 @@ class Folder(Row):
 
     drive = models.ForeignKey(Drive, models.CASCADE, related_name="folders", verbose_name=_("drive"))
     parent = models.ForeignKey(
-        "self", models.CASCADE, null=True, blank=True, related_name="children", verbose_name=_("parent folder")
+        "self",
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="children",
+        verbose_name=_("parent folder"),
     )
     name = models.CharField(_("name"), max_length=255)
     path = models.CharField(_("path"), max_length=1100)
@@ -115,7 +120,11 @@ class Folder(Row):
             ),
         ]
         indexes = [
-            models.Index(fields=["drive", "path"], name="drives_folder_prefix", opclasses=["uuid_ops", "varchar_pattern_ops"]),
+            models.Index(
+                fields=["drive", "path"],
+                name="drives_folder_prefix",
+                opclasses=["uuid_ops", "varchar_pattern_ops"],
+            ),
         ]
 
     def __str__(self) -> str:
@@ -148,7 +157,12 @@ class File(Row):
     size = models.PositiveBigIntegerField(_("size"))
     mime_type = models.CharField(_("type"), max_length=100, blank=True)
     uploaded_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("uploaded by")
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("uploaded by"),
     )
     trashed_at = models.DateTimeField(_("trashed at"), null=True, blank=True)
 

@@ -62,7 +62,9 @@ class RenderJob(StateRow):
     FINAL_STATUSES = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
     CLAIMABLE_STATUSES = (Status.QUEUED, Status.RENDERING)
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="render_jobs", verbose_name=_("owner"))
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="render_jobs", verbose_name=_("owner")
+    )
     drive = models.ForeignKey(Drive, models.PROTECT, related_name="+", verbose_name=_("drive"))
     task_name = models.CharField(_("name"), max_length=200)
     scene_file = models.ForeignKey(
@@ -77,7 +79,9 @@ class RenderJob(StateRow):
     pause_reason = models.CharField(
         _("pause reason"), max_length=20, choices=PauseReason.choices, default=PauseReason.NONE, blank=True
     )
-    priority = models.PositiveSmallIntegerField(_("priority"), choices=Priority.choices, default=Priority.NORMAL)
+    priority = models.PositiveSmallIntegerField(
+        _("priority"), choices=Priority.choices, default=Priority.NORMAL
+    )
     frame_range = models.CharField(_("frames"), max_length=500, blank=True)
     width = models.PositiveIntegerField(_("width"), null=True, blank=True)
     height = models.PositiveIntegerField(_("height"), null=True, blank=True)
@@ -96,7 +100,9 @@ class RenderJob(StateRow):
     unit_price = MoneyField(_("price per frame"), null=True, blank=True)
     estimated_cost = MoneyField(_("estimated cost"), null=True, blank=True)
     actual_cost = MoneyField(_("actual cost"), null=True, blank=True)
-    hold = models.OneToOneField(Hold, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("hold"))
+    hold = models.OneToOneField(
+        Hold, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("hold")
+    )
     failure_code = models.CharField(_("failure code"), max_length=50, blank=True)
     failure_data = models.JSONField(_("failure data"), default=dict, blank=True)
     error_message = models.TextField(_("error"), blank=True)
@@ -112,7 +118,8 @@ class RenderJob(StateRow):
         verbose_name_plural = _("render tasks")
         constraints = [
             models.CheckConstraint(
-                condition=Q(total_frames__gte=F("done_frames") + F("failed_frames")), name="rendering_job_frames_bounded"
+                condition=Q(total_frames__gte=F("done_frames") + F("failed_frames")),
+                name="rendering_job_frames_bounded",
             ),
             models.CheckConstraint(
                 condition=Q(status=4) & ~Q(pause_reason="") | ~Q(status=4) & Q(pause_reason=""),
@@ -122,7 +129,9 @@ class RenderJob(StateRow):
         indexes = [
             models.Index(fields=["user", "-created_at"], name="rendering_job_user"),
             models.Index(
-                fields=["engine", "-priority", "submitted_at"], condition=Q(status__in=[2, 3]), name="rendering_job_claimable"
+                fields=["engine", "-priority", "submitted_at"],
+                condition=Q(status__in=[2, 3]),
+                name="rendering_job_claimable",
             ),
             models.Index(fields=["submitted_at"], condition=Q(status=1), name="rendering_job_pending"),
         ]
@@ -195,9 +204,16 @@ class Attempt(StateRow):
     TRANSITIONS = {Status.RUNNING: {Status.SUCCEEDED, Status.FAILED, Status.LOST, Status.STOPPED}}
 
     job = models.ForeignKey(RenderJob, models.CASCADE, related_name="attempts", verbose_name=_("render task"))
-    step = models.ForeignKey(RenderStep, models.CASCADE, related_name="attempts", verbose_name=_("render step"))
+    step = models.ForeignKey(
+        RenderStep, models.CASCADE, related_name="attempts", verbose_name=_("render step")
+    )
     node = models.ForeignKey(
-        RenderNode, models.SET_NULL, null=True, blank=True, related_name="attempts", verbose_name=_("render node")
+        RenderNode,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="attempts",
+        verbose_name=_("render node"),
     )
     status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.RUNNING)
     lease_expires_at = models.DateTimeField(_("lease until"))
@@ -208,14 +224,18 @@ class Attempt(StateRow):
     cpu_seconds = models.FloatField(_("CPU seconds"), default=0)
     peak_memory_size = models.PositiveBigIntegerField(_("peak memory"), default=0)
     log_tail = models.TextField(_("end of the log"), blank=True)
-    log_blob = models.ForeignKey(Blob, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("log"))
+    log_blob = models.ForeignKey(
+        Blob, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("log")
+    )
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("attempt")
         verbose_name_plural = _("attempts")
         indexes = [
-            models.Index(fields=["lease_expires_at"], condition=Q(status="running"), name="rendering_attempt_leases"),
+            models.Index(
+                fields=["lease_expires_at"], condition=Q(status="running"), name="rendering_attempt_leases"
+            ),
             models.Index(fields=["job"], condition=Q(status="running"), name="rendering_attempt_running"),
         ]
 
@@ -238,7 +258,12 @@ class Frame(Row):
     number = models.IntegerField(_("number"))
     status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.READY)
     attempt = models.ForeignKey(
-        Attempt, models.SET_NULL, null=True, blank=True, related_name="current_frames", verbose_name=_("attempt")
+        Attempt,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="current_frames",
+        verbose_name=_("attempt"),
     )
     attempts = models.ManyToManyField(Attempt, related_name="frames", verbose_name=_("attempts"))
     failures = models.PositiveSmallIntegerField(_("failed attempts"), default=0)
@@ -253,7 +278,8 @@ class Frame(Row):
         constraints = [
             models.UniqueConstraint(fields=["step", "number"], name="rendering_frame_number"),
             models.CheckConstraint(
-                condition=~Q(status="running") | Q(attempt__isnull=False), name="rendering_frame_running_has_attempt"
+                condition=~Q(status="running") | Q(attempt__isnull=False),
+                name="rendering_frame_running_has_attempt",
             ),
         ]
         indexes = [
@@ -271,9 +297,13 @@ class FrameOutput(Row):
     frame = models.ForeignKey(Frame, models.CASCADE, related_name="outputs", verbose_name=_("frame"))
     attempt = models.ForeignKey(Attempt, models.CASCADE, related_name="outputs", verbose_name=_("attempt"))
     name = models.CharField(_("name"), max_length=255)
-    file = models.ForeignKey(File, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("file"))
+    file = models.ForeignKey(
+        File, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("file")
+    )
     blob = models.ForeignKey(Blob, models.PROTECT, related_name="+", verbose_name=_("blob"))
-    preview = models.ForeignKey(Blob, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("preview"))
+    preview = models.ForeignKey(
+        Blob, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("preview")
+    )
     width = models.PositiveIntegerField(_("width"))
     height = models.PositiveIntegerField(_("height"))
 
@@ -353,7 +383,9 @@ class SceneReport(StateRow):
         verbose_name = _("scene report")
         verbose_name_plural = _("scene reports")
         constraints = [models.UniqueConstraint(fields=["blob", "engine"], name="rendering_report_content")]
-        indexes = [models.Index(fields=["due_at"], condition=Q(status="pending"), name="rendering_report_due")]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(status="pending"), name="rendering_report_due")
+        ]
 
     def __str__(self) -> str:
         return f"{self.engine} {self.status}"

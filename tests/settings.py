@@ -1,15 +1,20 @@
 """Settings of the tests: the real ones, with quick hashing and short waits."""
 
-import os
 from datetime import timedelta
 
 from config.settings import *  # noqa: F403
-from config.settings import REDIS_PREFIX as BASE_PREFIX
-from config.settings import REST_FRAMEWORK  # noqa: F401
+from config.settings import DATABASES, REST_FRAMEWORK
 
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+# Tests with real commits empty the tables afterwards; only they may truncate the ledger.
+DATABASES["default"]["OPTIONS"]["options"] += " -c yuntu.allow_truncate=on"
 PASSWORD_HASHERS = ["tests.hashers.QuickBcrypt"]
 RENDER_LEASE = timedelta(seconds=5)
 RENDER_HEARTBEAT_SECONDS = 0.5
 RENDER_NODE_HEARTBEAT_SECONDS = 1
 WS_RECHECK_SECONDS = 1
+REFRESH_GRACE = timedelta(seconds=2)
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+REST_FRAMEWORK["TEST_REQUEST_RENDERER_CLASSES"] = [
+    "rest_framework.renderers.JSONRenderer",
+    "rest_framework.renderers.MultiPartRenderer",
+]

@@ -64,7 +64,11 @@ class UploadTask(StateRow):
         verbose_name_plural = _("upload tasks")
         indexes = [
             models.Index(fields=["user", "-created_at"], name="uploads_task_user"),
-            models.Index(fields=["expires_at"], condition=Q(status__in=["pending", "uploading"]), name="uploads_task_open"),
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(status__in=["pending", "uploading"]),
+                name="uploads_task_open",
+            ),
         ]
         constraints = [
             models.CheckConstraint(
@@ -94,14 +98,18 @@ class TaskFile(Row):
     task = models.ForeignKey(UploadTask, models.CASCADE, related_name="files", verbose_name=_("upload task"))
     position = models.PositiveIntegerField(_("number"))
     local_path = models.CharField(_("path at the client"), max_length=1024, blank=True)
-    folder = models.ForeignKey(Folder, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("folder"))
+    folder = models.ForeignKey(
+        Folder, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("folder")
+    )
     target_folder_path = models.CharField(_("target folder"), max_length=1024)
     file_name = models.CharField(_("name"), max_length=255)
     file_size = models.PositiveBigIntegerField(_("size"))
     md5 = models.CharField("MD5", max_length=32, blank=True)
     mime_type = models.CharField(_("type"), max_length=100, blank=True)
     status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.PENDING)
-    file = models.ForeignKey(File, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("file"))
+    file = models.ForeignKey(
+        File, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("file")
+    )
     is_duplicated = models.BooleanField(_("bytes not sent"), default=False)
     upload_id = models.CharField(_("multipart upload"), max_length=64, blank=True)
     part_size = models.PositiveBigIntegerField(_("part size"), default=0)
@@ -114,7 +122,9 @@ class TaskFile(Row):
         verbose_name_plural = _("upload files")
         constraints = [
             models.UniqueConstraint(fields=["task", "position"], name="uploads_taskfile_position"),
-            models.UniqueConstraint(fields=["task", "target_folder_path", "file_name"], name="uploads_taskfile_place"),
+            models.UniqueConstraint(
+                fields=["task", "target_folder_path", "file_name"], name="uploads_taskfile_place"
+            ),
         ]
         indexes = [models.Index(fields=["task", "status"], name="uploads_taskfile_status")]
 
@@ -137,7 +147,9 @@ class TaskFile(Row):
 class UploadPart(Row):
     """A part that is written at its place in the staged file."""
 
-    task_file = models.ForeignKey(TaskFile, models.CASCADE, related_name="parts", verbose_name=_("upload file"))
+    task_file = models.ForeignKey(
+        TaskFile, models.CASCADE, related_name="parts", verbose_name=_("upload file")
+    )
     number = models.PositiveIntegerField(_("number"))
     size = models.PositiveBigIntegerField(_("size"))
     etag = models.CharField("ETag", max_length=64)

@@ -20,7 +20,8 @@ class SendCodeSerializer(serializers.Serializer):
 
 class RegisterSerializer(serializers.Serializer):
     username = serializers.RegexField(
-        USERNAME_PATTERN, error_messages={"invalid": _("A username has 3 to 50 letters, digits or underscores.")}
+        USERNAME_PATTERN,
+        error_messages={"invalid": _("A username has 3 to 50 letters, digits or underscores.")},
     )
     phone = serializers.CharField(max_length=20, validators=[phone_rule])
     verification_code = serializers.RegexField(

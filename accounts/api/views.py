@@ -50,7 +50,9 @@ class SendCodeView(PublicView):
 
 
 class RegisterView(PublicView):
-    @extend_schema(request=shapes.RegisterSerializer, responses={201: shapes.SignedInSerializer}, tags=["auth"])
+    @extend_schema(
+        request=shapes.RegisterSerializer, responses={201: shapes.SignedInSerializer}, tags=["auth"]
+    )
     def post(self, request: Request) -> Response:
         """Register with a phone code; answers signed in, with a default drive and a wallet in place."""
         data = checked(shapes.RegisterSerializer, request)
@@ -88,9 +90,7 @@ class LogoutView(APIView):
     def post(self, request: Request) -> Response:
         """End the session of the refresh token in the body, or of the access token in the header."""
         data = checked(shapes.LogoutSerializer, request)
-        sessions.log_out(
-            refresh_token=data.get("refresh_token"), session=cast(Session | None, request.auth)
-        )
+        sessions.log_out(refresh_token=data.get("refresh_token"), session=cast(Session | None, request.auth))
         return Response({"success": True, "message": _("Signed out.")})
 
 

@@ -64,7 +64,7 @@ def count_guess(*, phone: str, purpose: str, code: str, now: datetime) -> PhoneC
 def consume(found: PhoneCode, *, now: datetime) -> None:
     """Use the code up, inside the transaction of what it allows. Raises CodeInvalid for the second of two racers."""
     with transaction.atomic():
-        if not PhoneCode.objects.filter(pk=found.pk, consumed_at__isnull=True, code_hash=found.code_hash).update(
-            consumed_at=now
-        ):
+        if not PhoneCode.objects.filter(
+            pk=found.pk, consumed_at__isnull=True, code_hash=found.code_hash
+        ).update(consumed_at=now):
             raise CodeInvalid

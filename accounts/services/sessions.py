@@ -121,7 +121,12 @@ def session_of(access_token: str) -> Session:
 
 
 def living_session(session_id: UUID, user_id: UUID) -> Session:
-    session = Session.objects.living(timezone.now()).select_related("user").filter(pk=session_id, user_id=user_id).first()
+    session = (
+        Session.objects.living(timezone.now())
+        .select_related("user")
+        .filter(pk=session_id, user_id=user_id)
+        .first()
+    )
     if session is None:
         raise TokenInvalid
     return session

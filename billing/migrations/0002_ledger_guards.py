@@ -26,16 +26,12 @@ CREATE TRIGGER billing_hold_no_delete BEFORE DELETE ON billing_hold
 
 CREATE FUNCTION billing_check_chain() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-  before RECORD;
+  last billing_ledgerentry;
 BEGIN
-  SELECT sequence, balance_after, held_after INTO before
-    FROM billing_ledgerentry WHERE wallet_id = NEW.wallet_id ORDER BY sequence DESC LIMIT 1;
-  IF NOT FOUND THEN
-    SELECT 0 AS sequence, 0 AS balance_after, 0 AS held_after INTO before;
-  END IF;
-  IF NEW.sequence <> before.sequence + 1
-     OR NEW.balance_after <> before.balance_after + NEW.amount
-     OR NEW.held_after <> before.held_after + NEW.held_delta THEN
+  SELECT * INTO last FROM billing_ledgerentry WHERE wallet_id = NEW.wallet_id ORDER BY sequence DESC LIMIT 1;
+  IF NEW.sequence <> coalesce(last.sequence, 0) + 1
+     OR NEW.balance_after <> coalesce(last.balance_after, 0) + NEW.amount
+     OR NEW.held_after <> coalesce(last.held_after, 0) + NEW.held_delta THEN
     RAISE EXCEPTION 'ledger entry % does not follow from the one before it', NEW.id
       USING ERRCODE = 'integrity_constraint_violation';
   END IF;
@@ -47,8 +43,8 @@ CREATE TRIGGER billing_entry_chain BEFORE INSERT ON billing_ledgerentry
 
 CREATE FUNCTION billing_check_wallet() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-  wallet RECORD;
-  last RECORD;
+  wallet billing_wallet;
+  last billing_ledgerentry;
   open_holds numeric;
 BEGIN
   IF TG_TABLE_NAME = 'billing_wallet' THEN
@@ -59,12 +55,9 @@ BEGIN
   IF NOT FOUND THEN
     RETURN NULL;
   END IF;
-  SELECT sequence, balance_after, held_after INTO last
-    FROM billing_ledgerentry WHERE wallet_id = wallet.id ORDER BY sequence DESC LIMIT 1;
-  IF NOT FOUND THEN
-    SELECT 0 AS sequence, 0 AS balance_after, 0 AS held_after INTO last;
-  END IF;
-  IF wallet.sequence <> last.sequence OR wallet.balance <> last.balance_after OR wallet.held <> last.held_after THEN
+  SELECT * INTO last FROM billing_ledgerentry WHERE wallet_id = wallet.id ORDER BY sequence DESC LIMIT 1;
+  IF wallet.sequence <> coalesce(last.sequence, 0) OR wallet.balance <> coalesce(last.balance_after, 0)
+     OR wallet.held <> coalesce(last.held_after, 0) THEN
     RAISE EXCEPTION 'wallet % differs from its ledger', wallet.id USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   SELECT coalesce(sum(amount - captured - released), 0) INTO open_holds

@@ -8,7 +8,11 @@ from django.db import migrations
 
 def add_default_price(apps, schema_editor):
     apps.get_model("billing", "PriceRule").objects.create(
-        engine="", unit="frame", price=Decimal("0.50"), currency="CNY", valid_from=datetime(2026, 1, 1, tzinfo=UTC)
+        engine="",
+        unit="frame",
+        price=Decimal("0.50"),
+        currency="CNY",
+        valid_from=datetime(2026, 1, 1, tzinfo=UTC),
     )
 
 

@@ -21,7 +21,15 @@ from drives.storage import blob_storage
 
 BLOCK = 1 << 20
 # Types that a browser may show under our origin; anything else is only ever downloaded.
-INLINE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp", "video/mp4", "text/plain", "application/pdf")
+INLINE_TYPES = (
+    "image/png",
+    "image/jpeg",
+    "image/gif",
+    "image/webp",
+    "video/mp4",
+    "text/plain",
+    "application/pdf",
+)
 
 
 class BlobLinkView(View):
@@ -104,7 +112,9 @@ def not_modified(request: HttpRequest, etag: str, modified: datetime) -> bool:
     return since is not None and int(modified.timestamp()) <= since
 
 
-def byte_range(request: HttpRequest, size: int, etag: str, modified: datetime) -> tuple[int, int, bool] | None:
+def byte_range(
+    request: HttpRequest, size: int, etag: str, modified: datetime
+) -> tuple[int, int, bool] | None:
     """First and last byte to send and whether that answers a range; None where it cannot be satisfied.
 
     A list of ranges is answered with the whole, as RFC 9110 §14.2 allows.

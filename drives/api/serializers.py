@@ -128,5 +128,3 @@ class DriveStatsSerializer(serializers.Serializer):
     used_size = serializers.IntegerField()
     available_size = serializers.IntegerField(help_text="-1 where there is no limit.")
     usage_percentage = serializers.FloatField()
-
-

@@ -36,7 +36,10 @@ class EntryMixin:
 
     def entry_page(self, request: Request, drive: Drive, path: str) -> Response:
         folders, files = tree.listing(drive, path)
-        skip, limit = whole_number(request, "skip", 0), min(max(whole_number(request, "limit", 1000), 1), 1000)
+        skip, limit = (
+            whole_number(request, "skip", 0),
+            min(max(whole_number(request, "limit", 1000), 1), 1000),
+        )
         total = len(folders) + files.count()
         entries: list[Any] = folders[skip : skip + limit]
         first_file = max(skip - len(folders), 0)
@@ -75,7 +78,9 @@ class DriveViewSet(EntryMixin, RetrieveModelMixin, VisibleViewSet):
     @extend_schema(request=shapes.DriveInputSerializer, responses=shapes.DriveSerializer)
     def update(self, request: Request, pk: UUID) -> Response:
         data = self.valid(shapes.DriveInputSerializer, request, partial=True)
-        return self.shown(drives.update_drive(drive=self.get_object(), actor=cast(User, request.user), **data))
+        return self.shown(
+            drives.update_drive(drive=self.get_object(), actor=cast(User, request.user), **data)
+        )
 
     @extend_schema(responses=DoneSerializer)
     def destroy(self, request: Request, pk: UUID) -> Response:
@@ -150,13 +155,18 @@ class EntryViewSet(EntryMixin, VisibleViewSet):
         return Response(shapes.EntrySerializer(entry, context=context).data, status=code)
 
     @extend_schema(
-        parameters=[OpenApiParameter("drive_id", OpenApiTypes.UUID), OpenApiParameter("folder_path", OpenApiTypes.STR)],
+        parameters=[
+            OpenApiParameter("drive_id", OpenApiTypes.UUID),
+            OpenApiParameter("folder_path", OpenApiTypes.STR),
+        ],
         responses=shapes.EntryPageSerializer,
     )
     def list(self, request: Request) -> Response:
         """Folders and files of a folder."""
         drive = self.drive_of(request.query_params.get("drive_id"))
-        return self.entry_page(request, drive, clean_path(request.query_params.get("folder_path", "/"), field="folder_path"))
+        return self.entry_page(
+            request, drive, clean_path(request.query_params.get("folder_path", "/"), field="folder_path")
+        )
 
     @extend_schema(request=shapes.NewEntrySerializer, responses={201: shapes.EntrySerializer})
     def create(self, request: Request) -> Response:

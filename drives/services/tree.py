@@ -54,7 +54,9 @@ def folder_at(drive: Drive, path: str) -> Folder | None:
 def file_at(drive: Drive, path: str) -> File | None:
     """The living file at a clean path, or None."""
     folder_path, name = split(path)
-    return File.objects.in_folder(drive, folder_path).select_related("folder", "blob").filter(name=name).first()
+    return (
+        File.objects.in_folder(drive, folder_path).select_related("folder", "blob").filter(name=name).first()
+    )
 
 
 def create_folder(*, drive: Drive, actor: User, parent_path: str, name: str) -> Folder:
@@ -99,15 +101,23 @@ def put_files(*, drive: Drive, actor: User | None, new_files: list[NewFile], res
         grown = 0
         for new in new_files:
             place = (new.folder.pk if new.folder else None, new.name)
-            file = placed.get(place) or there.get(place) or File(drive=drive, folder=new.folder, name=new.name, size=0)
+            file = (
+                placed.get(place)
+                or there.get(place)
+                or File(drive=drive, folder=new.folder, name=new.name, size=0)
+            )
             grown += new.blob.size - file.size
             file.blob, file.size, file.uploaded_by = new.blob, new.blob.size, actor
             guessed = mimetypes.guess_type(new.name)[0] or "application/octet-stream"
             file.mime_type, file.updated_at = (new.mime_type or guessed)[:100], timezone.now()
             placed[place] = file
-        File.objects.bulk_create([file for place, file in placed.items() if place not in there], batch_size=2000)
+        File.objects.bulk_create(
+            [file for place, file in placed.items() if place not in there], batch_size=2000
+        )
         changed = ["blob", "size", "uploaded_by", "mime_type", "updated_at"]
-        File.objects.bulk_update([file for place, file in placed.items() if place in there], changed, batch_size=2000)
+        File.objects.bulk_update(
+            [file for place, file in placed.items() if place in there], changed, batch_size=2000
+        )
         Drive.objects.filter(pk=drive.pk).update(
             used_size=F("used_size") + grown, reserved_size=F("reserved_size") - reserved
         )

@@ -27,7 +27,9 @@ from uploads.selectors import percentage, progress_of
 from uploads.services import files, tasks
 
 STATUS = OpenApiParameter("status", OpenApiTypes.STR, enum=UploadTask.Status.values)
-FORM = {"multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}}
+FORM = {
+    "multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
+}
 PART_FORM = {
     "multipart/form-data": {
         "type": "object",
@@ -252,5 +254,7 @@ class TaskFileViewSet(VisibleViewSet):
     @extend_schema(request=shapes.AbortSerializer, responses=DoneSerializer)
     def multipart_abort(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
         """Discard the parts; the file is failed and can be retried."""
-        files.abort_multipart(task_file=self.task_file(), reason=self.valid(shapes.AbortSerializer, request)["reason"])
+        files.abort_multipart(
+            task_file=self.task_file(), reason=self.valid(shapes.AbortSerializer, request)["reason"]
+        )
         return done()

@@ -87,13 +87,20 @@ def start_multipart(*, task_file: TaskFile) -> TaskFile:
     require_receiving(task_file)
     part_size = part_size_for(task_file.file_size)
     if task_file.file_size > part_size * MAX_PARTS:
-        raise SizeMismatch(_("The file is too large."), expected=part_size * MAX_PARTS, actual=task_file.file_size)
+        raise SizeMismatch(
+            _("The file is too large."), expected=part_size * MAX_PARTS, actual=task_file.file_size
+        )
     upload_id = new_id().hex
     blob_storage().open_staging(upload_id)
     with transaction.atomic():
         task = lock_open_task(task_file.task_id)
-        started = TaskFile.objects.filter(pk=task_file.pk, upload_id="", status__in=TaskFile.OPEN_STATUSES).update(
-            upload_id=upload_id, part_size=part_size, status=TaskFile.Status.UPLOADING, updated_at=timezone.now()
+        started = TaskFile.objects.filter(
+            pk=task_file.pk, upload_id="", status__in=TaskFile.OPEN_STATUSES
+        ).update(
+            upload_id=upload_id,
+            part_size=part_size,
+            status=TaskFile.Status.UPLOADING,
+            updated_at=timezone.now(),
         )
         if started and task.status == UploadTask.Status.PENDING:
             task.move_to(UploadTask.Status.UPLOADING)
@@ -150,7 +157,9 @@ def complete_multipart(*, task_file: TaskFile, actor: User, etags: dict[int, str
         raise PartsMissing(missing=missing[:1000])
     for number, etag in (etags or {}).items():
         if etag and received.get(number) != etag.strip('"').lower():
-            raise DigestMismatch(expected=etag, actual=received.get(number, ""), field=f"chunk_etags.{number}")
+            raise DigestMismatch(
+                expected=etag, actual=received.get(number, ""), field=f"chunk_etags.{number}"
+            )
     try:
         with blob_storage().sealed(task_file.upload_id) as path:
             digests = digests_of(path, with_md5=bool(task_file.md5))
@@ -184,7 +193,10 @@ def fail_file(*, task_file: TaskFile, message: str) -> None:
     with transaction.atomic():
         task_file.parts.all().delete()
         TaskFile.objects.filter(pk=task_file.pk, status__in=TaskFile.OPEN_STATUSES).update(
-            status=TaskFile.Status.FAILED, upload_id="", error_message=message[:500], updated_at=timezone.now()
+            status=TaskFile.Status.FAILED,
+            upload_id="",
+            error_message=message[:500],
+            updated_at=timezone.now(),
         )
     if task_file.upload_id:
         blob_storage().discard(task_file.upload_id)
@@ -202,7 +214,10 @@ def retry_file(*, task_file: TaskFile) -> TaskFile:
     again = TaskFile.objects.filter(
         pk=task_file.pk, status=TaskFile.Status.FAILED, retry_count__lt=TaskFile.MAX_RETRIES
     ).update(
-        status=TaskFile.Status.PENDING, retry_count=task_file.retry_count + 1, error_message="", updated_at=timezone.now()
+        status=TaskFile.Status.PENDING,
+        retry_count=task_file.retry_count + 1,
+        error_message="",
+        updated_at=timezone.now(),
     )
     task_file.refresh_from_db()
     if not again:

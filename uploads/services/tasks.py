@@ -54,7 +54,11 @@ def create_task(
 
     Raises NotVisible (drive), ManifestInvalid, BadName, QuotaExceeded, DriveReadOnly.
     """
-    drive = Drive.objects.visible_to(user).filter(pk=drive_id).first() if drive_id else drives.default_drive(user=user)
+    drive = (
+        Drive.objects.visible_to(user).filter(pk=drive_id).first()
+        if drive_id
+        else drives.default_drive(user=user)
+    )
     if drive is None:
         raise NotVisible
     require_edit(user, drive)
@@ -77,7 +81,9 @@ def create_task(
     return task
 
 
-def check_manifest(files: list[ManifestFile], total_files: int | None, total_size: int | None, size: int) -> None:
+def check_manifest(
+    files: list[ManifestFile], total_files: int | None, total_size: int | None, size: int
+) -> None:
     """Raises ManifestInvalid: empty, too many, totals that differ from the list."""
     if not files:
         raise ManifestInvalid(_("The manifest holds no files."), field="upload_manifest.files")
@@ -139,7 +145,9 @@ def land(*, task: UploadTask, landed: list[tuple[TaskFile, File]], status: TaskF
     changed = ["status", "file", "completed_at", "is_duplicated", "error_message", "upload_id", "updated_at"]
     TaskFile.objects.bulk_update([task_file for task_file, _file in landed], changed, batch_size=2000)
     UploadTask.objects.filter(pk=task.pk).update(
-        uploaded_files=F("uploaded_files") + new_files, uploaded_size=F("uploaded_size") + new_size, updated_at=now
+        uploaded_files=F("uploaded_files") + new_files,
+        uploaded_size=F("uploaded_size") + new_size,
+        updated_at=now,
     )
     task.refresh_from_db()
     if task.uploaded_files == task.total_files:
@@ -178,15 +186,25 @@ def check_files(*, task: UploadTask, actor: User, asked: Iterable[CheckedFile]) 
         if len(rows) != len(by_id):
             raise NotVisible
         pending = [row for row in rows if row.status == TaskFile.Status.PENDING and by_id[row.pk].md5]
-        wanted = {(by_id[row.pk].md5.lower(), row.file_size) for row in pending if by_id[row.pk].file_size == row.file_size}
+        wanted = {
+            (by_id[row.pk].md5.lower(), row.file_size)
+            for row in pending
+            if by_id[row.pk].file_size == row.file_size
+        }
         readable = File.objects.visible_to(actor).filter(
             blob__md5__in={md5 for md5, _size in wanted}, blob__verified_at__isnull=False
         )
         known = {(file.blob.md5, file.blob.size): file.blob for file in readable.select_related("blob")}
-        found = [(row, known[key]) for row in pending if (key := (by_id[row.pk].md5.lower(), row.file_size)) in known]
+        found = [
+            (row, known[key])
+            for row in pending
+            if (key := (by_id[row.pk].md5.lower(), row.file_size)) in known
+        ]
         new_files = [NewFile(row.folder, row.file_name, blob, row.mime_type) for row, blob in found]
         reserved = sum(row.file_size for row, _blob in found)
-        files = put_files(drive=task.drive, actor=actor, new_files=new_files, reserved=reserved) if found else []
+        files = (
+            put_files(drive=task.drive, actor=actor, new_files=new_files, reserved=reserved) if found else []
+        )
         hits = [row for row, _blob in found]
         if hits:
             land(task=task, landed=list(zip(hits, files, strict=True)), status=TaskFile.Status.SKIPPED)

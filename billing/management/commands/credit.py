@@ -18,7 +18,9 @@ def positive_fen(text: str) -> Decimal:
     except InvalidOperation as error:
         raise argparse.ArgumentTypeError(f"{text} is not an amount") from error
     if not amount.is_finite() or not 0 < amount <= 10_000_000 or amount != amount.quantize(Decimal("0.01")):
-        raise argparse.ArgumentTypeError("an amount is more than 0, at most 10000000, with at most two decimals")
+        raise argparse.ArgumentTypeError(
+            "an amount is more than 0, at most 10000000, with at most two decimals"
+        )
     return amount
 
 
@@ -39,4 +41,6 @@ class Command(BaseCommand):
             raise CommandError("A reason is needed.")
         key = f"credit:{options['key'] or new_id()}"
         credit(user=user, amount=options["amount"], key=key, reason=options["reason"])
-        self.stdout.write(f"{user.username}: +{options['amount']} CNY, balance {wallet_of(user).balance:.2f} CNY")
+        self.stdout.write(
+            f"{user.username}: +{options['amount']} CNY, balance {wallet_of(user).balance:.2f} CNY"
+        )

@@ -1,0 +1,78 @@
+"""Fixtures of the whole suite: three personas and their API clients."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from rest_framework.test import APIClient
+
+from accounts.models import User
+from common.realtime import connection
+from tests import factories
+
+
+@pytest.fixture(autouse=True)
+def _clean_state() -> Iterator[None]:
+    """Counters, tickets and streams of one test are not those of the next."""
+    yield
+    keys = list(connection().scan_iter(f"{settings.REDIS_PREFIX}:*", count=1000))
+    if keys:
+        connection().delete(*keys)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Blobs, outbox and node folder of this test process, away from any other's."""
+    from django.core.files.storage import storages
+
+    var = tmp_path_factory.mktemp("yuntu-var")
+    settings.YUNTU_VAR = var
+    settings.RENDER_NODE_FOLDER = var / "node"
+    settings.STORAGES["blobs"]["OPTIONS"]["location"] = var / "blobs"
+    storages._storages.clear()
+    yield var
+    shutil.rmtree(var, ignore_errors=True)
+
+
+class Client(APIClient):
+    """An API client that speaks JSON by default and signs in with a real token."""
+
+    default_format = "json"
+
+    def __init__(self, user: User | None = None) -> None:
+        super().__init__()
+        self.user = user
+        if user is not None:
+            self.credentials(HTTP_AUTHORIZATION=f"Bearer {factories.token_of(user)}")
+
+    def generic(self, method: str, path: str, *args: Any, **kwargs: Any) -> Any:
+        outside = path.startswith(("/blobs", "/health", "/docs", "/redoc", "/api", "/admin"))
+        return super().generic(method, path if outside else f"/api/v1{path}", *args, **kwargs)
+
+
+@pytest.fixture
+def anonymous(db: None) -> Client:
+    return Client()
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    return factories.make_user(username="owner", money="50")
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    return factories.make_user(username="stranger", money="50")
+
+
+@pytest.fixture
+def owner_api(owner: User) -> Client:
+    return Client(owner)
+
+
+@pytest.fixture
+def stranger_api(stranger: User) -> Client:
+    return Client(stranger)
