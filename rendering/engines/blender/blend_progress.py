@@ -7,7 +7,7 @@ from blend_scene import say
 
 SAMPLE = re.compile(r"Sample (\d+)/(\d+)")
 TILE = re.compile(r"Rendered (\d+)/(\d+) Tiles")
-REPORT_INTERVAL = 0.2  # seconds between two reports, so that a fast render does not flood its reader
+REPORT_INTERVAL = 0.2  # seconds between two lines of a kind, so that a fast render does not flood its reader
 
 
 class Reporter:
@@ -17,8 +17,7 @@ class Reporter:
         self.layers, self.frames = max(1, layers), frames
         self.done = 0  # frames
         self.reached = 0.0  # per cent of all frames
-        self.reported_at = 0.0
-        self.text = ""
+        self.progressed_at = self.described_at = float("-inf")  # on the monotonic clock
 
     def begin(self, number: int) -> None:
         self.number, self.layer, self.layer_share = number, 0, 0.0
@@ -37,15 +36,18 @@ class Reporter:
                 self.layer += 1
             self.layer_share = share
             self.progress((self.layer + share) / self.layers)
-        if text and text != self.text and time.monotonic() - self.reported_at > REPORT_INTERVAL:
-            self.text, self.reported_at = text, time.monotonic()
+        now = time.monotonic()
+        if text and now - self.described_at >= REPORT_INTERVAL:
+            self.described_at = now
             say(f"openjd_status: frame {self.number}: {text}")
 
     def progress(self, share: float) -> None:
-        """Report `share` (0 to 1) of the current frame where it is news: a whole tenth of a per cent."""
+        """Report `share` (0 to 1) of the current frame where it is news; the end of a frame always is."""
         percent = 100 * (self.done + share) / self.frames
-        if percent >= self.reached + 0.1:
-            self.reached = percent
+        now = time.monotonic()
+        is_due = share >= 1 or now - self.progressed_at >= REPORT_INTERVAL
+        if is_due and percent > self.reached:
+            self.reached, self.progressed_at = percent, now
             say(f"openjd_progress: {percent:.1f}")
 
     def end(self) -> None:

@@ -132,6 +132,15 @@ def set_renderer(scene: Any, name: str) -> None:
         scene.cycles.device = "CPU"
 
 
+def has_strips(scene: Any) -> bool:
+    """True where the picture comes from the sequencer, which needs no camera."""
+    editor = scene.sequence_editor if scene.render.use_sequencer else None
+    return (
+        editor is not None
+        and len(editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all) > 0
+    )
+
+
 def has_gpu() -> bool:
     return any(Path("/dev").glob("dri/renderD*")) or any(Path("/dev").glob("nvidia[0-9]*"))
 
@@ -158,15 +167,15 @@ def output_path(pattern: Path, number: int, extension: str) -> Path:
 def render(scene: Any, number: int, target: Path) -> None:
     """Render one frame to `target`, which appears only when it is whole."""
     scene.frame_set(number)
-    if scene.camera is None and not (scene.render.use_sequencer and scene.sequence_editor):
+    if scene.camera is None and not has_strips(scene):
         raise SceneError("no_camera", "the scene has no active camera")
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".partial-{target.name}")
     # From Blender 5.0 on, braces in a path are a template of its own.
     braced = bpy.app.version >= (5, 0, 0)
     path = str(partial)
     scene.render.filepath = path.replace("{", "{{").replace("}", "}}") if braced else path
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         bpy.ops.render.render(write_still=True)
         if not partial.stat().st_size:
             raise SceneError("frame_not_written", f"frame {number} is empty", FAULT_OF_ENGINE)
