@@ -42,6 +42,7 @@ class Child:
         self.spec = spec
         self.log = layout.logs / f"{spec.name}.log"
         self.started_at = 0.0  # time.monotonic()
+        self._log_start = 0  # bytes in the log before this run of it
         self._popen: subprocess.Popen[bytes] | None = None
         # Marks what this child starts, wherever that goes: another process group, another parent.
         self._token = ("YUNTU_CHILD", f"{spec.name}@{layout.var}")
@@ -53,6 +54,7 @@ class Child:
         self.spec.prepare()
         if self.log.exists() and self.log.stat().st_size > LOG_SIZE_LIMIT:
             self.log.replace(self.log.with_suffix(".log.1"))
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
         on_death = self.spec.death_signal
         try:
             with self.log.open("ab") as output:
@@ -101,10 +103,10 @@ class Child:
         processes.end_owners(*self._token, grace=0)
 
     def last_words(self, lines: int = 15) -> str:
-        """The end of its log."""
+        """The end of what it wrote to its log since it was started."""
         try:
             with self.log.open("rb") as file:
-                file.seek(max(0, self.log.stat().st_size - 4096))
+                file.seek(max(self._log_start, self.log.stat().st_size - 4096))
                 return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
         except OSError:
             return ""

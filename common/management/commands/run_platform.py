@@ -38,20 +38,21 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, port: str, **options: Any) -> None:
         number = chosen_port(port)
-        for signum in (signal.SIGTERM, signal.SIGHUP):
-            # Either stops us as Ctrl-C does; nohup's wish not to be stopped is respected.
-            if signal.getsignal(signum) is not signal.SIG_IGN:
+        # All stop us as Ctrl-C does, SIGINT also where a shell has us ignore it because it put us into the
+        # background. Only nohup's wish is respected.
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
                 signal.signal(signum, signal.default_int_handler)
         try:
             self.run_platform(number)
         except KeyboardInterrupt:
-            self.stdout.write("Yuntu has stopped.")
+            self.tell("Yuntu has stopped.")
         except EmbeddedError as error:
             raise CommandError(str(error)) from error
 
     def run_platform(self, port: int) -> None:
         layout = settings.EMBEDDED
-        self.stdout.write(f"Yuntu starts; its state is kept in {layout.var}.")
+        self.tell(f"Yuntu starts; its state is kept in {layout.var}.")
         with EmbeddedServices(layout, tell=self.tell) as services:
             self.prepare_database()
             for spec in child_specs(port):
@@ -60,8 +61,9 @@ class Command(BaseCommand):
             services.supervisor.run()
 
     def tell(self, text: str) -> None:
-        self.stdout.write(text)
-        self.stdout.flush()
+        with contextlib.suppress(BrokenPipeError):  # that nobody listens any more is no reason to stop
+            self.stdout.write(text)
+            self.stdout.flush()
 
     def prepare_database(self) -> None:
         """Bring the tables up to date and see that there is an operator."""
