@@ -35,20 +35,22 @@ def main() -> None:
             install(environment)
 
 
-def is_installed(environment: Path) -> bool:
+def is_installed(environment: Path, stamp: str = ".installed") -> bool:
     """True where the stamp matches the lock and the interpreter is still there."""
-    stamp = environment / ".installed"
-    return (environment / "bin" / "python").exists() and stamp.exists() and stamp.read_text() == lock_hash()
+    file = environment / stamp
+    return (environment / "bin" / "python").exists() and file.exists() and file.read_text() == lock_hash()
 
 
 def install(environment: Path) -> None:
     """Build the environment from nothing and stamp it once `import bpy` has worked."""
-    say(f"installing Blender into {environment} (about 1 GB, once)")
-    shutil.rmtree(environment, ignore_errors=True)
-    run([sys.executable, "-m", "venv", str(environment)])
     python = environment / "bin" / "python"
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    run([*pip, "install", "--require-hashes", "--only-binary=:all:", "-r", str(LOCK)])
+    if not is_installed(environment, ".packages"):  # else only system libraries were missing last time
+        say(f"installing Blender into {environment} (about 1 GB, once)")
+        shutil.rmtree(environment, ignore_errors=True)
+        run([sys.executable, "-m", "venv", str(environment)])
+        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet"]
+        run([*pip, "install", "--require-hashes", "--only-binary=:all:", "-r", str(LOCK)])
+        (environment / ".packages").write_text(lock_hash())
 
     missing = missing_libraries(environment)
     if missing:
@@ -80,15 +82,17 @@ def install_system_packages(missing: list[str]) -> None:
             f"  apt-get install {' '.join(packages)}\nand then this command again."
         )
     say(f"installing {' '.join(packages)}")
+    apt = ["apt-get", "-qq", "-o=Dpkg::Use-Pty=0"]
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run(["apt-get", "update", "-qq"], env=quiet)
-    run(["apt-get", "install", "-qq", "-y", "--no-install-recommends", *packages], env=quiet)
+    run([*apt, "update"], env=quiet)
+    run([*apt, "install", "-y", "--no-install-recommends", *packages], env=quiet)
 
 
 def run(command: list[str], env: dict[str, str] | None = None) -> None:
-    done = subprocess.run(command, env=env)
+    """Run `command`; its errors are shown, its chatter only where it fails."""
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        sys.exit(f"failed with exit code {done.returncode}: {' '.join(command)}")
+        sys.exit(f"{done.stdout}\nfailed with exit code {done.returncode}: {' '.join(command)}")
 
 
 def lock_hash() -> str:
