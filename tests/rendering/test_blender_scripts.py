@@ -109,6 +109,13 @@ def test_inspect_names_library_but_not_its_textures(blender: Path, scenes: Path,
     assert [(asset["path"], asset["kind"]) for asset in report["assets"]] == [("//lib/part.blend", "library")]
 
 
+def test_libraries_of_blender_itself_are_found_here(blender: Path, scenes: Path, tmp_path: Path) -> None:
+    report = inspect(blender, scenes / "bundled.blend", tmp_path / "report.json")
+    assert [asset["path"] for asset in report["assets"]] == ["//textures/checker.png"]
+    code, lines, _ = render(blender, scenes / "bundled.blend", frames=[1])
+    assert code == 0, lines
+
+
 def test_scripts_and_drivers_of_scene_are_not_run(blender: Path, scenes: Path, tmp_path: Path) -> None:
     inspect(blender, scenes / "script.blend", tmp_path / "report.json")
     code, _, _ = render(blender, scenes / "script.blend", frames=[1, 2])

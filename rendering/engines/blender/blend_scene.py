@@ -3,7 +3,9 @@
 Runs in Blender's own Python and imports nothing of the platform. docs/engines.md holds the protocol.
 """
 
+import os
 import re
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -62,7 +64,11 @@ def run(main: Callable[[list[str]], None]) -> NoReturn:
         traceback.print_exc()
         exit_code = FAULT_OF_ENGINE
         say(f"yuntu_error: engine_fault {type(error).__name__}: {one_line(error)}")
-    sys.exit(exit_code)
+    # Blender's own way out prints after our last line and can crash after the work is done.
+    shutil.rmtree(bpy.app.tempdir, ignore_errors=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
 
 
 def one_line(error: object) -> str:
@@ -130,9 +136,22 @@ def is_input(owner: Any, path: str) -> bool:
     """False for what a render does not read: the built-in font, render results, texts kept on a disk."""
     if isinstance(owner, bpy.types.Image):
         return owner.source in IMAGE_KINDS and bool(path)
-    if isinstance(owner, bpy.types.Library) and getattr(owner, "is_archive", False):
-        return False  # packed into this file, from Blender 5.0 on
+    if isinstance(owner, bpy.types.Library):
+        # Archives are packed into this file, from Blender 5.0 on.
+        return not getattr(owner, "is_archive", False) and bundled_library(path) is None
     return path not in ("", "<builtin>") and not isinstance(owner, bpy.types.Text)
+
+
+def bundled_library(path: str) -> str | None:
+    """Where this Blender keeps the library named `path`, if it is one that Blenders bring along, else None.
+
+    Scenes name brushes and hair nodes by the folder where the artist's Blender was installed.
+    """
+    _, bundled, rest = path.replace("\\", "/").rpartition("/datafiles/assets/")
+    if not bundled:
+        return None
+    ours = Path(bpy.utils.system_resource("DATAFILES")) / "assets" / rest
+    return str(ours) if ours.exists() else None
 
 
 def kind_of(owner: Any) -> str:

@@ -51,8 +51,9 @@ def main(arguments: list[str]) -> None:
 def remap(local: dict[str, str]) -> None:
     """Point what the scene names to where it lies here; absolute names are meant inside libraries, too."""
     for library in list(bpy.data.libraries):
-        if library.parent is None and library.filepath in local:
-            library.filepath = local[library.filepath]
+        here = local.get(library.filepath) or blend_scene.bundled_library(library.filepath)
+        if library.parent is None and here and here != library.filepath:
+            library.filepath = here
             library.reload()
 
     def replacement(owner: Any, path: str) -> str | None:

@@ -7,6 +7,7 @@ slow.blend     one frame of it takes about half a minute on two cores and report
 missing.blend  names a texture that is not there and one on a Windows disk; a third is named but not used
 library.blend  links its cube from lib/part.blend, which takes its texture from ../textures
 camera.blend   has no camera
+bundled.blend  links a node group that comes with Blender, from where Windows installs it
 script.blend   carries a script and a driver that would write files named OWNED next to it, were they run
 """
 
@@ -66,6 +67,21 @@ def camera() -> None:
     bpy.data.objects.remove(bpy.context.scene.camera)
 
 
+def bundled() -> None:
+    cube()
+    name = "datafiles/assets/nodes/procedural_hair_node_assets.blend"
+    path = Path(bpy.utils.system_resource("DATAFILES")).parent / name
+    with bpy.data.libraries.load(str(path), link=True) as (there, wanted):
+        wanted.node_groups = sorted(there.node_groups)[:1]
+    modifier = bpy.data.objects["cube"].modifiers.new("nodes", "NODES")
+    modifier.node_group = bpy.data.node_groups[0]
+    modifier.show_render = False
+    for library in bpy.data.libraries:
+        library.filepath = f"C:\\Program Files\\Blender Foundation\\Blender 5.0\\5.0\\{name}".replace(
+            "/", "\\"
+        )
+
+
 def script() -> None:
     cube()
     text = bpy.data.texts.new("startup.py")
@@ -83,6 +99,7 @@ SCENES: dict[str, Callable[[], None]] = {
     "lib/part.blend": part,
     "library.blend": library,
     "camera.blend": camera,
+    "bundled.blend": bundled,
     "script.blend": script,
 }
 
