@@ -20,20 +20,27 @@ MIN_SECONDS, MAX_SECONDS = 60, 86400
 def link_to(
     blob_id: UUID, name: str, *, request: HttpRequest | None, seconds: int | None = None, inline: bool = False
 ) -> str:
-    """An address that serves the blob under `name` until it expires; relative to PUBLIC_URL or the request's host."""
+    """An address that serves the blob under `name` until it expires; relative to PUBLIC_URL or the request's host.
+
+    The signature covers the name, too.
+    """
     life = min(max(seconds or settings.DOWNLOAD_LINK_SECONDS, MIN_SECONDS), MAX_SECONDS)
     claims = {"b": blob_id.hex, "e": int(timezone.now().timestamp()) + life, "i": int(inline)}
-    token = signing.Signer(salt=SALT).sign_object(claims)
+    token = signer(name).sign_object(claims)
     path = f"/blobs/{token}/{quote(name, safe='')}"
     if settings.PUBLIC_URL or request is None:
         return settings.PUBLIC_URL.rstrip("/") + path
     return request.build_absolute_uri(path)
 
 
-def read_link(token: str) -> tuple[UUID, bool]:
+def signer(name: str) -> signing.Signer:
+    return signing.Signer(salt=f"{SALT}:{name}")
+
+
+def read_link(token: str, name: str) -> tuple[UUID, bool]:
     """The blob id and whether to show it inline. Raises LinkInvalid."""
     try:
-        claims: dict[str, Any] = signing.Signer(salt=SALT).unsign_object(token)
+        claims: dict[str, Any] = signer(name).unsign_object(token)
     except (signing.BadSignature, json.JSONDecodeError, ValueError) as error:
         raise LinkInvalid from error
     blob_id = as_uuid(claims["b"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
@@ -18,7 +19,7 @@ class Blob(Row):
     """
 
     size = models.PositiveBigIntegerField(_("size"))
-    sha256 = models.CharField("SHA-256", max_length=64, null=True, blank=True)  # noqa: DJ001  (null: not verified)
+    sha256 = models.CharField("SHA-256", max_length=64, null=True, blank=True)  # null: not verified
     md5 = models.CharField("MD5", max_length=32, blank=True, db_index=True)
     crc32 = models.BigIntegerField("CRC-32", null=True, blank=True)
     storage_key = models.CharField(_("storage key"), max_length=255, unique=True)
@@ -43,6 +44,11 @@ class Blob(Row):
 class DriveQuerySet(models.QuerySet["Drive"]):
     def visible_to(self, user: User) -> DriveQuerySet:
         return self.filter(user=user, is_active=True)
+
+    def with_file_count(self) -> DriveQuerySet:
+        """With `file_count`, the number of living files."""
+        counts = File.objects.living().filter(drive=OuterRef("pk")).order_by().values("drive")
+        return self.annotate(file_count=Coalesce(Subquery(counts.values(count=Count("pk"))), 0))
 
 
 class Drive(Row):
@@ -129,6 +135,11 @@ class Folder(Row):
 
     def __str__(self) -> str:
         return self.path
+
+    @property
+    def place(self) -> str:
+        """Where the folder is, or was before it went into the trash."""
+        return self.path[self.path.index("/") :]
 
 
 class FileQuerySet(models.QuerySet["File"]):

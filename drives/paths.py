@@ -1,12 +1,17 @@
 """Paths at the door: one spelling for each place, nothing that climbs or confuses."""
 
 import posixpath
+import re
 import unicodedata
 
 from drives.errors import BadName
 
 MAX_NAME_BYTES = 255
+# Slashes, control characters (Cc), surrogates (Cs).
+FORBIDDEN = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 MAX_PATH_LENGTH = 1024
+# A key of a PostgreSQL B-tree holds 2,704 bytes: the path with an id and, in the trash, a prefix; or with a name.
+MAX_PATH_BYTES = 2400
 
 
 def clean_name(name: str, *, field: str = "file_name") -> str:
@@ -16,9 +21,7 @@ def clean_name(name: str, *, field: str = "file_name") -> str:
     more than 255 bytes of UTF-8.
     """
     clean = unicodedata.normalize("NFC", name)
-    if clean in ("", ".", "..") or clean != clean.strip() or "/" in clean or "\\" in clean:
-        raise BadName(field=field)
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in clean):
+    if clean in ("", ".", "..") or clean != clean.strip() or FORBIDDEN.search(clean):
         raise BadName(field=field)
     if len(clean.encode()) > MAX_NAME_BYTES:
         raise BadName(field=field)
@@ -29,9 +32,14 @@ def clean_path(path: str, *, field: str = "path") -> str:
     """An absolute path inside a drive, `/a/b`, root `/`; doubled and missing slashes are forgiven, `..` is not."""
     names = [clean_name(name, field=field) for name in path.split("/") if name]
     clean = "/" + "/".join(names)
-    if len(clean) > MAX_PATH_LENGTH:
-        raise BadName(field=field)
+    check_path_size(len(clean), len(clean.encode()), field=field)
     return clean
+
+
+def check_path_size(length: int, size: int, *, field: str = "path") -> None:
+    """Raises BadName for a path of too many characters (`length`) or bytes of UTF-8 (`size`)."""
+    if length > MAX_PATH_LENGTH or size > MAX_PATH_BYTES:
+        raise BadName(field=field)
 
 
 def join(folder: str, name: str) -> str:

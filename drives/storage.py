@@ -5,14 +5,23 @@ A blob is staged first (parts at their offsets, or a stream), then kept under it
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from django.core.files.storage import FileSystemStorage, storages
 
 from common.ids import new_id
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class StagingClosed(Exception):
@@ -36,53 +45,47 @@ class FileSystemBlobStorage(FileSystemStorage):
         """Make room for bytes that come in parts."""
         self.staging_path(staging_id).touch(mode=0o600)
 
-    def write_at(self, staging_id: str, offset: int, chunks: Iterable[bytes]) -> None:
-        """Write a part at its place. Parts never overlap, so they may come in any order and side by side.
+    @contextmanager
+    def staged(self, staging_id: str) -> Iterator[BinaryIO]:
+        """The staged bytes, open to write and read, while nobody else has them.
 
-        Raises StagingClosed once the bytes are kept or discarded: a late writer must never reach a finished blob.
+        Raises StagingClosed once they are kept or discarded: a late writer must never reach a finished blob.
         """
-        with self.locked(staging_id, fcntl.LOCK_SH) as descriptor:
-            for chunk in chunks:
-                view = memoryview(chunk)
-                while view:
-                    written = os.pwrite(descriptor, view, offset)
-                    view, offset = view[written:], offset + written
-
-    @contextmanager
-    def sealed(self, staging_id: str) -> Iterator[Path]:
-        """The staged bytes with no writer left and none let in, for hashing and keeping. Raises StagingClosed."""
-        with self.locked(staging_id, fcntl.LOCK_EX):
-            yield self.staging_path(staging_id)
-
-    @contextmanager
-    def locked(self, staging_id: str, mode: int) -> Iterator[int]:
         path = self.staging_path(staging_id)
         try:
-            descriptor = os.open(path, os.O_WRONLY)
+            file = path.open("r+b")
         except FileNotFoundError as error:
             raise StagingClosed from error
-        try:
-            fcntl.flock(descriptor, mode)
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             # Whoever waited for the lock may hold a file that was renamed away in the meantime.
-            if not path.exists() or path.stat().st_ino != os.fstat(descriptor).st_ino:
+            if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
                 raise StagingClosed
-            yield descriptor
-        finally:
-            os.close(descriptor)
+            yield file
 
     def keep(self, staging_id: str) -> str:
-        """Make staged bytes permanent; returns their storage key. The bytes are on the disk before the name is."""
+        """Make staged bytes permanent; returns their storage key. Bytes and name are on the disk then."""
         source = self.staging_path(staging_id)
         key = self.new_key()
         target = Path(self.path(key))
         target.parent.mkdir(parents=True, exist_ok=True)
-        with source.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(source)
         source.replace(target)
+        sync(target.parent)
         return key
 
     def discard(self, staging_id: str) -> None:
         self.staging_path(staging_id).unlink(missing_ok=True)
+
+    def discard_older(self, timestamp: float) -> int:
+        """Discard staged bytes last written before `timestamp` (seconds since 1970); returns how many."""
+        discarded = 0
+        for path in self.staging_path("").iterdir():
+            with suppress(FileNotFoundError):  # kept or discarded meanwhile
+                if path.stat().st_mtime < timestamp:
+                    path.unlink()
+                    discarded += 1
+        return discarded
 
     @contextmanager
     def local_copy(self, key: str) -> Iterator[Path]:

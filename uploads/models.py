@@ -82,7 +82,10 @@ class UploadTask(StateRow):
 
 
 class TaskFile(Row):
-    """A file of a task: pending → uploading → completed; pending → skipped (already there); failed → pending (retry)."""
+    """A file of a task.
+
+    pending → uploading → completed; pending → skipped (already there); pending | uploading → failed → pending (retry)
+    """
 
     class Status(models.TextChoices):
         PENDING = "pending", _("Pending")

@@ -5,7 +5,6 @@ import mimetypes
 import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import BinaryIO
 
 from django.conf import settings
@@ -14,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.utils.http import content_disposition_header, http_date, parse_http_date_safe
 from django.views import View
 
-from common.errors import DomainError
+from common.errors import DomainError, NotVisible
 from drives.links import read_link
 from drives.models import Blob
 from drives.storage import blob_storage
@@ -39,12 +38,12 @@ class BlobLinkView(View):
 
     def get(self, request: HttpRequest, token: str, name: str) -> HttpResponseBase:
         try:
-            blob_id, inline = read_link(token)
+            blob_id, inline = read_link(token, name)
+            blob = Blob.objects.filter(pk=blob_id).first()
+            if blob is None:
+                raise NotVisible
         except DomainError as error:
             return JsonResponse(error.body(), status=error.status)
-        blob = Blob.objects.filter(pk=blob_id).first()
-        if blob is None:
-            return JsonResponse({"detail": "Not found.", "code": "not_found"}, status=404)
         return serve_blob(request, blob, name, inline=inline)
 
 
@@ -77,32 +76,28 @@ def serve_blob(request: HttpRequest, blob: Blob, name: str, *, inline: bool) -> 
     status = 206 if partial else 200
     if request.method == "HEAD" or not blob.size:
         return HttpResponse(status=status, content_type=kind, headers=headers)
-    path = Path(blob_storage().path(blob.storage_key))
+    # Opened before anything is answered: bytes that are lost are a 500, not a 200 that breaks off.
+    file = blob_storage().open_blob(blob.storage_key)
+    file.seek(first)
     body: AsyncIterator[bytes] | Iterator[bytes]
     # Under ASGI a plain iterator would be read into memory whole before the first byte is sent.
-    body = read_async(path, first, last) if isinstance(request, ASGIRequest) else read(path, first, last)
+    reader = read_async if isinstance(request, ASGIRequest) else read
+    body = reader(file, last - first + 1)
     return StreamingHttpResponse(body, status=status, content_type=kind, headers=headers)
 
 
-def read(path: Path, first: int, last: int) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        file.seek(first)
-        left = last - first + 1
+def read(file: BinaryIO, left: int) -> Iterator[bytes]:
+    with file:
         while left and (block := file.read(min(BLOCK, left))):
             left -= len(block)
             yield block
 
 
-async def read_async(path: Path, first: int, last: int) -> AsyncIterator[bytes]:
-    file: BinaryIO = await asyncio.to_thread(path.open, "rb")
-    try:
-        file.seek(first)
-        left = last - first + 1
+async def read_async(file: BinaryIO, left: int) -> AsyncIterator[bytes]:
+    with file:
         while left and (block := await asyncio.to_thread(file.read, min(BLOCK, left))):
             left -= len(block)
             yield block
-    finally:
-        file.close()
 
 
 def not_modified(request: HttpRequest, etag: str, modified: datetime) -> bool:
@@ -117,11 +112,13 @@ def byte_range(
 ) -> tuple[int, int, bool] | None:
     """First and last byte to send and whether that answers a range; None where it cannot be satisfied.
 
-    A list of ranges is answered with the whole, as RFC 9110 §14.2 allows.
+    Only GET knows ranges, and a list of them is answered with the whole, as RFC 9110 §14.2 has it.
     """
     whole = (0, size - 1, False)
-    found = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("Range", "").replace(" ", ""))
-    if found is None or found.groups() == ("", ""):
+    found = re.fullmatch(
+        r"bytes=(\d{0,19})-(\d{0,19})", request.headers.get("Range", "").strip(), re.IGNORECASE
+    )
+    if request.method != "GET" or found is None or found.groups() == ("", ""):
         return whole
     condition = request.headers.get("If-Range")
     if condition and condition != etag and parse_http_date_safe(condition) != int(modified.timestamp()):

@@ -47,6 +47,14 @@ class DriveSerializer(serializers.ModelSerializer):
         return False
 
 
+class PathText(serializers.CharField):
+    """A name or path as it came. `drives.paths` judges it, so that every fault of it is `bad_name`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(trim_whitespace=False, allow_blank=True, **options)
+        self.validators = []
+
+
 class DriveInputSerializer(serializers.Serializer):
     name = serializers.CharField(max_length=50)
     icon = serializers.CharField(max_length=50, required=False, allow_blank=True)
@@ -103,13 +111,13 @@ class EntryPageSerializer(serializers.Serializer):
 
 class NewEntrySerializer(serializers.Serializer):
     drive_id = serializers.UUIDField()
-    folder_path = serializers.CharField(max_length=1024, default="/")
-    file_name = serializers.CharField(max_length=255, trim_whitespace=False)
+    folder_path = PathText(default="/")
+    file_name = PathText()
     is_folder = serializers.BooleanField(default=True)
 
 
 class RenameSerializer(serializers.Serializer):
-    file_name = serializers.CharField(max_length=255, trim_whitespace=False)
+    file_name = PathText()
 
 
 class LinkSerializer(serializers.Serializer):

@@ -4,7 +4,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, QuerySet, Sum
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
@@ -21,7 +21,7 @@ from common.paging import whole_number
 from common.views import VisibleViewSet, done
 from drives.api import serializers as shapes
 from drives.links import link_to
-from drives.models import Drive, File, Folder
+from drives.models import Drive, DriveQuerySet, File, Folder
 from drives.paths import clean_path
 from drives.services import drives, tree
 
@@ -36,14 +36,13 @@ class EntryMixin:
 
     def entry_page(self, request: Request, drive: Drive, path: str) -> Response:
         folders, files = tree.listing(drive, path)
-        skip, limit = (
-            whole_number(request, "skip", 0),
-            min(max(whole_number(request, "limit", 1000), 1), 1000),
-        )
-        total = len(folders) + files.count()
-        entries: list[Any] = folders[skip : skip + limit]
-        first_file = max(skip - len(folders), 0)
-        entries += list(files.select_related("blob")[first_file : first_file + limit - len(entries)])
+        skip = whole_number(request, "skip", 0)
+        limit = min(max(whole_number(request, "limit", 1000), 1), 1000)
+        folder_count = folders.count()
+        total = folder_count + files.count()
+        entries: list[Any] = list(folders[skip : skip + limit])
+        first_file = max(skip - folder_count, 0)
+        entries += files[first_file : first_file + limit - len(entries)]
         shown = shapes.EntrySerializer(entries, many=True, context=self.entry_context(request)).data
         return Response({"files": shown, "total": total, "skip": skip, "limit": limit})
 
@@ -58,13 +57,12 @@ class DriveViewSet(EntryMixin, RetrieveModelMixin, VisibleViewSet):
     default_limit = 100
 
     def narrow(self, rows: QuerySet) -> QuerySet:
-        living = Q(files__trashed_at__isnull=True) & (
-            Q(files__folder__isnull=True) | Q(files__folder__path__startswith="/")
-        )
-        return rows.annotate(file_count=Count("files", filter=living)).order_by("-created_at", "-pk")
+        # Counting the files is for answers that show the drive, not for those that only look into it.
+        ordered = cast(DriveQuerySet, rows).order_by("-created_at", "-pk")
+        return ordered.with_file_count() if self.action in ("list", "retrieve") else ordered
 
     def shown(self, drive: Drive, code: int = status.HTTP_200_OK) -> Response:
-        fresh = self.get_queryset().get(pk=drive.pk)
+        fresh = Drive.objects.with_file_count().get(pk=drive.pk)
         return Response(shapes.DriveSerializer(fresh).data, status=code)
 
     def list(self, request: Request) -> Response:
@@ -135,7 +133,8 @@ class EntryViewSet(EntryMixin, VisibleViewSet):
         user = cast(User, self.request.user)
         if text in (None, ""):
             return drives.default_drive(user=user)
-        drive = Drive.objects.visible_to(user).filter(pk=as_uuid(text)).first()
+        drive_id = as_uuid(text)
+        drive = Drive.objects.visible_to(user).filter(pk=drive_id).first() if drive_id else None
         if drive is None:
             raise NotVisible
         return drive

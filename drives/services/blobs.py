@@ -5,11 +5,12 @@ import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import CASCADE, Exists, ForeignObjectRel, OuterRef, QuerySet
 from django.utils import timezone
 
 from common.ids import new_id
@@ -100,11 +101,15 @@ def store_staged(*, staging_id: str, digests: Digests) -> Blob:
 def store_chunks(chunks: Iterable[bytes]) -> Blob:
     """Store a stream of bytes as a blob."""
     staging_id, hasher = new_id().hex, Hasher()
-    with blob_storage().staging_path(staging_id).open("wb") as file:
-        for chunk in chunks:
-            hasher.update(chunk)
-            file.write(chunk)
-    return store_staged(staging_id=staging_id, digests=hasher.digests())
+    try:
+        with blob_storage().staging_path(staging_id).open("wb") as file:
+            for chunk in chunks:
+                hasher.update(chunk)
+                file.write(chunk)
+        return store_staged(staging_id=staging_id, digests=hasher.digests())
+    except BaseException:
+        blob_storage().discard(staging_id)
+        raise
 
 
 def store_file(path: Path) -> Blob:
@@ -113,24 +118,38 @@ def store_file(path: Path) -> Blob:
         return store_chunks(iter(lambda: file.read(BLOCK), b""))
 
 
-def unreferenced() -> list[Blob]:
-    """Blobs that nothing points to and nobody has touched for the grace period, at most 1,000."""
-    rows = Blob.objects.filter(updated_at__lt=timezone.now() - SWEEP_GRACE)
-    for relation in Blob._meta.related_objects:
-        related = relation.related_model
-        assert not isinstance(related, str)  # noqa: S101  (resolved once the apps are loaded)
-        pointing = related._default_manager.filter(**{relation.field.name: OuterRef("pk")})
-        rows = rows.filter(~Exists(pointing))
-    return list(rows[:1000])
+def unreferenced(now: datetime) -> QuerySet[Blob]:
+    """Blobs that nothing points to and nobody has touched for the grace period.
+
+    Every foreign key to a blob counts, also those without a reverse name; only a row that falls with its blob
+    (CASCADE: what was found out about the content) does not hold it.
+    """
+    rows = Blob.objects.filter(updated_at__lt=now - SWEEP_GRACE)
+    for relation in Blob._meta.get_fields(include_hidden=True):
+        if isinstance(relation, ForeignObjectRel) and relation.on_delete is not CASCADE:
+            pointing = relation.related_model._base_manager.filter(**{relation.field.name: OuterRef("pk")})
+            rows = rows.filter(~Exists(pointing))
+    return rows
 
 
-def sweep_blobs() -> int:
-    """Delete blobs without references; returns how many. The row goes first: a file without a row harms nobody."""
+def sweep_blobs(*, now: datetime) -> int:
+    """Delete blobs without references, at most 1,000; returns how many.
+
+    Each row is locked and looked at again, so that content which somebody brings at this moment is either kept or
+    stored anew. The row goes first: a file without a row harms nobody.
+    """
     swept = 0
-    for blob in unreferenced():
+    for pk in unreferenced(now).values_list("pk", flat=True)[:1000]:
         with transaction.atomic():
-            gone, _detail = Blob.objects.filter(pk=blob.pk, updated_at=blob.updated_at).delete()
-        if gone:
-            blob_storage().delete(blob.storage_key)
-            swept += 1
+            blob = Blob.objects.select_for_update(of=("self",)).filter(pk=pk).first()
+            if blob is None or not unreferenced(now).filter(pk=pk).exists():
+                continue
+            blob.delete()
+        blob_storage().delete(blob.storage_key)
+        swept += 1
     return swept
+
+
+def sweep_staging(*, now: datetime) -> int:
+    """Delete staged bytes that were last written before any open upload began; returns how many."""
+    return blob_storage().discard_older((now - settings.UPLOAD_LIFETIME - SWEEP_GRACE).timestamp())

@@ -1,43 +1,88 @@
-"""Folders and files of a drive."""
+"""Folders and files of a drive.
+
+Whoever changes the tree or its sums holds the drive's row (`lock_tree`) for the length of a short transaction;
+so names are compared with what is there, and the unique constraints are only the last line of defence.
+"""
 
 import mimetypes
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-from django.db import IntegrityError, transaction
-from django.db.models import F, Sum, Value
-from django.db.models.functions import Concat, Now, Substr
+from django.db import transaction
+from django.db.models import F, Func, IntegerField, Max, Q, Sum, Value
+from django.db.models.functions import Concat, Length, Now, Substr
 from django.utils import timezone
 
 from accounts.models import User
 from common.errors import NotVisible
 from drives.errors import NameTaken
-from drives.models import Blob, Drive, File, Folder
-from drives.paths import clean_name, clean_path, join, split, with_ancestors
+from drives.models import Blob, Drive, File, FileQuerySet, Folder, FolderQuerySet
+from drives.paths import check_path_size, clean_name, clean_path, join, split, with_ancestors
 from drives.permissions import require_edit
+
+
+def lock_tree(drive: Drive) -> None:
+    """Changes of the tree happen one at a time per drive. Rows that merely point to the drive need not wait."""
+    Drive.objects.select_for_update(of=("self",), no_key=True).get(pk=drive.pk)
+
+
+Place = tuple[UUID | None, str]
+"""A name in a folder (by id; None is the root)."""
+
+
+def at_places(parent: str, places: Collection[Place]) -> Q:
+    """Rows at the places, and maybe some more of these names in these folders; `parent` names the column."""
+    folders, names = {folder_id for folder_id, _name in places}, {name for _folder_id, name in places}
+    inside = Q(**{f"{parent}__in": folders - {None}})
+    return (inside | Q(**{f"{parent}__isnull": True}) if None in folders else inside) & Q(name__in=names)
+
+
+def folder_places(drive: Drive, places: Collection[Place]) -> Iterable[Place]:
+    """Places of living folders among `places` and near them."""
+    rows = Folder.objects.living().filter(at_places("parent", places), drive=drive)
+    return rows.values_list("parent_id", "name")
+
+
+def file_places(drive: Drive, places: Collection[Place]) -> Iterable[Place]:
+    """Places of living files among `places` and near them."""
+    rows = File.objects.filter(at_places("folder", places), drive=drive, trashed_at__isnull=True)
+    return rows.values_list("folder_id", "name")
+
+
+def require_free(drive: Drive, place: Place) -> None:
+    """Raises NameTaken where a living folder or file has this place. Call under `lock_tree`."""
+    if place in folder_places(drive, [place]) or place in file_places(drive, [place]):
+        raise NameTaken
 
 
 def ensure_folders(*, drive: Drive, paths: Iterable[str]) -> dict[str, Folder | None]:
     """The folders at `paths` (clean), made where missing, by path; the root maps to None.
 
-    A constant number of statements per level of depth. Racing callers end with the same rows: the unique
-    constraints let one insert win and the other read.
+    One statement when all are there, else a constant number per level of depth. Racing callers end with the same
+    rows. Raises NameTaken where a file is in the way.
     """
     wanted = with_ancestors(set(paths))
-    found: dict[str, Folder | None] = {"/": None}
-    found |= {folder.path: folder for folder in Folder.objects.filter(drive=drive, path__in=wanted)}
-    levels: dict[int, list[str]] = {}
-    for path in wanted:
-        if path not in found:
-            levels.setdefault(path.count("/"), []).append(path)
-    for _depth, level in sorted(levels.items()):
-        rows = []
-        for path in level:
-            parent, name = split(path)
-            rows.append(Folder(drive=drive, parent=found[parent], name=name, path=path))
-        Folder.objects.bulk_create(rows, ignore_conflicts=True, batch_size=2000)
-        found |= {folder.path: folder for folder in Folder.objects.filter(drive=drive, path__in=level)}
+    there = Folder.objects.filter(drive=drive, path__in=wanted)
+    found: dict[str, Folder | None] = {"/": None, **{folder.path: folder for folder in there}}
+    if len(found) > len(wanted):
+        return found
+    with transaction.atomic():
+        lock_tree(drive)
+        # Others may have made some of them before the lock was ours.
+        found |= {folder.path: folder for folder in there.all()}
+        levels: dict[int, list[Folder]] = {}
+        for path in wanted:
+            if path not in found:
+                parent_path, name = split(path)
+                found[path] = folder = Folder(drive=drive, parent=found[parent_path], name=name, path=path)
+                levels.setdefault(path.count("/"), []).append(folder)
+        for _depth, level in sorted(levels.items()):
+            places = {(folder.parent_id, folder.name) for folder in level}
+            if not places.isdisjoint(file_places(drive, places)):
+                raise NameTaken
+            Folder.objects.bulk_create(level, batch_size=2000)
     return found
 
 
@@ -62,21 +107,18 @@ def file_at(drive: Drive, path: str) -> File | None:
 def create_folder(*, drive: Drive, actor: User, parent_path: str, name: str) -> Folder:
     """A new folder. Raises BadName, NotVisible (parent), NameTaken, DriveReadOnly."""
     require_edit(actor, drive)
-    parent = folder_at(drive, clean_path(parent_path))
-    name = clean_name(name)
-    if File.objects.filter(drive=drive, folder=parent, name=name, trashed_at__isnull=True).exists():
-        raise NameTaken
-    try:
-        with transaction.atomic():
-            path = clean_path(join(parent.path if parent else "/", name))
-            return Folder.objects.create(drive=drive, parent=parent, name=name, path=path)
-    except IntegrityError as error:
-        raise NameTaken from error
+    parent_path, name = clean_path(parent_path, field="folder_path"), clean_name(name)
+    path = clean_path(join(parent_path, name), field="file_name")
+    with transaction.atomic():
+        lock_tree(drive)
+        parent = folder_at(drive, parent_path)
+        require_free(drive, (parent.pk if parent else None, name))
+        return Folder.objects.create(drive=drive, parent=parent, name=name, path=path)
 
 
 @dataclass(frozen=True)
 class NewFile:
-    """A file to put into a drive."""
+    """A file to put into a drive; `folder` None is the root."""
 
     folder: Folder | None
     name: str
@@ -88,23 +130,28 @@ def put_files(*, drive: Drive, actor: User | None, new_files: list[NewFile], res
     """Put files into the drive, in a constant number of statements; a living file of a name gets the new content.
 
     `reserved` bytes of the drive's reservation are turned into use. Quota is not asked: whoever reserved has room,
-    and results always land. Returns the files in the order given; of two with the same place the later stays.
+    and results always land, also where the folder went into the trash meanwhile (a new one takes its place).
+    Returns the files in the order given; of two with the same place the later stays. Raises NameTaken where a
+    folder has the place.
     """
     with transaction.atomic():
-        # The drive row is the lock of its sums and of the names: two uploads of one name end as one file.
         lock_tree(drive)
-        living = File.objects.filter(
-            drive=drive, trashed_at__isnull=True, name__in={new.name for new in new_files}
-        ).select_related("folder")
+        folders = living_folders(drive, {new.folder for new in new_files if new.folder})
+        parents = [folders[new.folder.pk] if new.folder else None for new in new_files]
+        places = [
+            (parent.pk if parent else None, new.name) for new, parent in zip(new_files, parents, strict=True)
+        ]
+        if not set(places).isdisjoint(folder_places(drive, places)):
+            raise NameTaken
+        living = File.objects.filter(at_places("folder", places), drive=drive, trashed_at__isnull=True)
         there = {(file.folder_id, file.name): file for file in living}
-        placed: dict[Any, File] = {}
+        placed: dict[Place, File] = {}
         grown = 0
-        for new in new_files:
-            place = (new.folder.pk if new.folder else None, new.name)
+        for new, parent, place in zip(new_files, parents, places, strict=True):
             file = (
                 placed.get(place)
                 or there.get(place)
-                or File(drive=drive, folder=new.folder, name=new.name, size=0)
+                or File(drive=drive, folder=parent, name=new.name, size=0)
             )
             grown += new.blob.size - file.size
             file.blob, file.size, file.uploaded_by = new.blob, new.blob.size, actor
@@ -121,56 +168,92 @@ def put_files(*, drive: Drive, actor: User | None, new_files: list[NewFile], res
         Drive.objects.filter(pk=drive.pk).update(
             used_size=F("used_size") + grown, reserved_size=F("reserved_size") - reserved
         )
-    return [placed[new.folder.pk if new.folder else None, new.name] for new in new_files]
+    return [placed[place] for place in places]
+
+
+def living_folders(drive: Drive, folders: set[Folder]) -> dict[UUID, Folder]:
+    """The folders as they stand, by the id they were known by; one in the trash is made again at its place."""
+    found = Folder.objects.living().in_bulk([folder.pk for folder in folders])
+    gone = {folder.pk: folder.place for folder in folders if folder.pk not in found}
+    if gone:
+        made = ensure_folders(drive=drive, paths=gone.values())
+        found |= {pk: folder for pk, place in gone.items() if (folder := made[place])}
+    return found
 
 
 def rename_file(*, file: File, actor: User, name: str) -> File:
-    """Raises BadName, NameTaken, DriveReadOnly."""
+    """Raises BadName, NameTaken, NotVisible (trashed meanwhile), DriveReadOnly."""
     require_edit(actor, file.drive)
-    try:
-        with transaction.atomic():
-            File.objects.filter(pk=file.pk).update(name=clean_name(name), updated_at=Now())
-    except IntegrityError as error:
-        raise NameTaken from error
-    file.refresh_from_db()
+    name = clean_name(name)
+    with transaction.atomic():
+        lock_tree(file.drive)
+        file = require_living(File.objects.select_related("drive", "folder", "blob"), file.pk)
+        if name != file.name:
+            require_free(file.drive, (file.folder_id, name))
+            file.name = name
+            file.save(update_fields=["name", "updated_at"])
     return file
 
 
 def rename_folder(*, folder: Folder, actor: User, name: str) -> Folder:
-    """Rename a folder and re-root the paths of all folders below it, in two UPDATEs."""
+    """Rename a folder and re-root the paths of all folders below it, in two UPDATEs.
+
+    Raises BadName (also where a path below would grow too long), NameTaken, NotVisible (trashed meanwhile),
+    DriveReadOnly.
+    """
     require_edit(actor, folder.drive)
-    clean = clean_name(name)
-    target = clean_path(join(split(folder.path)[0], clean))
-    try:
-        with transaction.atomic():
-            lock_tree(folder.drive)
-            folder.refresh_from_db()
+    name = clean_name(name)
+    with transaction.atomic():
+        lock_tree(folder.drive)
+        folder = require_living(Folder.objects.select_related("drive"), folder.pk)
+        if name != folder.name:
+            require_free(folder.drive, (folder.parent_id, name))
+            target = clean_path(join(split(folder.path)[0], name), field="file_name")
+            require_short_paths(folder, target)
             reroot(folder, target)
-            Folder.objects.filter(pk=folder.pk).update(name=clean, updated_at=Now())
-    except IntegrityError as error:
-        raise NameTaken from error
-    folder.refresh_from_db()
+            Folder.objects.filter(pk=folder.pk).update(name=name, updated_at=Now())
+            folder.refresh_from_db(fields=["name", "path", "updated_at"])
     return folder
 
 
-def lock_tree(drive: Drive) -> None:
-    """Changes of the tree's shape happen one at a time per drive."""
-    Drive.objects.select_for_update(of=("self",)).get(pk=drive.pk)
+def require_living(rows: Any, pk: UUID) -> Any:
+    """The row, if it is not in the trash. Raises NotVisible."""
+    row = rows.living().filter(pk=pk).first()
+    if row is None:
+        raise NotVisible
+    return row
+
+
+def below(folder: Folder) -> FolderQuerySet:
+    """All folders in a folder, at any depth."""
+    return Folder.objects.filter(drive_id=folder.drive_id, path__startswith=folder.path + "/")
+
+
+def require_short_paths(folder: Folder, target: str) -> None:
+    """Raises BadName where a path below `folder` would be too long once it begins with `target`."""
+    octets = Func("path", function="OCTET_LENGTH", output_field=IntegerField())
+    longest = below(folder).aggregate(length=Max(Length("path")), size=Max(octets))
+    if longest["length"]:
+        length = longest["length"] + len(target) - len(folder.path)
+        size = longest["size"] + len(target.encode()) - len(folder.path.encode())
+        check_path_size(length, size, field="file_name")
 
 
 def reroot(folder: Folder, target: str) -> None:
     """Give the folder and everything below it paths that begin with `target`; files know only their folder."""
-    length = len(folder.path)
-    below = Folder.objects.filter(drive_id=folder.drive_id, path__startswith=folder.path + "/")
-    below.update(path=Concat(Value(target), Substr("path", length + 1)))
+    below(folder).update(path=Concat(Value(target), Substr("path", len(folder.path) + 1)))
     Folder.objects.filter(pk=folder.pk).update(path=target)
 
 
 def trash_file(*, file: File, actor: User) -> None:
+    """Put a file into the trash; its place and its share of the quota are free."""
     require_edit(actor, file.drive)
     with transaction.atomic():
-        if File.objects.filter(pk=file.pk, trashed_at__isnull=True).update(trashed_at=timezone.now()):
-            Drive.objects.filter(pk=file.drive_id).update(used_size=F("used_size") - file.size)
+        lock_tree(file.drive)
+        found = File.objects.living().filter(pk=file.pk).first()
+        if found is not None:
+            File.objects.filter(pk=file.pk).update(trashed_at=timezone.now())
+            Drive.objects.filter(pk=file.drive_id).update(used_size=F("used_size") - found.size)
 
 
 def trash_folder(*, folder: Folder, actor: User) -> None:
@@ -178,20 +261,19 @@ def trash_folder(*, folder: Folder, actor: User) -> None:
     require_edit(actor, folder.drive)
     with transaction.atomic():
         lock_tree(folder.drive)
-        folder.refresh_from_db()
-        if folder.trashed_at is not None:
+        found = Folder.objects.living().filter(pk=folder.pk).first()
+        if found is None:
             return
-        inside = File.objects.living().filter(drive_id=folder.drive_id)
-        subtree = inside.filter(folder__path__startswith=folder.path + "/") | inside.filter(folder=folder)
-        size = subtree.aggregate(total=Sum("size"))["total"] or 0
-        reroot(folder, f"trash:{folder.pk}{folder.path}")
-        Folder.objects.filter(pk=folder.pk).update(trashed_at=timezone.now())
-        Drive.objects.filter(pk=folder.drive_id).update(used_size=F("used_size") - size)
+        inside = File.objects.filter(Q(folder=found) | Q(folder__in=below(found)), trashed_at__isnull=True)
+        size = inside.aggregate(total=Sum("size", default=0))["total"]
+        reroot(found, f"trash:{found.pk}{found.path}")
+        Folder.objects.filter(pk=found.pk).update(trashed_at=timezone.now())
+        Drive.objects.filter(pk=found.drive_id).update(used_size=F("used_size") - size)
 
 
-def listing(drive: Drive, path: str) -> tuple[list[Folder], Any]:
+def listing(drive: Drive, path: str) -> tuple[FolderQuerySet, FileQuerySet]:
     """Folders and files of the folder at a clean path, by name. Raises NotVisible."""
     folder = folder_at(drive, path)
-    folders = list(Folder.objects.living().filter(drive=drive, parent=folder).order_by("name", "pk"))
-    files = File.objects.in_folder(drive, path).select_related("folder").order_by("name", "pk")
-    return folders, files
+    folders = Folder.objects.living().filter(drive=drive, parent=folder).order_by("name", "pk")
+    files = File.objects.filter(drive=drive, folder=folder, trashed_at__isnull=True)
+    return folders, files.select_related("folder", "blob").order_by("name", "pk")

@@ -11,13 +11,13 @@ from drives.storage import blob_storage
 
 
 class StagedFile(UploadedFile):
-    """A file of the form that lies in the staging area."""
+    """A file of the form that lies in the staging area; what nobody kept goes when the request is closed."""
 
     def __init__(self, staging_id: str, digests: Digests, name: str) -> None:
         super().__init__(file=None, name=name, size=digests.size)
         self.staging_id, self.digests = staging_id, digests
 
-    def discard(self) -> None:
+    def close(self) -> None:
         blob_storage().discard(self.staging_id)
 
 

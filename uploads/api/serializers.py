@@ -5,29 +5,17 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from uploads.api.long_lists import CheckedFiles, ManifestFiles, Md5Field, PlainText
 from uploads.models import TaskFile, UploadTask
 from uploads.selectors import percentage
 
-MD5 = r"^[0-9a-fA-F]{32}$"
-MAX_SIZE = 10_000 * 64 * 2**20
 
+class ClientInfoSerializer(serializers.Serializer):
+    """What the client says about itself; anything else in it is left out."""
 
-def no_control_characters(value: str) -> str:
-    if any(ord(character) < 32 for character in value):
-        raise serializers.ValidationError("Control characters are not allowed.", code="bad_name")
-    return value
-
-
-class ManifestFileSerializer(serializers.Serializer):
-    index = serializers.IntegerField(required=False, min_value=0)
-    local_path = serializers.CharField(
-        max_length=1024, required=False, allow_blank=True, default="", validators=[no_control_characters]
-    )
-    target_folder_path = serializers.CharField(max_length=1024, default="/", trim_whitespace=False)
-    file_name = serializers.CharField(max_length=255, trim_whitespace=False)
-    file_size = serializers.IntegerField(min_value=0, max_value=MAX_SIZE)
-    md5 = serializers.RegexField(MD5, required=False, allow_blank=True, allow_null=True)
-    mime_type = serializers.CharField(max_length=100, required=False, allow_blank=True, allow_null=True)
+    platform = PlainText(max_length=100, required=False, allow_blank=True)
+    version = PlainText(max_length=100, required=False, allow_blank=True)
+    ip = PlainText(max_length=100, required=False, allow_blank=True)
 
 
 class ManifestSerializer(serializers.Serializer):
@@ -37,8 +25,8 @@ class ManifestSerializer(serializers.Serializer):
     priority = serializers.IntegerField(min_value=0, max_value=10, default=5)
     total_files = serializers.IntegerField(min_value=0, required=False, allow_null=True, default=None)
     total_size = serializers.IntegerField(min_value=0, required=False, allow_null=True, default=None)
-    client_info = serializers.DictField(required=False, default=dict)
-    files = ManifestFileSerializer(many=True)
+    client_info = ClientInfoSerializer(required=False, allow_null=True, default=None)
+    files = ManifestFiles()
 
 
 class NewTaskSerializer(serializers.Serializer):
@@ -126,14 +114,8 @@ class ProgressSerializer(serializers.Serializer):
     updated_at = serializers.DateTimeField()
 
 
-class CheckedFileSerializer(serializers.Serializer):
-    task_file_id = serializers.UUIDField()
-    md5 = serializers.RegexField(MD5, required=False, allow_blank=True, default="")
-    file_size = serializers.IntegerField(min_value=0)
-
-
 class CheckSerializer(serializers.Serializer):
-    files = CheckedFileSerializer(many=True, max_length=20_000)
+    files = CheckedFiles()
 
 
 class ExistingFileSerializer(serializers.Serializer):
@@ -173,8 +155,8 @@ class MultipartStartedSerializer(serializers.Serializer):
 
 
 class PartSerializer(serializers.Serializer):
-    chunk_index = serializers.IntegerField(min_value=1, max_value=10_000)
-    chunk_md5 = serializers.RegexField(MD5, required=False, allow_blank=True, default="")
+    chunk_index = serializers.IntegerField(help_text="From 1.")
+    chunk_md5 = Md5Field()
 
 
 class PartResultSerializer(serializers.Serializer):

@@ -67,18 +67,7 @@ class UploadTaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
     def create(self, request: Request) -> Response:
         """Announce files. The drive's quota is reserved; missing folders are made."""
         manifest = self.valid(shapes.NewTaskSerializer, request)["upload_manifest"]
-        announced = [
-            tasks.ManifestFile(
-                local_path=file["local_path"],
-                target_folder_path=file["target_folder_path"],
-                file_name=file["file_name"],
-                file_size=file["file_size"],
-                md5=file.get("md5") or "",
-                mime_type=file.get("mime_type") or "",
-            )
-            for file in manifest.pop("files")
-        ]
-        task = tasks.create_task(user=cast(User, request.user), files=announced, **manifest)
+        task = tasks.create_task(user=cast(User, request.user), **manifest)
         return Response(shapes.TaskSerializer(task).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses=DoneSerializer)
@@ -111,7 +100,7 @@ class TaskFileViewSet(VisibleViewSet):
 
     def task_file(self) -> TaskFile:
         task = cast(UploadTask, self.get_object())
-        rows = task.files.select_related("task__drive", "folder", "file__blob")
+        rows = task.files.select_related("task__user", "task__drive", "folder", "file__blob")
         task_file = rows.filter(pk=self.kwargs["file_id"]).first()
         if task_file is None:
             raise NotVisible
@@ -152,10 +141,8 @@ class TaskFileViewSet(VisibleViewSet):
     def check(self, request: Request, task_id: UUID) -> Response:
         """Link at once what the caller can already read; the rest must be sent."""
         asked = self.valid(shapes.CheckSerializer, request)["files"]
-        hits = tasks.check_files(
-            task=self.get_object(), actor=self.actor, asked=[tasks.CheckedFile(**item) for item in asked]
-        )
-        md5_of = {item["task_file_id"]: item["md5"].lower() for item in asked}
+        hits = tasks.check_files(task=self.get_object(), actor=self.actor, asked=asked)
+        md5_of = {item.task_file_id: item.md5.lower() for item in asked}
         existing = [
             {
                 "task_file_id": row.pk,
@@ -169,7 +156,7 @@ class TaskFileViewSet(VisibleViewSet):
         ]
         saved = sum(row.file_size for row in hits)
         return Response(
-            {"existing_files": existing, "new_files_count": len(asked) - len(hits), "storage_saved": saved}
+            {"existing_files": existing, "new_files_count": len(md5_of) - len(hits), "storage_saved": saved}
         )
 
     @extend_schema(request=FORM, responses=shapes.UploadResultSerializer)
@@ -181,11 +168,7 @@ class TaskFileViewSet(VisibleViewSet):
             files.require_receiving(task_file)
         # Before anything reads the form: the bytes go straight to the staging area, hashed as they pass.
         request._request.upload_handlers = [StagingHandler(request._request)]
-        staged = [item for item in request.FILES.values() if isinstance(item, StagedFile)]
         wanted = request.FILES.get("file")
-        for item in staged:
-            if item is not wanted:
-                item.discard()
         if not isinstance(wanted, StagedFile):
             raise FileMissing(field="file")
         row = files.upload_whole(
@@ -222,7 +205,10 @@ class TaskFileViewSet(VisibleViewSet):
 
     @extend_schema(request=PART_FORM, responses=shapes.PartResultSerializer)
     def multipart_upload(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
-        """Send a part: form fields `chunk_index` (from 1), `chunk`, optionally `chunk_md5`. Any order, any number of times."""
+        """Send a part, in any order and as often as need be.
+
+        Form fields: `chunk_index` (from 1), `chunk`, optionally `chunk_md5`.
+        """
         task_file = self.task_file()
         files.require_receiving(task_file)
         data = self.valid(shapes.PartSerializer, request)
@@ -230,7 +216,10 @@ class TaskFileViewSet(VisibleViewSet):
         if chunk is None:
             raise FileMissing(field="chunk")
         part = files.receive_part(
-            task_file=task_file, number=data["chunk_index"], chunks=chunk.chunks(), md5=data["chunk_md5"]
+            task_file=task_file,
+            number=data["chunk_index"],
+            chunks=chunk.chunks(),
+            md5=data["chunk_md5"] or "",
         )
         received = task_file.parts.count()
         body = {

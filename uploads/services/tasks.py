@@ -1,6 +1,7 @@
 """Upload tasks: begin, cancel, expire, finish; instant upload of what the caller can already read."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,14 +9,15 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, Sum
+from django.db.models import Exists, F, OuterRef, Sum
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from common.errors import NotVisible
+from common.errors import NotVisible, TransitionNotAllowed
 from common.realtime import publish_on_commit
-from drives.models import Drive, File
+from drives.errors import NameTaken
+from drives.models import Blob, Drive, File, Folder
 from drives.paths import clean_name, clean_path
 from drives.permissions import require_edit
 from drives.services import drives
@@ -64,7 +66,10 @@ def create_task(
     require_edit(user, drive)
     size = sum(file.file_size for file in files)
     check_manifest(files, total_files, total_size, size)
+    rows = task_files(files)
     with transaction.atomic():
+        # The drive's row first, as everywhere: of two manifests one after the other makes folders and reserves.
+        drives.reserve(drive=drive, size=size)
         task = UploadTask.objects.create(
             user=user,
             drive=drive,
@@ -76,8 +81,11 @@ def create_task(
             client_info=client_info or {},
             expires_at=timezone.now() + settings.UPLOAD_LIFETIME,
         )
-        add_files(task, files)
-        drives.reserve(drive=drive, size=size)
+        folders = ensure_folders(drive=drive, paths={row.target_folder_path for row in rows})
+        require_no_folders(drive, [row.virtual_path for row in rows])
+        for row in rows:
+            row.task, row.folder = task, folders[row.target_folder_path]
+        TaskFile.objects.bulk_create(rows, batch_size=2000)
     return task
 
 
@@ -95,58 +103,60 @@ def check_manifest(
         raise ManifestInvalid(_("total_size differs from the list."), field="upload_manifest.total_size")
 
 
-def add_files(task: UploadTask, files: list[ManifestFile]) -> None:
-    places: set[tuple[str, str]] = set()
+def task_files(files: list[ManifestFile]) -> list[TaskFile]:
+    """Rows for the files, in their order, with clean places. Raises BadName; ManifestInvalid: two at one place."""
+    folders: dict[str, str] = {}
+    places: set[str] = set()
     rows = []
     for position, file in enumerate(files):
         where = f"upload_manifest.files.{position}"
-        folder_path = clean_path(file.target_folder_path, field=f"{where}.target_folder_path")
-        name = clean_name(file.file_name, field=f"{where}.file_name")
-        if (folder_path, name) in places:
-            raise ManifestInvalid(_("Two files have the same place."), field=f"{where}.file_name")
-        places.add((folder_path, name))
-        rows.append(
-            TaskFile(
-                task=task,
-                position=position,
-                local_path=file.local_path,
-                target_folder_path=folder_path,
-                file_name=name,
-                file_size=file.file_size,
-                md5=file.md5.lower(),
-                mime_type=file.mime_type,
-            )
+        if file.target_folder_path not in folders:
+            clean = clean_path(file.target_folder_path, field=f"{where}.target_folder_path")
+            folders[file.target_folder_path] = clean
+        row = TaskFile(
+            position=position,
+            local_path=file.local_path,
+            target_folder_path=folders[file.target_folder_path],
+            file_name=clean_name(file.file_name, field=f"{where}.file_name"),
+            file_size=file.file_size,
+            md5=file.md5.lower(),
+            mime_type=file.mime_type,
         )
-    folders = ensure_folders(drive=task.drive, paths={row.target_folder_path for row in rows})
-    for row in rows:
-        row.folder = folders[row.target_folder_path]
-    TaskFile.objects.bulk_create(rows, batch_size=2000)
+        if row.virtual_path in places:
+            raise ManifestInvalid(_("Two files have the same place."), field=f"{where}.file_name")
+        places.add(row.virtual_path)
+        rows.append(row)
+    return rows
+
+
+def require_no_folders(drive: Drive, places: list[str]) -> None:
+    """Raises NameTaken where a folder, there before or made for another file of the manifest, has a file's place."""
+    if Folder.objects.filter(drive=drive, path__in=places).exists():
+        raise NameTaken
 
 
 def require_open(task: UploadTask) -> None:
-    """Raises UploadClosed: cancelled, expired and finished tasks refuse bytes."""
+    """Raises UploadClosed: cancelled, expired and finished tasks refuse bytes; DriveReadOnly: a deleted drive does."""
     if task.status not in UploadTask.OPEN_STATUSES:
         raise UploadClosed(status=task.status)
+    require_edit(task.user, task.drive)
 
 
-def land(*, task: UploadTask, landed: list[tuple[TaskFile, File]], status: TaskFile.Status) -> int:
-    """Mark files as landed, count them on the task and finish it with the last one. Call inside a transaction.
+def land(*, task: UploadTask, landed: list[tuple[TaskFile, File]], status: TaskFile.Status) -> None:
+    """Mark files as landed, count them on the task and finish it with the last one. Call under `lock_open_task`.
 
-    `landed` pairs each task file with its file in the drive. Returns how many were not landed before.
+    `landed` pairs each task file, not landed before, with its file in the drive.
     """
     now = timezone.now()
-    new_files, new_size = 0, 0
     for task_file, file in landed:
-        new_files += 1
-        new_size += task_file.file_size
         task_file.status, task_file.file, task_file.completed_at = status, file, now
         task_file.is_duplicated = status == TaskFile.Status.SKIPPED
         task_file.error_message, task_file.upload_id, task_file.updated_at = "", "", now
     changed = ["status", "file", "completed_at", "is_duplicated", "error_message", "upload_id", "updated_at"]
     TaskFile.objects.bulk_update([task_file for task_file, _file in landed], changed, batch_size=2000)
     UploadTask.objects.filter(pk=task.pk).update(
-        uploaded_files=F("uploaded_files") + new_files,
-        uploaded_size=F("uploaded_size") + new_size,
+        uploaded_files=F("uploaded_files") + len(landed),
+        uploaded_size=F("uploaded_size") + sum(task_file.file_size for task_file, _file in landed),
         updated_at=now,
     )
     task.refresh_from_db()
@@ -154,12 +164,20 @@ def land(*, task: UploadTask, landed: list[tuple[TaskFile, File]], status: TaskF
         task.move_to(UploadTask.Status.COMPLETED, completed_at=now)
     elif task.status == UploadTask.Status.PENDING:
         task.move_to(UploadTask.Status.UPLOADING)
-    return new_files
+
+
+def lock_task(task_id: UUID) -> UploadTask:
+    """The task's row, locked: files of one task land one after the other. Raises NotVisible where it is gone."""
+    rows = UploadTask.objects.select_for_update(of=("self",), no_key=True).select_related("drive", "user")
+    task = rows.filter(pk=task_id).first()
+    if task is None:
+        raise NotVisible
+    return task
 
 
 def lock_open_task(task_id: UUID) -> UploadTask:
-    """The task's row, locked: files of one task land one after the other. Raises UploadClosed."""
-    task = UploadTask.objects.select_for_update(of=("self",)).select_related("drive").get(pk=task_id)
+    """The same, where the task takes bytes. Raises NotVisible, UploadClosed, DriveReadOnly."""
+    task = lock_task(task_id)
     require_open(task)
     return task
 
@@ -185,31 +203,52 @@ def check_files(*, task: UploadTask, actor: User, asked: Iterable[CheckedFile]) 
         rows = list(task.files.filter(pk__in=by_id).select_related("folder"))
         if len(rows) != len(by_id):
             raise NotVisible
-        pending = [row for row in rows if row.status == TaskFile.Status.PENDING and by_id[row.pk].md5]
-        wanted = {
-            (by_id[row.pk].md5.lower(), row.file_size)
-            for row in pending
-            if by_id[row.pk].file_size == row.file_size
-        }
-        readable = File.objects.visible_to(actor).filter(
-            blob__md5__in={md5 for md5, _size in wanted}, blob__verified_at__isnull=False
-        )
-        known = {(file.blob.md5, file.blob.size): file.blob for file in readable.select_related("blob")}
-        found = [
-            (row, known[key])
-            for row in pending
-            if (key := (by_id[row.pk].md5.lower(), row.file_size)) in known
+        wanted = [
+            (row, (by_id[row.pk].md5.lower(), row.file_size)) for row in rows if asks(row, by_id[row.pk])
         ]
-        new_files = [NewFile(row.folder, row.file_name, blob, row.mime_type) for row, blob in found]
+        known = readable_blobs(actor, {md5 for _row, (md5, _size) in wanted})
+        found = [(row, known[content]) for row, content in wanted if content in known]
+        if not found:
+            return []
+        new_files = [new_file(task, row, blob) for row, blob in found]
         reserved = sum(row.file_size for row, _blob in found)
-        files = (
-            put_files(drive=task.drive, actor=actor, new_files=new_files, reserved=reserved) if found else []
-        )
+        files = put_files(drive=task.drive, actor=actor, new_files=new_files, reserved=reserved)
         hits = [row for row, _blob in found]
-        if hits:
-            land(task=task, landed=list(zip(hits, files, strict=True)), status=TaskFile.Status.SKIPPED)
-            announce(task)
+        land(task=task, landed=list(zip(hits, files, strict=True)), status=TaskFile.Status.SKIPPED)
+        announce(task)
     return hits
+
+
+def asks(row: TaskFile, asked: CheckedFile) -> bool:
+    """Whether the question agrees with the manifest and the file is still to be sent."""
+    agrees = asked.file_size == row.file_size and row.md5 in ("", asked.md5.lower())
+    return bool(asked.md5) and agrees and row.status == TaskFile.Status.PENDING
+
+
+def readable_blobs(actor: User, digests: set[str]) -> dict[tuple[str, int], Blob]:
+    """Verified blobs of the given MD5s behind living files that `actor` can read, by MD5 and size.
+
+    Where one MD5 and size stand for two contents, neither counts.
+    """
+    pointing = File.objects.visible_to(actor).filter(blob=OuterRef("pk"))
+    blobs = Blob.objects.filter(Exists(pointing), md5__in=digests, verified_at__isnull=False)
+    known: dict[tuple[str, int], Blob] = {}
+    ambiguous = set()
+    for blob in blobs:
+        content = (blob.md5, blob.size)
+        if content in known:
+            ambiguous.add(content)
+        known[content] = blob
+    return {content: blob for content, blob in known.items() if content not in ambiguous}
+
+
+def new_file(task: UploadTask, row: TaskFile, blob: Blob) -> NewFile:
+    """What to put into the drive for a file of the task; its folder is made again if it is gone for good."""
+    folder = row.folder
+    if folder is None and row.target_folder_path != "/":
+        paths = {row.target_folder_path}
+        folder = ensure_folders(drive=task.drive, paths=paths)[row.target_folder_path]
+    return NewFile(folder, row.file_name, blob, row.mime_type)
 
 
 def close_task(*, task: UploadTask, target: UploadTask.Status, error: str = "") -> UploadTask:
@@ -218,11 +257,13 @@ def close_task(*, task: UploadTask, target: UploadTask.Status, error: str = "") 
     Raises TransitionNotAllowed.
     """
     with transaction.atomic():
-        task.move_to(target, error_message=error)
+        task.move_to(target, error_message=error, updated_at=timezone.now())
         rest = task.files.exclude(status__in=TaskFile.LANDED_STATUSES)
-        size = rest.aggregate(total=Sum("file_size"))["total"] or 0
-        drives.release(drive_id=task.drive_id, size=size)
+        drives.release(
+            drive_id=task.drive_id, size=rest.aggregate(total=Sum("file_size", default=0))["total"]
+        )
         staged = list(rest.exclude(upload_id="").values_list("upload_id", flat=True))
+        rest.update(upload_id="")
         UploadPart.objects.filter(task_file__task=task).delete()
         announce(task)
     for upload_id in staged:
@@ -237,18 +278,19 @@ def cancel_task(*, task: UploadTask) -> UploadTask:
 
 def delete_task(*, task: UploadTask) -> None:
     """Forget a task; an open one is cancelled first. Files that have landed stay."""
-    if task.status in UploadTask.OPEN_STATUSES:
+    with suppress(TransitionNotAllowed, UploadTask.DoesNotExist):  # it is closed, or gone, already
         cancel_task(task=task)
     task.delete()
 
 
 def expire_tasks(*, now: datetime) -> int:
-    """Fail open tasks whose time is over; returns how many."""
-    expired = UploadTask.objects.filter(Q(expires_at__lte=now), status__in=UploadTask.OPEN_STATUSES)
+    """Fail open tasks whose time is over, at most 500; returns how many."""
+    expired = UploadTask.objects.filter(expires_at__lte=now, status__in=UploadTask.OPEN_STATUSES)
     count = 0
-    for task in expired.order_by("expires_at")[:500]:
-        close_task(task=task, target=UploadTask.Status.FAILED, error=str(_("The upload has expired.")))
-        count += 1
+    for task in expired.order_by("expires_at", "pk")[:500]:
+        with suppress(TransitionNotAllowed):  # it has just been completed or cancelled
+            close_task(task=task, target=UploadTask.Status.FAILED, error=str(_("The upload has expired.")))
+            count += 1
     return count
 
 
