@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from common.errors import TransitionNotAllowed
@@ -23,6 +24,8 @@ class Row(models.Model):
 class StateRow(Row):
     """A row whose `status` only moves along `TRANSITIONS` (status → the statuses it may move to)."""
 
+    Status: Any
+    status: Any
     TRANSITIONS: dict[Any, set[Any]] = {}
 
     class Meta:
@@ -40,11 +43,13 @@ class StateRow(Row):
         """
         manager = type(self)._default_manager
         moved = manager.filter(pk=self.pk, status__in=self.sources_of(target)).update(
-            status=target, **changes
+            status=target, updated_at=timezone.now(), **changes
         )
         self.refresh_from_db()
         if not moved:
-            current = self.status  # type: ignore[attr-defined]
-            allowed = [getattr(s, "name", str(s)).lower() for s in sorted(self.TRANSITIONS.get(current, ()))]
-            label = getattr(type(self), "Status")(current).name.lower()  # noqa: B009  (subclasses define it)
-            raise TransitionNotAllowed(status=label, allowed=allowed)
+            raise self.refusal()
+
+    def refusal(self) -> TransitionNotAllowed:
+        """The error that names the present status and the statuses it may move to."""
+        allowed = sorted(target.name.lower() for target in self.TRANSITIONS.get(self.status, ()))
+        return TransitionNotAllowed(status=self.Status(self.status).name.lower(), allowed=allowed)

@@ -49,3 +49,7 @@ class LateResult(Conflict):
 
 class JobRunning(Conflict):
     code, text = "job_running", _("A task that is rendering must be cancelled before it is deleted.")
+
+
+class ReportPending(Conflict):
+    code, text = "report_pending", _("The scene is still being read; ask again in a moment.")

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from billing.models import Hold, MoneyField, PriceRule
 from common.models import Row, StateRow
-from drives.models import Blob, Drive, File, Folder
+from drives.models import Blob, Drive, File
 
 
 class RenderJobQuerySet(models.QuerySet["RenderJob"]):
@@ -87,9 +87,8 @@ class RenderJob(StateRow):
     height = models.PositiveIntegerField(_("height"), null=True, blank=True)
     output_format = models.CharField(_("output format"), max_length=20, blank=True)
     output_path = models.CharField(_("output path at the client"), max_length=500, blank=True)
-    output_folder = models.ForeignKey(
-        Folder, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("output folder")
-    )
+    output_folder = models.CharField(_("output folder"), max_length=1024, blank=True)
+    asset_paths = models.JSONField(_("where named files lie"), default=dict, blank=True)
     allow_missing = models.BooleanField(_("missing files allowed"), default=False)
     total_frames = models.PositiveIntegerField(_("frames in all"), default=0)
     done_frames = models.PositiveIntegerField(_("frames rendered"), default=0)
@@ -317,14 +316,10 @@ class FrameOutput(Row):
 
 
 class JobFile(Row):
-    """A file a job renders from, fixed at submit: later changes in the drive do not reach a running job.
-
-    `named` is how the scene names it (empty for the scene itself), `path` where it lies in the drive.
-    """
+    """A file a job renders from, fixed at submit: later changes in the drive do not reach a running job."""
 
     job = models.ForeignKey(RenderJob, models.CASCADE, related_name="files", verbose_name=_("render task"))
     path = models.CharField(_("path"), max_length=1400)
-    named = models.CharField(_("named"), max_length=1024, blank=True)
     blob = models.ForeignKey(Blob, models.PROTECT, related_name="+", verbose_name=_("blob"))
     is_scene = models.BooleanField(_("scene"), default=False)
 

@@ -1,1 +1,8 @@
-urlpatterns: list = []
+from django.urls import path
+from rest_framework.routers import SimpleRouter
+
+from rendering.api.views import EnginesView, TaskViewSet
+
+router = SimpleRouter(trailing_slash=False, use_regex_path=False)
+router.register("tasks", TaskViewSet, basename="task")
+urlpatterns = [*router.urls, path("engines", EnginesView.as_view())]

@@ -1,0 +1,43 @@
+"""Frame ranges: OpenJD's range expressions (openjd-model, IntRangeExpr), e.g. `1-100`, `1-100:5`, `1,5,10-20`."""
+
+from django.conf import settings
+from openjd.model import IntRangeExpr
+
+from rendering.errors import FrameRangeInvalid, FrameRangeTooLong
+
+MAX_NUMBER = 1_000_000
+
+
+def parse(expression: str, *, field: str = "frames") -> list[int]:
+    """The frame numbers of `expression`, ascending.
+
+    Raises FrameRangeInvalid (empty, reversed, negative, overlapping, not an expression) and FrameRangeTooLong.
+    """
+    try:
+        # Checked by its length before it is unrolled: a short text can name a billion frames.
+        found = IntRangeExpr.from_str(expression)
+        count = len(found)
+    except Exception as error:  # openjd raises several unrelated types for a text that is no range
+        raise FrameRangeInvalid(field=field) from error
+    if count > settings.RENDER_MAX_FRAMES:
+        raise FrameRangeTooLong(field=field, limit=settings.RENDER_MAX_FRAMES)
+    numbers = sorted(found)
+    if not numbers or numbers[0] < 0 or numbers[-1] > MAX_NUMBER:
+        raise FrameRangeInvalid(field=field)
+    return numbers
+
+
+def expression(start: int, end: int, step: int = 1) -> str:
+    """The expression for start, end and step as the old clients send them."""
+    if end < start or step < 1:
+        raise FrameRangeInvalid(field="end_frame")
+    if start == end:
+        return str(start)
+    return f"{start}-{end}:{step}" if step != 1 else f"{start}-{end}"
+
+
+def bounds(text: str) -> tuple[int, int, int]:
+    """First and last number of a valid expression, and its step (1 where it has more than one part)."""
+    found = IntRangeExpr.from_str(text)
+    step = int(text.rpartition(":")[2]) if ":" in text and "," not in text else 1
+    return found.start, found.end, abs(step)

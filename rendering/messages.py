@@ -1,0 +1,41 @@
+"""Celery messages of rendering, by name. They carry ids only and may arrive twice, late or never:
+
+what is due stands in the database, and `tend` sends it again.
+"""
+
+from uuid import UUID
+
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+
+SLOT_SECONDS = 30
+
+
+def queue_of(engine: str) -> str:
+    return f"render.{engine}"
+
+
+def send_on_commit(name: str, *arguments: str) -> None:
+    transaction.on_commit(lambda: send(name, *arguments))
+
+
+def send(name: str, *arguments: str) -> None:
+    queue = settings.CELERY_TASK_ROUTES.get(f"rendering.tasks.{name}", {}).get("queue")
+    current_app.send_task(f"rendering.tasks.{name}", args=arguments, queue=queue)
+
+
+def ask_inspection(report_id: UUID) -> None:
+    send_on_commit("inspect_scene", str(report_id))
+
+
+def ask_advance(job_id: UUID) -> None:
+    send_on_commit("advance_job", str(job_id))
+
+
+def wake_slots(engine: str, count: int) -> None:
+    """Tell `count` idle slots that there are frames. Messages nobody takes in time vanish."""
+    for _slot in range(count):
+        current_app.send_task(
+            "rendering.tasks.fill_slot", args=[engine], queue=queue_of(engine), expires=SLOT_SECONDS
+        )

@@ -1,0 +1,194 @@
+"""One attempt on a node: lay out, run, watch, check, deliver."""
+
+import logging
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+from django.db import OperationalError
+from django.utils.translation import gettext as _
+
+from drives.services.blobs import store_file
+from rendering.engines import Engine, Failure, RenderSpec, engine_for
+from rendering.errors import LateResult
+from rendering.models import Attempt, JobFile
+from rendering.node import pictures
+from rendering.node.cache import BlobCache
+from rendering.runner import End, Limits, Outcome, run
+from rendering.services import attempts, news
+from rendering.services.attempts import Output, Usage
+
+logger = logging.getLogger(__name__)
+DELIVERY_SECONDS = 120
+
+
+class FrameRun:
+    """The run of one attempt: what its process says, and what is told of it."""
+
+    def __init__(self, attempt: Attempt, engine: Engine, folder: Path, cache: BlobCache) -> None:
+        self.attempt, self.job, self.engine, self.folder, self.cache = (
+            attempt,
+            attempt.job,
+            engine,
+            folder,
+            cache,
+        )
+        self.numbers = sorted(attempt.frames.values_list("number", flat=True))
+        self.input, self.output, self.work = folder / "input", folder / "output", folder / "work"
+        self.progress, self.message = 0.0, ""
+        self.error: tuple[str, str] | None = None
+        self.finished: dict[int, Path] = {}
+        self.tail: deque[str] = deque(maxlen=attempts.LOG_TAIL_LINES)
+        self.log_path = folder / "log.txt"
+        self.is_lost = False
+
+    def spec(self) -> RenderSpec:
+        scene = JobFile.objects.get(job=self.job, is_scene=True)
+        return RenderSpec(
+            scene=self.local(scene.path),
+            frames=self.numbers,
+            output_folder=self.output,
+            width=self.job.width,
+            height=self.job.height,
+            output_format=self.job.output_format,
+            renderer="",
+            allow_missing=self.job.allow_missing,
+            options=self.job.engine_options,
+            remap={named: str(self.local(path)) for named, path in self.job.asset_paths.items()},
+        )
+
+    def local(self, path: str) -> Path:
+        return self.input / path.lstrip("/")
+
+    def lay_out(self) -> None:
+        for part in (self.input, self.output, self.work):
+            part.mkdir(parents=True)
+        files = JobFile.objects.filter(job=self.job).select_related("blob")
+        self.cache.lay_out(((file.path, file.blob) for file in files), self.input)
+
+    def on_line(self, line: str) -> None:
+        meaning = self.engine.read_line(line)
+        self.tail.append(line)
+        self.log.write(line + "\n")
+        if meaning is None:
+            return
+        if meaning.error:
+            self.error = meaning.error
+        if meaning.frame:
+            self.finished[meaning.frame[0]] = meaning.frame[1]
+        self.message = meaning.status or self.message
+        self.progress = self.progress if meaning.progress is None else meaning.progress
+        if meaning.progress is not None:
+            news.tell_frame_progress(
+                self.job, frame=self.numbers[0], percent=self.progress, message=self.message
+            )
+
+    def execute(self, is_stopping: Callable[[], bool]) -> Outcome:
+        """Run the engine until it ends, the attempt is over, or the node stops."""
+
+        def keep_going() -> bool:
+            self.log.flush()
+            try:
+                living = attempts.renew(
+                    attempt_id=self.attempt.pk,
+                    progress=self.progress,
+                    message=self.message,
+                    log_tail="\n".join(self.tail),
+                )
+            except OperationalError:
+                # A database that is away for a moment is no reason to throw work away; the lease judges.
+                logger.warning("attempt %s could not renew its lease", self.attempt.pk, exc_info=True)
+                return not is_stopping()
+            self.is_lost = not living
+            return living and not is_stopping()
+
+        limits = Limits(wall=settings.RENDER_FRAME_TIMEOUT_SECONDS, idle=settings.RENDER_IDLE_TIMEOUT_SECONDS)
+        with self.log_path.open("w", encoding="utf-8") as self.log:
+            return run(
+                self.engine.render_command(self.spec(), self.work),
+                cwd=self.work,
+                token=str(self.attempt.pk),
+                on_line=self.on_line,
+                limits=limits,
+                keep_going=keep_going,
+                poll_seconds=settings.RENDER_HEARTBEAT_SECONDS,
+            )
+
+    def usage(self, outcome: Outcome) -> Usage:
+        return Usage(
+            exit_code=outcome.exit_code,
+            cpu_seconds=outcome.cpu_seconds,
+            peak_memory_size=outcome.peak_memory_size,
+            log_tail="\n".join(self.tail),
+            log_blob=store_file(self.log_path),
+        )
+
+    def outputs(self) -> list[Output]:
+        """The checked pictures of all frames. Raises BrokenPicture."""
+        found = []
+        for number in self.numbers:
+            path = self.finished.get(number)
+            if path is None:
+                raise pictures.BrokenPicture(f"no picture of frame {number}")
+            image = pictures.check(path, width=self.job.width, height=self.job.height)
+            preview = self.work / f"preview-{number}.png"
+            pictures.write_preview(image, preview)
+            spec = image.spec()
+            found.append(Output(number, path, store_file(path), store_file(preview), spec.width, spec.height))
+        return found
+
+
+def failure_of(outcome: Outcome, engine: Engine, error: tuple[str, str] | None) -> Failure:
+    if outcome.end is End.TIMEOUT:
+        return Failure("timeout", _("The frame took longer than allowed."))
+    if outcome.end is End.IDLE:
+        return Failure("hung", _("The program said nothing for too long and was ended."))
+    return engine.failure(outcome.exit_code, error)
+
+
+def render(attempt: Attempt, *, folder: Path, cache: BlobCache, is_stopping: Callable[[], bool]) -> None:
+    """Render an attempt in `folder`, which is removed afterwards, and deliver its result."""
+    engine = engine_for(attempt.job.engine)
+    assert engine is not None  # noqa: S101  (a claim names an engine this node has)
+    this_run = FrameRun(attempt, engine, folder, cache)
+    try:
+        this_run.lay_out()
+        outcome = this_run.execute(is_stopping)
+        if outcome.end is End.STOPPED:
+            if not this_run.is_lost:
+                deliver(lambda: attempts.give_back(attempt_id=attempt.pk))
+            return
+        usage = this_run.usage(outcome)
+        if outcome.end is End.EXITED and outcome.exit_code == 0:
+            try:
+                outputs = this_run.outputs()
+            except pictures.BrokenPicture as error:
+                failure = Failure("broken_output", str(error))
+                deliver(lambda: attempts.fail(attempt_id=attempt.pk, failure=failure, usage=usage))
+            else:
+                deliver(lambda: attempts.succeed(attempt_id=attempt.pk, outputs=outputs, usage=usage))
+        else:
+            failure = failure_of(outcome, engine, this_run.error)
+            deliver(lambda: attempts.fail(attempt_id=attempt.pk, failure=failure, usage=usage))
+    except LateResult:
+        logger.info("attempt %s was over before its result came", attempt.pk)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def deliver(call: Callable[[], None]) -> None:
+    """Hand over a result, patiently while the database is away: hours of work are not dropped for a moment."""
+    deadline = time.monotonic() + DELIVERY_SECONDS
+    while True:
+        try:
+            call()
+        except OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            logger.warning("the result could not be delivered, trying again", exc_info=True)
+            time.sleep(1)
+        else:
+            return

@@ -1,0 +1,101 @@
+"""From pending to queued, in the background: pre-flight awaited, money held, frames made."""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from common.errors import DomainError
+from drives.errors import NameTaken
+from drives.models import Folder
+from drives.paths import MAX_NAME_BYTES, join
+from drives.services.tree import create_folder, ensure_folders
+from rendering import frame_range
+from rendering.models import Frame, JobLog, RenderJob, RenderStep
+from rendering.services import news
+from rendering.services.closing import settle
+from rendering.services.dispatch import dispatch_on_commit
+from rendering.services.jobs import Status, note_failure, secure
+from rendering.services.plans import plan_job
+
+RESULTS = "/renders"
+
+
+def advance_job(*, job_id: UUID) -> None:
+    """Queue a pending job whose pre-flight is in; send it back to draft where it cannot be rendered or paid.
+
+    May be called any number of times, by anybody.
+    """
+    job = RenderJob.objects.select_related("user", "drive").filter(pk=job_id, status=Status.PENDING).first()
+    if job is None:
+        return
+    try:
+        # A job whose plan was known at submit is secured already.
+        plan = None if job.total_frames else plan_job(job)
+        if plan is None and not job.total_frames:
+            return
+        with transaction.atomic():
+            job = lock_pending(job_id)
+            if job is None:
+                return
+            if plan is not None and not job.total_frames:
+                secure(job, plan)
+            enqueue(job)
+    except DomainError as error:
+        send_back(job_id, error)
+
+
+def lock_pending(job_id: UUID) -> RenderJob | None:
+    rows = RenderJob.objects.select_for_update(of=("self",)).select_related("user", "drive")
+    return rows.filter(pk=job_id, status=Status.PENDING).first()
+
+
+def enqueue(job: RenderJob) -> None:
+    """Make the frames and the folder of the results, and let the nodes have the job."""
+    step, _created = RenderStep.objects.get_or_create(job=job, name="main")
+    numbers = frame_range.parse(job.frame_range)
+    frames = [Frame(job=job, step=step, number=number) for number in numbers]
+    Frame.objects.bulk_create(frames, batch_size=5000)
+    job.move_to(Status.QUEUED, output_folder=results_folder(job).path)
+    news.log(job, _("Task queued: %(count)s frames.") % {"count": len(frames)})
+    news.tell_status(job)
+    dispatch_on_commit(job.engine)
+
+
+def results_folder(job: RenderJob) -> Folder:
+    """A new folder for the job's results, named after it: no job writes over the results of another."""
+    name = "".join(
+        character for character in job.task_name if character.isprintable() and character not in '/\\:*?"<>|'
+    )
+    name = name.strip(" .").encode()[: MAX_NAME_BYTES - 20].decode(errors="ignore") or str(job.pk)
+    ensure_folders(drive=job.drive, paths={RESULTS})
+    for number in range(1, 1000):
+        candidate = name if number == 1 else f"{name} ({number})"
+        if Folder.objects.filter(drive=job.drive, path=join(RESULTS, candidate)).exists():
+            continue
+        try:
+            return create_folder(drive=job.drive, actor=job.user, parent_path=RESULTS, name=candidate)
+        except NameTaken:
+            continue
+    return create_folder(drive=job.drive, actor=job.user, parent_path=RESULTS, name=str(job.pk))
+
+
+def send_back(job_id: UUID, error: DomainError) -> None:
+    """A refusal that showed only after submit: the job is a draft again and says why."""
+    with transaction.atomic():
+        job = lock_pending(job_id)
+        if job is None:
+            return
+        settle(job)
+        job.move_to(Status.DRAFT, hold=None, total_frames=0, actual_cost=None)
+        note_failure(job, error)
+        news.log(job, str(error), level=JobLog.Level.ERROR)
+        news.tell_status(job)
+
+
+def pending_jobs(engine: str = "") -> list[UUID]:
+    """Pending jobs, the oldest first."""
+    rows = RenderJob.objects.filter(status=Status.PENDING)
+    if engine:
+        rows = rows.filter(engine=engine)
+    return list(rows.order_by("submitted_at").values_list("pk", flat=True)[:200])

@@ -1,0 +1,110 @@
+"""Pre-flight: what a scene names, found by the engine itself, kept per content."""
+
+import json
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from drives.models import Blob
+from drives.storage import blob_storage
+from rendering import messages
+from rendering.engines import Engine, engine_for
+from rendering.models import SceneReport
+from rendering.runner import End, Limits, run
+
+MAX_TRIES = 3
+HEAD = 16
+
+
+def ensure_report(*, blob: Blob, engine: str) -> SceneReport:
+    """The report on a content; a new one is put on its way."""
+    report, created = SceneReport.objects.get_or_create(
+        blob=blob, engine=engine, defaults={"due_at": timezone.now() + timedelta(seconds=10)}
+    )
+    if created:
+        messages.ask_inspection(report.pk)
+    return report
+
+
+def claim_report(report_id: UUID) -> SceneReport | None:
+    """Take a pending report for this process; None where another has it or it is done."""
+    now = timezone.now()
+    lease = timedelta(seconds=settings.INSPECT_TIMEOUT_SECONDS + 30)
+    due = SceneReport.objects.filter(pk=report_id, status=SceneReport.Status.PENDING)
+    fresh = due.filter(tries=0) | due.filter(due_at__lte=now)
+    if not fresh.update(tries=F("tries") + 1, due_at=now + lease):
+        return None
+    return SceneReport.objects.select_related("blob").get(pk=report_id)
+
+
+def inspect(*, report_id: UUID) -> None:
+    """Let the engine look at the scene and keep what it says. The scene is untrusted: time limit, no scripts run."""
+    report = claim_report(report_id)
+    if report is None:
+        return
+    engine = engine_for(report.engine)
+    if engine is None or engine.version() is None:
+        return  # due again later, for a process on a machine that has the engine
+    with blob_storage().open_blob(report.blob.storage_key) as file:
+        head = file.read(HEAD)
+    if not engine.looks_like_scene(head):
+        fail(report, "not_a_scene", _("The file is not a scene of this program."))
+        return
+    with tempfile.TemporaryDirectory(prefix="yuntu-inspect-") as folder:
+        data, error = ask_engine(engine, report, Path(folder))
+    if data is not None:
+        report.move_to(SceneReport.Status.READY, data=data)
+    elif error is not None:
+        fail(report, *error)
+    elif report.tries >= MAX_TRIES:
+        fail(report, "inspection_failed", _("The program that reads the scene failed."))
+    else:
+        SceneReport.objects.filter(pk=report.pk).update(due_at=timezone.now())
+
+
+def ask_engine(
+    engine: Engine, report: SceneReport, folder: Path
+) -> tuple[dict[str, Any] | None, tuple[str, str] | None]:
+    """What the engine found, or the error it named; neither when it failed for reasons of its own."""
+    errors: list[tuple[str, str]] = []
+
+    def on_line(line: str) -> None:
+        meaning = engine.read_line(line)
+        if meaning and meaning.error:
+            errors.append(meaning.error)
+
+    scene, out = folder / f"scene{engine.suffixes[0]}", folder / "report.json"
+    limits = Limits(wall=settings.INSPECT_TIMEOUT_SECONDS, idle=settings.INSPECT_TIMEOUT_SECONDS)
+    with blob_storage().local_copy(report.blob.storage_key) as source:
+        scene.symlink_to(source)
+        outcome = run(
+            engine.inspect_command(scene, out),
+            cwd=folder,
+            token=str(report.pk),
+            on_line=on_line,
+            limits=limits,
+        )
+    if outcome.end is not End.EXITED:
+        return None, ("inspection_timeout", _("Reading the scene took too long."))
+    if outcome.exit_code == 0:
+        data: dict[str, Any] = json.loads(out.read_text("utf-8"))
+        return data, None
+    failure = engine.failure(outcome.exit_code, errors[-1] if errors else None)
+    return None, (failure.code, failure.message) if failure.is_permanent else None
+
+
+def fail(report: SceneReport, code: str, message: str) -> None:
+    report.move_to(SceneReport.Status.FAILED, failure_code=code[:50], message=message[:500])
+
+
+def overdue_reports() -> list[UUID]:
+    """Pending reports whose message was lost or whose process died."""
+    due = SceneReport.objects.filter(status=SceneReport.Status.PENDING, due_at__lte=timezone.now())
+    return list(due.order_by("due_at").values_list("pk", flat=True)[:100])

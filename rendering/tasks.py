@@ -1,0 +1,43 @@
+"""Celery tasks of rendering: load, claim, one service call."""
+
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from rendering import messages, node
+from rendering.models import SceneReport
+from rendering.services import admission, attempts, dispatch, reports
+
+
+@shared_task
+def inspect_scene(report_id: str) -> None:
+    """Pre-flight a scene, then go on with the jobs that waited for it."""
+    reports.inspect(report_id=UUID(report_id))
+    engine = SceneReport.objects.filter(pk=report_id).values_list("engine", flat=True).first()
+    for job_id in admission.pending_jobs(engine or ""):
+        admission.advance_job(job_id=job_id)
+
+
+@shared_task
+def advance_job(job_id: str) -> None:
+    """Queue a pending job if it can be."""
+    admission.advance_job(job_id=UUID(job_id))
+
+
+@shared_task
+def fill_slot(engine: str) -> None:
+    """On a render node: render frames of an engine until there are none for it."""
+    node.current().work(engine)
+
+
+@shared_task
+def tend() -> None:
+    """Scheduled: whatever a lost message or a dead process left undone is taken up again."""
+    attempts.reap(timezone.now())
+    for report_id in reports.overdue_reports():
+        messages.send("inspect_scene", str(report_id))
+    for job_id in admission.pending_jobs():
+        messages.send("advance_job", str(job_id))
+    for engine in dispatch.engines_with_work():
+        dispatch.dispatch(engine)
