@@ -80,11 +80,9 @@ class FrameRun:
         if meaning.frame:
             self.finished[meaning.frame[0]] = meaning.frame[1]
         self.message = meaning.status or self.message
-        self.progress = self.progress if meaning.progress is None else meaning.progress
         if meaning.progress is not None:
-            news.tell_frame_progress(
-                self.job, frame=self.numbers[0], percent=self.progress, message=self.message
-            )
+            self.progress = meaning.progress
+            news.tell_frame_progress(self.job, frame=self.numbers[0], percent=self.progress)
 
     def execute(self, is_stopping: Callable[[], bool]) -> Outcome:
         """Run the engine until it ends, the attempt is over, or the node stops."""

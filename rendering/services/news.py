@@ -48,12 +48,7 @@ def tell_progress(job: RenderJob, *, frame: int) -> None:
 def tell_frame_progress(job: RenderJob, *, frame: int, percent: float) -> None:
     """A frame is being rendered; at most two such events a second and job. Sent at once, from the node."""
     if take_turn(f"job:{job.pk}"):
-        body = {
-            **progress_body(job),
-            "current_frame": frame,
-            "frame_progress": round(percent, 1),
-            "message": message,
-        }
+        body = {**progress_body(job), "current_frame": frame, "frame_progress": round(percent, 1)}
         publish(job.user_id, "task:progress", body)
 
 
