@@ -18,7 +18,7 @@ def no_stand_ins_in_production(app_configs: Any, **kwargs: Any) -> list[CheckMes
         found.append(Error("The simulated engine is not for production.", id="yuntu.E002"))
     if not settings.ALLOWED_HOSTS:
         found.append(Error("ALLOWED_HOSTS must be set when DEBUG is off.", id="yuntu.E003"))
-    if len(settings.SECRET_KEY) < 32 or len(settings.SIMPLE_JWT["SIGNING_KEY"]) < 32:
+    if min(len(settings.SECRET_KEY), len(str(settings.SIMPLE_JWT["SIGNING_KEY"]))) < 32:
         found.append(
             Error("SECRET_KEY and JWT_SIGNING_KEY must have 32 characters or more.", id="yuntu.E004")
         )

@@ -26,9 +26,7 @@ class SkipLimitPage(BasePagination):
     default_limit = 20
     max_limit = 100
 
-    def paginate_queryset(
-        self, queryset: QuerySet, request: Request, view: APIView | None = None
-    ) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
         self.key = getattr(view, "results_key", "results")
         cap = getattr(view, "max_limit", self.max_limit)
         self.skip = whole_number(request, "skip", 0)

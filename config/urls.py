@@ -1,13 +1,13 @@
 """All routes. API routes carry no trailing slash; common.middleware answers both forms."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
 from common import api as common_api
 from drives.api.downloads import BlobLinkView
 
-api = [
+api: list[URLPattern | URLResolver] = [
     path("ping", common_api.ping),
     path("", include("accounts.api.urls")),
     path("", include("billing.api.urls")),

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,7 @@ class Client:
             raise DemoError(f"{target.name} did not arrive as it was sent")
         target.write_bytes(content)
 
-    async def events(self) -> AsyncIterator[dict[str, Any]]:
+    async def events(self) -> AsyncGenerator[dict[str, Any]]:
         """Live events from a socket opened with a single-use ticket."""
         ticket = await self.call("POST", "/auth/ws-ticket")
         address = self.base.replace("http://", "ws://") + f"/ws?ticket={ticket['ticket']}"

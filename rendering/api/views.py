@@ -11,6 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from accounts.api.serializers import DoneSerializer
@@ -68,7 +69,7 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
                 job.refresh_from_db()
         return self.shown(job, status.HTTP_201_CREATED)
 
-    @extend_schema(responses=DoneSerializer)
+    @extend_schema(responses={200: DoneSerializer})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Remove a task from the list; its results stay in the drive. One that renders must be cancelled first."""
         jobs.delete_job(job=self.get_object())
@@ -97,7 +98,9 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
         """End a task: its processes stop, rendered frames are charged, the rest of the money is released."""
         return self.shown(jobs.cancel_job(job=self.get_object()))
 
-    def rows(self, rows: QuerySet, serializer: type, key: str, default: int, cap: int) -> Response:
+    def rows(
+        self, rows: QuerySet, serializer: type[Serializer], key: str, default: int, cap: int
+    ) -> Response:
         self.results_key, self.default_limit, self.max_limit, self.serializer_class = (
             key,
             default,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -58,7 +59,12 @@ def claim(*, node: RenderNode, engine: str) -> Attempt | None:
     )
     with transaction.atomic():
         with connection.cursor() as cursor:
-            wanted = {"engine": engine, "node": node.pk, "now": now, "others": others.exists()}
+            wanted: dict[str, Any] = {
+                "engine": engine,
+                "node": node.pk,
+                "now": now,
+                "others": others.exists(),
+            }
             cursor.execute(CLAIM, wanted)
             row = cursor.fetchone()
         if row is None:

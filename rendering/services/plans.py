@@ -33,7 +33,8 @@ class Plan:
 
 def scene_of(job: RenderJob) -> File:
     """The job's scene as it stands in the drive now. Raises SceneMissing."""
-    scene = File.objects.living().select_related("folder", "blob").filter(pk=job.scene_file_id).first()
+    rows = File.objects.living().select_related("folder", "blob")
+    scene = rows.filter(pk=job.scene_file_id).first() if job.scene_file_id else None
     if scene is None:
         raise SceneMissing(field="scene_file")
     return scene

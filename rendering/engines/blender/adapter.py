@@ -26,7 +26,7 @@ FORMATS = {
 
 class BlenderEngine:
     name = "blender"
-    suffixes = (".blend",)
+    suffixes: tuple[str, ...] = (".blend",)
 
     @functools.cached_property
     def python(self) -> Path:
