@@ -41,7 +41,7 @@ class StateRow(Row):
         The old status is part of the WHERE clause, so of two racing callers one wins.
         Raises TransitionNotAllowed otherwise; nothing is changed then.
         """
-        manager = type(self)._default_manager
+        manager: Any = type(self)._default_manager  # mypy does not know the fields of the subclasses
         moved = manager.filter(pk=self.pk, status__in=self.sources_of(target)).update(
             status=target, updated_at=timezone.now(), **changes
         )

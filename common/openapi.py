@@ -28,7 +28,15 @@ ERROR = {
 
 
 class ApiSchema(AutoSchema):
-    """Adds the one error shape to every operation, with the statuses any of them may answer."""
+    """Adds the one error shape to every operation, with the statuses any of them may answer, and names lists."""
+
+    def _get_paginator(self) -> Any:
+        """The paginator, with the plural under which the view answers: a list below a row is named as its action."""
+        paginator = super()._get_paginator()
+        if paginator is not None:
+            below = getattr(self.view, "detail", False)
+            paginator.key = self.view.action if below else getattr(self.view, "results_key", "results")
+        return paginator
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Any:
         operation = super().get_operation(*args, **kwargs)

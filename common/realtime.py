@@ -49,7 +49,8 @@ def publish(user_id: UUID, event: str, data: dict[str, Any]) -> None:
         pipe = connection().pipeline(transaction=False)
         pipe.xadd(stream, {"event": text}, maxlen=STREAM_LENGTH, approximate=False)
         pipe.expire(stream, STREAM_SECONDS)
-        revision = pipe.execute()[0].decode()
+        answers: Any = pipe.execute()
+        revision = answers[0].decode()
         layer: Any = get_channel_layer()
         message = {"type": "news", "text": text, "revision": revision}
         channel = f"{settings.CHANNEL_LAYERS['default']['CONFIG']['prefix']}__group__{group_of(user_id)}"

@@ -27,9 +27,13 @@ def parse(expression: str, *, field: str = "frames") -> list[int]:
     return numbers
 
 
-def expression(start: int, end: int, step: int = 1) -> str:
-    """The expression for start, end and step as the old clients send them."""
-    if end < start or step < 1:
+def expression(start: int | None, end: int | None, step: int = 1) -> str:
+    """The expression for start, end and step as the old clients send them. Raises FrameRangeInvalid."""
+    if start is None or end is None:
+        raise FrameRangeInvalid(field="start_frame" if start is None else "end_frame")
+    if start < 0 or step < 1:
+        raise FrameRangeInvalid(field="start_frame" if start < 0 else "frame_step")
+    if end < start:
         raise FrameRangeInvalid(field="end_frame")
     if start == end:
         return str(start)

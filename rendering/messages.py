@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 
 SLOT_SECONDS = 30
+MESSAGE_SECONDS = 600  # nobody listens: the queue must not grow with every tending
 
 
 def queue_of(engine: str) -> str:
@@ -17,12 +18,13 @@ def queue_of(engine: str) -> str:
 
 
 def send_on_commit(name: str, *arguments: str) -> None:
-    transaction.on_commit(lambda: send(name, *arguments))
+    """A broker that is away costs a few seconds, not the request: what is committed will be tended."""
+    transaction.on_commit(lambda: send(name, *arguments), robust=True)
 
 
 def send(name: str, *arguments: str) -> None:
     queue = settings.CELERY_TASK_ROUTES.get(f"rendering.tasks.{name}", {}).get("queue")
-    current_app.send_task(f"rendering.tasks.{name}", args=arguments, queue=queue)
+    current_app.send_task(f"rendering.tasks.{name}", args=arguments, queue=queue, expires=MESSAGE_SECONDS)
 
 
 def ask_inspection(report_id: UUID) -> None:

@@ -91,7 +91,8 @@ class Pump:
             self.rest = b""
 
     def emit(self, line: bytes) -> None:
-        self.on_line(line[:MAX_LINE].decode("utf-8", "replace").rstrip("\r"))
+        # PostgreSQL keeps no NUL, and a log line is not worth an attempt.
+        self.on_line(line[:MAX_LINE].decode("utf-8", "replace").rstrip("\r").replace("\0", "\ufffd"))
 
 
 def run(

@@ -1,8 +1,6 @@
 """Fixtures of the whole suite: three personas and their API clients."""
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,20 +21,6 @@ def _clean_state() -> Iterator[None]:
         connection().delete(*keys)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _own_state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Blobs, outbox and node folder of this test process, away from any other's."""
-    from django.core.files.storage import storages
-
-    var = tmp_path_factory.mktemp("yuntu-var")
-    settings.YUNTU_VAR = var
-    settings.RENDER_NODE_FOLDER = var / "node"
-    settings.STORAGES["blobs"]["OPTIONS"]["location"] = var / "blobs"
-    storages._storages.clear()
-    yield var
-    shutil.rmtree(var, ignore_errors=True)
-
-
 class Client(APIClient):
     """An API client that speaks JSON by default and signs in with a real token."""
 
@@ -48,7 +32,7 @@ class Client(APIClient):
         if user is not None:
             self.credentials(HTTP_AUTHORIZATION=f"Bearer {factories.token_of(user)}")
 
-    def generic(self, method: str, path: str, *args: Any, **kwargs: Any) -> Any:
+    def generic(self, method: str, path: str, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         outside = path.startswith(("/blobs", "/health", "/docs", "/redoc", "/api", "/admin"))
         return super().generic(method, path if outside else f"/api/v1{path}", *args, **kwargs)
 

@@ -30,20 +30,20 @@ class NewTaskSerializer(serializers.Serializer):
     engine = serializers.ChoiceField(
         ["blender", "maya", "arnold", "simulated"], required=False, allow_null=True
     )
-    engine_options = OptionsSerializer(required=False)
+    engine_options = OptionsSerializer(required=False, allow_null=True)
     maya_version = serializers.CharField(max_length=20, required=False, allow_blank=True, allow_null=True)
     renderer = serializers.CharField(max_length=50, required=False, allow_blank=True, allow_null=True)
-    priority = serializers.ChoiceField(RenderJob.Priority.choices, required=False)
+    priority = serializers.ChoiceField(RenderJob.Priority.choices, required=False, allow_null=True)
     frames = serializers.CharField(max_length=500, required=False, allow_blank=True, allow_null=True)
-    start_frame = serializers.IntegerField(min_value=0, required=False, allow_null=True)
-    end_frame = serializers.IntegerField(min_value=0, required=False, allow_null=True)
-    frame_step = serializers.IntegerField(min_value=1, required=False, allow_null=True)
+    start_frame = serializers.IntegerField(required=False, allow_null=True)
+    end_frame = serializers.IntegerField(required=False, allow_null=True)
+    frame_step = serializers.IntegerField(required=False, allow_null=True)
     width = serializers.IntegerField(min_value=1, max_value=MAX_PIXELS, required=False, allow_null=True)
     height = serializers.IntegerField(min_value=1, max_value=MAX_PIXELS, required=False, allow_null=True)
     output_path = serializers.CharField(max_length=500, required=False, allow_blank=True, allow_null=True)
     output_format = serializers.CharField(max_length=20, required=False, allow_blank=True, allow_null=True)
-    allow_missing = serializers.BooleanField(required=False)
-    submit = serializers.BooleanField(default=False)
+    allow_missing = serializers.BooleanField(required=False, allow_null=True)
+    submit = serializers.BooleanField(required=False, allow_null=True)
 
     def validate_output_format(self, value: str | None) -> str:
         if (value or "").upper() not in FORMATS:
@@ -192,3 +192,7 @@ class EstimateSerializer(serializers.Serializer):
 class EngineSerializer(serializers.Serializer):
     name = serializers.CharField()
     versions = serializers.ListField(child=serializers.CharField())
+
+
+class EnginesSerializer(serializers.Serializer):
+    engines = EngineSerializer(many=True)

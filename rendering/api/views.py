@@ -33,13 +33,13 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
     """Render tasks of the user, newest first."""
 
     model = RenderJob
-    serializer_class = shapes.TaskSerializer
+    serializer_class: type[Serializer] = shapes.TaskSerializer
     results_key = "tasks"
 
     def narrow(self, rows: QuerySet) -> QuerySet:
         wanted = self.request.query_params.get("status") if self.action == "list" else None
         if wanted:
-            if not wanted.isdigit() or int(wanted) not in Status.values:
+            if not wanted.isdecimal() or int(wanted) not in Status.values:
                 raise Invalid(field="status")
             rows = rows.filter(status=int(wanted))
         if self.action != "list":
@@ -60,7 +60,7 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
         A submit that is refused still answers 201: the draft, with failure_code and failure_data.
         """
         data = self.valid(shapes.NewTaskSerializer, request)
-        submit = data.pop("submit")
+        submit = data.pop("submit", False)
         job = jobs.create_job(user=cast(User, request.user), new=jobs.NewJob(**data))
         if submit:
             try:
@@ -157,7 +157,7 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
 
 
 class EnginesView(APIView):
-    @extend_schema(responses=shapes.EngineSerializer(many=True), tags=["tasks"])
+    @extend_schema(responses=shapes.EnginesSerializer, tags=["tasks"])
     def get(self, request: Request) -> Response:
         """Engines that render nodes offer, with their versions."""
         return Response(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import OpenImageIO as oiio  # noqa: N813  (its own documentation calls it so)
 
-PREVIEW_WIDTH = 480
+PREVIEW_SIDE = 480
 
 
 class BrokenPicture(Exception):
@@ -28,17 +28,16 @@ def check(path: Path, *, width: int | None, height: int | None) -> oiio.ImageBuf
 
 
 def write_preview(image: oiio.ImageBuf, target: Path) -> None:
-    """A PNG of at most PREVIEW_WIDTH pixels across, in sRGB. Raises BrokenPicture."""
+    """A PNG whose longer side has at most PREVIEW_SIDE pixels, in sRGB. Raises BrokenPicture."""
     spec = image.spec()
     channels = min(spec.nchannels, 4)
     picture = oiio.ImageBufAlgo.channels(image, tuple(range(channels))) if spec.nchannels > 4 else image
     if spec.format.basetype in (oiio.HALF, oiio.FLOAT, oiio.DOUBLE):
         picture = oiio.ImageBufAlgo.colorconvert(picture, "lin_rec709", "sRGB")
-    if spec.width > PREVIEW_WIDTH:
-        height = max(round(spec.height * PREVIEW_WIDTH / spec.width), 1)
-        picture = oiio.ImageBufAlgo.resize(
-            picture, roi=oiio.ROI(0, PREVIEW_WIDTH, 0, height, 0, 1, 0, channels)
-        )
+    scale = PREVIEW_SIDE / max(spec.width, spec.height)
+    if scale < 1:
+        width, height = (max(round(side * scale), 1) for side in (spec.width, spec.height))
+        picture = oiio.ImageBufAlgo.resize(picture, roi=oiio.ROI(0, width, 0, height, 0, 1, 0, channels))
     picture.set_write_format("uint8")
     if not picture.write(str(target)):
         raise BrokenPicture(f"no preview of {target.name}: {picture.geterror()[:200]}")

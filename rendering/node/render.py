@@ -23,6 +23,8 @@ from rendering.services.attempts import Output, Usage
 
 logger = logging.getLogger(__name__)
 DELIVERY_SECONDS = 120
+MAX_LOG_SIZE = 64 << 20  # characters; the program says how much it prints, the disk is ours
+MAX_TAIL_SIZE = 50_000
 
 
 class FrameRun:
@@ -42,6 +44,7 @@ class FrameRun:
         self.error: tuple[str, str] | None = None
         self.finished: dict[int, Path] = {}
         self.tail: deque[str] = deque(maxlen=attempts.LOG_TAIL_LINES)
+        self.log_room = MAX_LOG_SIZE
         self.log_path = folder / "log.txt"
         self.is_lost = False
 
@@ -72,7 +75,8 @@ class FrameRun:
     def on_line(self, line: str) -> None:
         meaning = self.engine.read_line(line)
         self.tail.append(line)
-        self.log.write(line + "\n")
+        if self.log_room > 0:
+            self.log_room -= self.log.write(line + "\n")
         if meaning is None:
             return
         if meaning.error:
@@ -84,6 +88,9 @@ class FrameRun:
             self.progress = meaning.progress
             news.tell_frame_progress(self.job, frame=self.numbers[0], percent=self.progress)
 
+    def log_tail(self) -> str:
+        return "\n".join(self.tail)[-MAX_TAIL_SIZE:]
+
     def execute(self, is_stopping: Callable[[], bool]) -> Outcome:
         """Run the engine until it ends, the attempt is over, or the node stops."""
 
@@ -94,7 +101,7 @@ class FrameRun:
                     attempt_id=self.attempt.pk,
                     progress=self.progress,
                     message=self.message,
-                    log_tail="\n".join(self.tail),
+                    log_tail=self.log_tail(),
                 )
             except OperationalError:
                 # A database that is away for a moment is no reason to throw work away; the lease judges.
@@ -120,7 +127,7 @@ class FrameRun:
             exit_code=outcome.exit_code,
             cpu_seconds=outcome.cpu_seconds,
             peak_memory_size=outcome.peak_memory_size,
-            log_tail="\n".join(self.tail),
+            log_tail=self.log_tail(),
             log_blob=store_file(self.log_path),
         )
 
@@ -129,7 +136,8 @@ class FrameRun:
         found = []
         for number in self.numbers:
             path = self.finished.get(number)
-            if path is None:
+            # A scene can make its program print what looks like a result; only what lies here is one.
+            if path is None or path.parent != self.output or path.is_symlink():
                 raise pictures.BrokenPicture(f"no picture of frame {number}")
             image = pictures.check(path, width=self.job.width, height=self.job.height)
             preview = self.work / f"preview-{number}.png"

@@ -1,5 +1,6 @@
 """Attempts: claimed with a lease, renewed, ended once. The attempt's id is the token of every call."""
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from rendering.services.closing import close_if_over
 from rendering.services.dispatch import dispatch_on_commit
 
 LOG_TAIL_LINES = 200
+logger = logging.getLogger(__name__)
 
 # One statement: the jobs in order of priority, then of how little their owner has running, then of age; of the
 # first that has one, the first ready frame nobody else is taking at this moment.
@@ -53,6 +55,14 @@ def claim(*, node: RenderNode, engine: str) -> Attempt | None:
 
     A frame that has just failed on this node is left to another for a minute, where there is another.
     """
+    while attempt := take_frame(node, engine):
+        if start_job(attempt):
+            return attempt
+    return None
+
+
+def take_frame(node: RenderNode, engine: str) -> Attempt | None:
+    """The claim itself: the frame's lock and no other."""
     now = timezone.now()
     others = RenderNode.objects.exclude(pk=node.pk).filter(
         is_enabled=True, heartbeat_at__gt=now - settings.RENDER_LEASE, engines__has_key=engine
@@ -75,20 +85,30 @@ def claim(*, node: RenderNode, engine: str) -> Attempt | None:
         )
         attempt.frames.add(frame)
         Frame.objects.filter(pk=frame.pk).update(status=Frame.Status.RUNNING, attempt=attempt, updated_at=now)
-    start_job(attempt.job)
     return attempt
 
 
-def start_job(job: RenderJob) -> None:
-    """The first claim makes a queued job a rendering one. Apart from the claim: it needs the job's lock."""
+def start_job(attempt: Attempt) -> bool:
+    """The first claim makes a queued job a rendering one. Apart from the claim: it needs the job's lock.
+
+    False where the job was paused while the frame was being taken, unseen by the pause; it is put back then.
+    """
+    job = attempt.job
     with transaction.atomic():
-        started = RenderJob.objects.filter(pk=job.pk, status=RenderJob.Status.QUEUED).update(
-            status=RenderJob.Status.RENDERING, updated_at=timezone.now()
-        )
-        RenderJob.objects.filter(pk=job.pk, started_at__isnull=True).update(started_at=timezone.now())
-        if started:
-            job.refresh_from_db()
+        locked = RenderJob.objects.select_for_update(of=("self",), no_key=True)
+        status = locked.values_list("status", flat=True).get(pk=job.pk)
+        if status == RenderJob.Status.QUEUED:
+            job.move_to(RenderJob.Status.RENDERING, started_at=job.started_at or timezone.now())
             news.tell_status(job)
+        elif status not in RenderJob.CLAIMABLE_STATUSES:
+            Frame.objects.filter(attempt=attempt, status=Frame.Status.RUNNING).update(
+                status=Frame.Status.READY, updated_at=timezone.now()
+            )
+            Attempt.objects.filter(pk=attempt.pk, status=Attempt.Status.RUNNING).update(
+                status=Attempt.Status.STOPPED, ended_at=timezone.now(), updated_at=timezone.now()
+            )
+            return False
+    return True
 
 
 def renew(*, attempt_id: UUID, progress: float, message: str, log_tail: str) -> bool:
@@ -286,6 +306,9 @@ def reap(now: datetime) -> int:
             reaped += 1
         except LateResult:
             continue
+        except Exception:
+            # One broken job must not keep the nodes of all others.
+            logger.exception("attempt %s cannot be reaped", attempt_id)
     return reaped
 
 

@@ -15,7 +15,7 @@ def settle(job: RenderJob) -> None:
 
     Lost attempts and the farm's faults are never charged, failed frames neither.
     """
-    if job.hold is None:
+    if job.hold is None:  # a draft, or a job that costs nothing
         return
     description = _("Render %(name)s") % {"name": job.task_name}
     charge = Charge(description, Decimal(job.done_frames), job.unit_price or Decimal(0))

@@ -36,7 +36,7 @@ def dispatch(engine: str) -> None:
 
 
 def dispatch_on_commit(engine: str) -> None:
-    transaction.on_commit(lambda: dispatch(engine))
+    transaction.on_commit(lambda: dispatch(engine), robust=True)
 
 
 def engines_with_work() -> list[str]:

@@ -62,7 +62,7 @@ def create_job(*, user: User, new: NewJob) -> RenderJob:
     """
     drive, scene = find_scene(user, new)
     expression = new.frames
-    if not expression and new.start_frame is not None and new.end_frame is not None:
+    if not expression and (new.start_frame is not None or new.end_frame is not None):
         expression = frame_range.expression(new.start_frame, new.end_frame, new.frame_step)
     if expression:
         frame_range.parse(expression, field="frames" if new.frames else "end_frame")
@@ -103,7 +103,7 @@ def find_scene(user: User, new: NewJob) -> tuple[Drive, File | None]:
             .filter(pk=new.scene_file_id)
             .first()
         )
-        if scene is None:
+        if scene is None or new.drive_id not in (None, scene.drive_id):
             raise NotVisible
         return scene.drive, scene
     drive = (
@@ -180,6 +180,7 @@ def secure(job: RenderJob, plan: Plan) -> None:
         ],
         batch_size=2000,
     )
+    width, height = picture_size(job, plan.report.data)
     RenderJob.objects.filter(pk=job.pk).update(
         hold=hold,
         price_rule=plan.rule,
@@ -188,10 +189,22 @@ def secure(job: RenderJob, plan: Plan) -> None:
         frame_range=plan.frame_range,
         total_frames=len(plan.frames),
         asset_paths=plan.resolution.remap,
-        width=job.width or plan.report.data.get("width"),
-        height=job.height or plan.report.data.get("height"),
+        width=width,
+        height=height,
     )
     job.refresh_from_db()
+
+
+def picture_size(job: RenderJob, scene: dict[str, Any]) -> tuple[int | None, int | None]:
+    """Pixels that were asked for or that the scene says; one side alone keeps the scene's proportion."""
+    width, height = scene.get("width"), scene.get("height")
+    if not width or not height:
+        return job.width, job.height
+    if job.width and not job.height:
+        return job.width, max(1, height * job.width // width)
+    if job.height and not job.width:
+        return max(1, width * job.height // height), job.height
+    return job.width or width, job.height or height
 
 
 def pause_job(*, job: RenderJob, reason: str = RenderJob.PauseReason.USER) -> RenderJob:

@@ -46,12 +46,16 @@ def claim_report(report_id: UUID) -> SceneReport | None:
 
 def inspect(*, report_id: UUID) -> None:
     """Let the engine look at the scene and keep what it says. The scene is untrusted: time limit, no scripts run."""
+    name = SceneReport.objects.filter(pk=report_id).values_list("engine", flat=True).first()
+    engine = engine_for(name or "")
+    if engine is None or engine.version() is None:
+        return  # left to a process on a machine that has the engine
     report = claim_report(report_id)
     if report is None:
         return
-    engine = engine_for(report.engine)
-    if engine is None or engine.version() is None:
-        return  # due again later, for a process on a machine that has the engine
+    if report.tries > MAX_TRIES:  # it took the process that read it along, each time
+        fail(report, "inspection_failed", _("The program that reads the scene failed."))
+        return
     with blob_storage().open_blob(report.blob.storage_key) as file:
         head = file.read(HEAD)
     if not engine.looks_like_scene(head):
@@ -93,7 +97,7 @@ def ask_engine(
         )
     if outcome.end is not End.EXITED:
         return None, ("inspection_timeout", _("Reading the scene took too long."))
-    if outcome.exit_code == 0:
+    if outcome.exit_code == 0 and out.exists():
         data: dict[str, Any] = json.loads(out.read_text("utf-8"))
         return data, None
     failure = engine.failure(outcome.exit_code, errors[-1] if errors else None)

@@ -65,7 +65,9 @@ def render(blender: Path, scene: Path, *, frames: list[int], **wishes: Any) -> t
 def pixels(path: Path) -> np.ndarray:
     image = OpenImageIO.ImageBuf(str(path))
     assert not image.has_error, image.geterror()
-    return image.get_pixels(OpenImageIO.FLOAT)
+    found = image.get_pixels(OpenImageIO.FLOAT)
+    assert found is not None
+    return found
 
 
 def test_inspect_describes_scene(blender: Path, scenes: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from rendering.engines.base import Failure, Line, RenderSpec
 
 SCRIPTS = Path(__file__).resolve().parent
 EXIT_SCENE = 2
+# What does not look exactly so was printed by somebody else, and is log.
+PROGRESS = re.compile(r"openjd_progress: (\d+(?:\.\d+)?)")
+FRAME = re.compile(r"yuntu_frame: (-?\d+) (/.+)")
 # uncompressed, gzip (before 3.0), zstd (since)
 MAGIC = (b"BLENDER", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 FORMATS = {
@@ -90,18 +94,16 @@ class BlenderEngine:
         return self.command("render_frames.py", str(path))
 
     def read_line(self, line: str) -> Line | None:
+        if progress := PROGRESS.fullmatch(line):
+            return Line(progress=min(float(progress[1]), 100))
+        if frame := FRAME.fullmatch(line):
+            return Line(frame=(int(frame[1]), Path(frame[2])))
         name, _colon, rest = line.partition(": ")
-        match name:
-            case "openjd_progress":
-                return Line(progress=float(rest))
-            case "openjd_status":
-                return Line(status=rest)
-            case "yuntu_frame":
-                number, _space, path = rest.partition(" ")
-                return Line(frame=(int(number), Path(path)))
-            case "yuntu_error":
-                code, _space, message = rest.partition(" ")
-                return Line(error=(code, message))
+        if name == "openjd_status":
+            return Line(status=rest)
+        if name == "yuntu_error":
+            code, _space, message = rest.partition(" ")
+            return Line(error=(code, message))
         return None
 
     def failure(self, exit_code: int, error: tuple[str, str] | None) -> Failure:

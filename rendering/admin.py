@@ -1,0 +1,165 @@
+"""The farm as operators see it. Work is changed by actions that call the services, never by editing rows."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action, display
+
+from common.admin import ReadOnlyAdmin
+from common.errors import DomainError
+from rendering import models
+from rendering.services import jobs
+
+Status = models.RenderJob.Status
+COLOURS = {
+    "draft": "info",
+    "pending": "info",
+    "queued": "warning",
+    "rendering": "warning",
+    "paused": "info",
+    "completed": "success",
+    "failed": "danger",
+    "cancelled": "danger",
+}
+
+
+class JobLogInline(TabularInline):
+    model = models.JobLog
+    fields = readonly_fields = ("created_at", "log_level", "message")
+    ordering = ("-id",)
+    extra = 0
+    can_delete = False
+    max_num = 0
+    per_page = 20
+    verbose_name_plural = _("task log")
+
+
+@admin.register(models.RenderJob)
+class RenderJobAdmin(ReadOnlyAdmin):
+    list_display = (
+        "task_name", "user", "shown_status", "shown_progress", "engine", "priority", "actual_cost", "created_at",
+    )  # fmt: skip
+    list_filter = ("status", "engine", "priority")
+    search_fields = ("task_name", "user__username", "user__phone", "id")
+    list_select_related = ("user",)
+    inlines = (JobLogInline,)
+    actions = ("pause", "resume", "cancel")
+
+    @display(description=_("status"), label=COLOURS)
+    def shown_status(self, job: models.RenderJob) -> tuple[str, Any]:
+        return job.status_name, Status(job.status).label
+
+    @display(description=_("progress"))
+    def shown_progress(self, job: models.RenderJob) -> str:
+        return f"{job.progress} % ({job.done_frames}/{job.total_frames})"
+
+    def each(self, request: HttpRequest, rows: QuerySet, call: Any) -> None:
+        """Call a service for each selected job; what it refuses is told, the others go on."""
+        done = 0
+        for job in rows.select_related("user", "drive", "hold"):
+            try:
+                call(job)
+                done += 1
+            except DomainError as error:
+                self.message_user(request, f"{job.task_name}: {error}", messages.WARNING)
+        self.message_user(request, _("%(count)s tasks changed.") % {"count": done}, messages.SUCCESS)
+
+    @action(description=_("Pause"), permissions=["change_work"])
+    def pause(self, request: HttpRequest, rows: QuerySet) -> None:
+        self.each(
+            request, rows, lambda job: jobs.pause_job(job=job, reason=models.RenderJob.PauseReason.OPERATOR)
+        )
+
+    @action(description=_("Resume"), permissions=["change_work"])
+    def resume(self, request: HttpRequest, rows: QuerySet) -> None:
+        self.each(request, rows, lambda job: jobs.resume_job(job=job))
+
+    @action(description=_("Cancel"), permissions=["change_work"])
+    def cancel(self, request: HttpRequest, rows: QuerySet) -> None:
+        self.each(request, rows, lambda job: jobs.cancel_job(job=job))
+
+    def has_change_work_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("rendering.change_renderjob")
+
+
+@admin.register(models.Frame)
+class FrameAdmin(ReadOnlyAdmin):
+    list_display = ("number", "job", "status", "failures", "losses", "failure_code", "seconds")
+    list_filter = ("status",)
+    search_fields = ("job__task_name", "job__id")
+    list_select_related = ("job",)
+
+
+@admin.register(models.Attempt)
+class AttemptAdmin(ReadOnlyAdmin):
+    list_display = (
+        "id",
+        "job",
+        "node",
+        "status",
+        "progress",
+        "failure_code",
+        "cpu_seconds",
+        "created_at",
+        "ended_at",
+    )
+    list_filter = ("status", "node")
+    search_fields = ("job__task_name", "job__id", "failure_code")
+    list_select_related = ("job", "node")
+
+
+@admin.register(models.RenderNode)
+class RenderNodeAdmin(ModelAdmin):
+    """Operators may take a node out of service; everything else the node says itself."""
+
+    list_display = ("name", "host", "shown_state", "is_enabled", "slots", "cores", "engines", "heartbeat_at")
+    search_fields = ("name", "host")
+    readonly_fields = ("name", "host", "pid", "cores", "memory_size", "slots", "engines", "heartbeat_at")
+
+    @display(description=_("state"), label={"online": "success", "offline": "danger"})
+    def shown_state(self, node: models.RenderNode) -> tuple[str, Any]:
+        return ("online", _("online")) if node.is_online(timezone.now()) else ("offline", _("offline"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
+@admin.register(models.SceneReport)
+class SceneReportAdmin(ReadOnlyAdmin):
+    list_display = ("id", "engine", "status", "tries", "failure_code", "created_at")
+    list_filter = ("status", "engine")
+    search_fields = ("blob__sha256", "failure_code")
+
+
+@admin.register(models.FrameOutput)
+class FrameOutputAdmin(ReadOnlyAdmin):
+    list_display = ("name", "frame", "width", "height", "created_at")
+    search_fields = ("name", "frame__job__task_name")
+    list_select_related = ("frame",)
+
+
+@admin.register(models.RenderStep)
+class RenderStepAdmin(ReadOnlyAdmin):
+    list_display = ("name", "job")
+    search_fields = ("job__task_name",)
+    list_select_related = ("job",)
+
+
+@admin.register(models.JobFile)
+class JobFileAdmin(ReadOnlyAdmin):
+    list_display = ("path", "job", "is_scene")
+    search_fields = ("path", "job__task_name")
+    list_select_related = ("job",)
+
+
+@admin.register(models.JobLog)
+class JobLogAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "job", "log_level", "message")
+    list_filter = ("log_level",)
+    search_fields = ("message", "job__task_name")
+    list_select_related = ("job",)
