@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from drives.models import Drive, Folder
@@ -102,6 +102,7 @@ class EntrySerializer(serializers.Serializer):
         }
 
 
+@extend_schema_serializer(many=False)  # also where the view's action is called list
 class EntryPageSerializer(serializers.Serializer):
     files = EntrySerializer(many=True)
     total = serializers.IntegerField()

@@ -26,6 +26,13 @@ from drives.paths import clean_path
 from drives.services import drives, tree
 
 PATH = OpenApiParameter("path", OpenApiTypes.STR, description="Folder, `/` by default.")
+# Pages of folders and files together are not those of one model, so they are described here.
+PAGE = [
+    OpenApiParameter("skip", {"type": "integer", "minimum": 0}),
+    OpenApiParameter(
+        "limit", {"type": "integer", "minimum": 1, "maximum": 1000}, description="1000 by default."
+    ),
+]
 
 
 class EntryMixin:
@@ -80,7 +87,7 @@ class DriveViewSet(EntryMixin, RetrieveModelMixin, VisibleViewSet):
             drives.update_drive(drive=self.get_object(), actor=cast(User, request.user), **data)
         )
 
-    @extend_schema(responses=DoneSerializer)
+    @extend_schema(responses={200: DoneSerializer})
     def destroy(self, request: Request, pk: UUID) -> Response:
         drives.delete_drive(drive=self.get_object(), actor=cast(User, request.user))
         return done()
@@ -111,7 +118,7 @@ class DriveViewSet(EntryMixin, RetrieveModelMixin, VisibleViewSet):
         }
         return Response(body)
 
-    @extend_schema(parameters=[PATH], responses=shapes.EntryPageSerializer, filters=False)
+    @extend_schema(parameters=[PATH, *PAGE], responses=shapes.EntryPageSerializer, filters=False)
     @action(detail=True)
     def files(self, request: Request, pk: UUID) -> Response:
         """Folders and files directly in `path`."""
@@ -156,9 +163,11 @@ class EntryViewSet(EntryMixin, VisibleViewSet):
     @extend_schema(
         parameters=[
             OpenApiParameter("drive_id", OpenApiTypes.UUID),
-            OpenApiParameter("folder_path", OpenApiTypes.STR),
+            OpenApiParameter("folder_path", OpenApiTypes.STR, description="`/` by default."),
+            *PAGE,
         ],
         responses=shapes.EntryPageSerializer,
+        filters=False,
     )
     def list(self, request: Request) -> Response:
         """Folders and files of a folder."""
@@ -194,7 +203,7 @@ class EntryViewSet(EntryMixin, VisibleViewSet):
             return self.shown(tree.rename_file(file=entry, actor=actor, name=name))
         return self.shown(tree.rename_folder(folder=entry, actor=actor, name=name))
 
-    @extend_schema(responses=DoneSerializer)
+    @extend_schema(responses={200: DoneSerializer})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Put a file or folder into the trash."""
         entry, actor = self.entry(), cast(User, request.user)

@@ -64,14 +64,13 @@ def ensure_folders(*, drive: Drive, paths: Iterable[str]) -> dict[str, Folder | 
     rows. Raises NameTaken where a file is in the way.
     """
     wanted = with_ancestors(set(paths))
-    there = Folder.objects.filter(drive=drive, path__in=wanted)
-    found: dict[str, Folder | None] = {"/": None, **{folder.path: folder for folder in there}}
+    found = folders_at(drive, wanted)
     if len(found) > len(wanted):
         return found
     with transaction.atomic():
         lock_tree(drive)
-        # Others may have made some of them before the lock was ours.
-        found |= {folder.path: folder for folder in there.all()}
+        # Others may have made, renamed or trashed some of them before the lock was ours.
+        found = folders_at(drive, wanted)
         levels: dict[int, list[Folder]] = {}
         for path in wanted:
             if path not in found:
@@ -84,6 +83,12 @@ def ensure_folders(*, drive: Drive, paths: Iterable[str]) -> dict[str, Folder | 
                 raise NameTaken
             Folder.objects.bulk_create(level, batch_size=2000)
     return found
+
+
+def folders_at(drive: Drive, paths: list[str]) -> dict[str, Folder | None]:
+    """The living folders among `paths`, by path; the root maps to None."""
+    rows = Folder.objects.filter(drive=drive, path__in=paths)
+    return {"/": None, **{folder.path: folder for folder in rows}}
 
 
 def folder_at(drive: Drive, path: str) -> Folder | None:

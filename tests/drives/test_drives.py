@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.test.utils import CaptureQueriesContext
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from drives.errors import QuotaExceeded
@@ -98,12 +98,12 @@ def test_no_drive_larger_than_the_plan(owner_api: Client) -> None:
         assert owner_api.post("/drives", body).json()["total_size"] == settings.DEFAULT_DRIVE_SIZE
 
 
-def test_drives_are_not_endless(owner_api: Client) -> None:
+def test_drives_are_not_endless(owner: User, owner_api: Client) -> None:
     for number in range(drives.MAX_DRIVES - 1):
         assert owner_api.post("/drives", {"name": f"drive {number}"}).status_code == 201
     answer = owner_api.post("/drives", {"name": "one more"})
     assert (answer.status_code, answer.json()["code"]) == (409, "too_many_drives")
-    assert Drive.objects.visible_to(owner_api.user).count() == drives.MAX_DRIVES
+    assert Drive.objects.visible_to(owner).count() == drives.MAX_DRIVES
 
 
 def test_the_default_drive_is_the_oldest_and_comes_back(owner: User, owner_api: Client) -> None:
@@ -208,7 +208,9 @@ def test_without_a_token_nothing(anonymous: Client, drive: Drive) -> None:
 
 def test_the_list_takes_the_same_queries_for_any_length(owner: User, owner_api: Client) -> None:
     def queries() -> int:
-        with CaptureQueriesContext(connection, ) as captured:
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
             assert owner_api.get("/drives").status_code == 200
         return len(captured)
 
