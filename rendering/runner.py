@@ -17,6 +17,9 @@ from pathlib import Path
 from common.processes import end_owners, end_tree, parent_death_signal
 
 TOKEN = "YUNTU_ATTEMPT"  # noqa: S105  (a variable's name)
+# By the latter the supervisor finds what a node that died has left: a renderer that is a script starts processes
+# that no parent-death signal reaches.
+KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH", "TZ", "YUNTU_PLATFORM", "YUNTU_CHILD")
 BLOCK = 1 << 16
 GRACE_SECONDS = 0.5
 MAX_LINE = 8192
@@ -51,9 +54,7 @@ class Limits:
 
 def environment(token: str, home: Path) -> dict[str, str]:
     """All that a rendered scene may know of this process's environment: no secrets, no addresses."""
-    kept = {
-        name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "TZ") if name in os.environ
-    }
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return {**kept, "HOME": str(home), "TMPDIR": str(home), TOKEN: token}
 
 

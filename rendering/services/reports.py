@@ -34,7 +34,10 @@ def ensure_report(*, blob: Blob, engine: str) -> SceneReport:
 
 
 def claim_report(report_id: UUID) -> SceneReport | None:
-    """Take a pending report for this process; None where another has it or it is done."""
+    """Take a pending report for this process; None where another has it or it is done.
+
+    The lease is long enough to fetch the scene; from then on it is short and renewed.
+    """
     now = timezone.now()
     lease = timedelta(seconds=settings.INSPECT_TIMEOUT_SECONDS + 30)
     due = SceneReport.objects.filter(pk=report_id, status=SceneReport.Status.PENDING)
@@ -42,6 +45,12 @@ def claim_report(report_id: UUID) -> SceneReport | None:
     if not fresh.update(tries=F("tries") + 1, due_at=now + lease):
         return None
     return SceneReport.objects.select_related("blob").get(pk=report_id)
+
+
+def renew_report(report: SceneReport) -> bool:
+    """Renew the lease; False once another process has the report. `tries` tells whose it is."""
+    mine = SceneReport.objects.filter(pk=report.pk, status=SceneReport.Status.PENDING, tries=report.tries)
+    return bool(mine.update(due_at=timezone.now() + settings.RENDER_LEASE))
 
 
 def inspect(*, report_id: UUID) -> None:
@@ -63,6 +72,8 @@ def inspect(*, report_id: UUID) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="yuntu-inspect-") as folder:
         data, error = ask_engine(engine, report, Path(folder))
+    if not renew_report(report):
+        return
     if data is not None:
         report.move_to(SceneReport.Status.READY, data=data)
     elif error is not None:
@@ -88,13 +99,19 @@ def ask_engine(
     limits = Limits(wall=settings.INSPECT_TIMEOUT_SECONDS, idle=settings.INSPECT_TIMEOUT_SECONDS)
     with blob_storage().local_copy(report.blob.storage_key) as source:
         scene.symlink_to(source)
+        if not renew_report(report):
+            return None, None
         outcome = run(
             engine.inspect_command(scene, out),
             cwd=folder,
             token=str(report.pk),
             on_line=on_line,
             limits=limits,
+            keep_going=lambda: renew_report(report),
+            poll_seconds=settings.RENDER_HEARTBEAT_SECONDS,
         )
+    if outcome.end is End.STOPPED:
+        return None, None
     if outcome.end is not End.EXITED:
         return None, ("inspection_timeout", _("Reading the scene took too long."))
     if outcome.exit_code == 0 and out.exists():
