@@ -34,8 +34,9 @@ class ApiSchema(AutoSchema):
         """The paginator, with the plural under which the view answers: a list below a row is named as its action."""
         paginator = super()._get_paginator()
         if paginator is not None:
-            below = getattr(self.view, "detail", False)
-            paginator.key = self.view.action if below else getattr(self.view, "results_key", "results")
+            view: Any = self.view
+            below = getattr(view, "detail", False)
+            paginator.key = view.action if below else getattr(view, "results_key", "results")
         return paginator
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from uploads.api.long_lists import CheckedFiles, ManifestFiles, Md5Field, PlainText
@@ -29,10 +29,13 @@ class ManifestSerializer(serializers.Serializer):
     files = ManifestFiles()
 
 
+# Named apart from the render tasks in the OpenAPI document.
+@extend_schema_serializer(component_name="NewUploadTask")
 class NewTaskSerializer(serializers.Serializer):
     upload_manifest = ManifestSerializer()
 
 
+@extend_schema_serializer(component_name="UploadTask")
 class TaskSerializer(serializers.ModelSerializer):
     progress_percentage = serializers.SerializerMethodField()
     size_progress_percentage = serializers.SerializerMethodField()

@@ -70,7 +70,7 @@ class UploadTaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
         task = tasks.create_task(user=cast(User, request.user), **manifest)
         return Response(shapes.TaskSerializer(task).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(responses=DoneSerializer)
+    @extend_schema(responses={200: DoneSerializer})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Forget a task; files that have landed stay in the drive."""
         tasks.delete_task(task=self.get_object())
