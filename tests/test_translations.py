@@ -1,0 +1,34 @@
+"""Chinese is the first language: every text of the source has its translation."""
+
+import re
+
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+from django.conf import settings
+
+APPS = ("accounts", "backoffice", "billing", "common", "config", "drives", "rendering", "uploads")
+PLACEHOLDER = re.compile(r"%\(\w+\)[\w.]*")
+
+
+def source_texts() -> set[str]:
+    found = set()
+    for app in APPS:
+        for _file, _line, text, _comments, _context in extract_from_dir(settings.BASE_DIR / app):
+            found.add(text if isinstance(text, str) else text[0])
+    return found
+
+
+def test_every_text_has_a_chinese_translation_with_the_same_placeholders() -> None:
+    with (settings.BASE_DIR / "locale/zh_Hans/LC_MESSAGES/django.po").open("rb") as file:
+        catalog = read_po(file, locale="zh_Hans")
+    translated = {
+        str(message.id): str(message.string) for message in catalog if message.id and message.string
+    }
+    texts = source_texts()
+    assert len(texts) > 300
+    assert texts - translated.keys() == set()
+    assert translated.keys() - texts == set(), "translations of texts that are gone"
+    for text in texts:
+        assert set(PLACEHOLDER.findall(text)) == {
+            placeholder for placeholder in PLACEHOLDER.findall(translated[text])
+        }, text
