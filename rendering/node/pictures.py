@@ -5,6 +5,7 @@ from pathlib import Path
 import OpenImageIO as oiio  # noqa: N813  (its own documentation calls it so)
 
 PREVIEW_SIDE = 480
+JPEG_END = b"\xff\xd9"
 
 
 class BrokenPicture(Exception):
@@ -21,6 +22,9 @@ def check(path: Path, *, width: int | None, height: int | None) -> oiio.ImageBuf
     image = oiio.ImageBuf(str(path))
     if not image.read(force=True) or image.has_error:
         raise BrokenPicture(f"{path.name} cannot be read: {image.geterror()[:200]}")
+    if image.file_format_name == "jpeg" and path.read_bytes()[-2:] != JPEG_END:
+        # The reader of JPEG fills up with grey what is not there.
+        raise BrokenPicture(f"{path.name} is not whole")
     spec = image.spec()
     if (width and spec.width != width) or (height and spec.height != height):
         raise BrokenPicture(f"{path.name} is {spec.width}x{spec.height}, not {width}x{height}")

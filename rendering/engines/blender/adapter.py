@@ -109,9 +109,19 @@ class BlenderEngine:
     def failure(self, exit_code: int, error: tuple[str, str] | None) -> Failure:
         if error is not None:
             code, message = error
-            return Failure(code, message, is_permanent=exit_code == EXIT_SCENE)
+            if code.startswith("missing_"):
+                message = _("Missing: %(paths)s") % {"paths": listed(message)}
+            return Failure(code, message or code, is_permanent=exit_code == EXIT_SCENE)
         if exit_code in (-9, 137):
             return Failure("killed", _("Blender was killed, most likely for lack of memory."))
         if exit_code < 0:
             return Failure("crashed", _("Blender crashed (signal %(number)s).") % {"number": -exit_code})
         return Failure("engine_failed", _("Blender ended with code %(number)s.") % {"number": exit_code})
+
+
+def listed(text: str) -> str:
+    """The paths of a JSON list, for people."""
+    try:
+        return ", ".join(map(str, json.loads(text)))
+    except ValueError:
+        return text

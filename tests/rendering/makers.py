@@ -1,0 +1,197 @@
+"""Jobs for tests, brought to a state by the services that do so in life, and the audit of their money."""
+
+import itertools
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import OpenImageIO as oiio  # noqa: N813  (its own documentation calls it so)
+from django.db import connection
+from django.utils import timezone
+
+from accounts.models import User
+from billing.services.ledger import wallet_of
+from common.ids import new_id
+from drives.models import Blob, File
+from drives.services.blobs import store_chunks, store_file
+from rendering.engines import Failure
+from rendering.models import Attempt, RenderJob, RenderNode, SceneReport
+from rendering.services import attempts
+from rendering.services.admission import advance_job
+from rendering.services.attempts import Output, Usage
+from rendering.services.jobs import NewJob, create_job, submit_job
+from tests.factories import put
+
+SCENES = Path(__file__).resolve().parent / "scenes"
+REPORT = {
+    "blender_version": [5, 0, 119], "engine_version": [5, 0, 1], "scene": "Scene", "renderer": "CYCLES",
+    "frame_start": 1, "frame_end": 10, "frame_step": 1, "width": 64, "height": 36, "fps": 24.0,
+    "cameras": ["camera"], "active_camera": "camera", "output_format": "PNG", "assets": [],
+}  # fmt: skip
+numbers = itertools.count(1)
+
+
+def scene(user: User, path: str = "", **data: Any) -> File:
+    """A scene in the user's drive with a report of its own, as the pre-flight would have left it."""
+    number = next(numbers)
+    file = put(user, path or f"/proj/scene-{number}.blend", b"BLENDER" + new_id().bytes)
+    set_report(file, **data)
+    return file
+
+
+def set_report(file: File, **data: Any) -> SceneReport:
+    return SceneReport.objects.create(
+        blob=file.blob, engine="blender", status="ready", due_at=timezone.now(), data=REPORT | data
+    )
+
+
+def asset(path: str, kind: str = "image", *, required: bool = True) -> dict[str, Any]:
+    return {"path": path, "kind": kind, "packed": False, "users": ["box"], "required": required}
+
+
+def put_scenes(user: User, folder: str, *names: str) -> list[File]:
+    """Files of tests/rendering/scenes in a folder of the user's drive."""
+    return [put(user, f"{folder}/{name}", (SCENES / name).read_bytes()) for name in names]
+
+
+def draft(user: User, file: File | None = None, **wishes: Any) -> RenderJob:
+    wanted = {"task_name": "shot", "frames": "1-3", **wishes}
+    return create_job(user=user, new=NewJob(scene_file_id=(file or scene(user)).pk, **wanted))
+
+
+def queued(user: User, file: File | None = None, **wishes: Any) -> RenderJob:
+    job = submit_job(job=draft(user, file, **wishes))
+    advance_job(job_id=job.pk)
+    job.refresh_from_db()
+    assert job.status == RenderJob.Status.QUEUED, job.failure_code
+    return job
+
+
+def in_status(user: User, status: RenderJob.Status, node: RenderNode) -> RenderJob:
+    """A job of two frames in any status; a node has one of them where it renders or has failed."""
+    if status == RenderJob.Status.DRAFT:
+        return draft(user, frames="1-2")
+    if status == RenderJob.Status.PENDING:
+        return submit_job(job=draft(user, frames="1-2"))
+    job = queued(user, frames="1-2")
+    if status == RenderJob.Status.RENDERING:
+        claimed(node)
+    elif status == RenderJob.Status.PAUSED:
+        RenderJob.objects.filter(pk=job.pk).update(status=status, pause_reason="user")
+    elif status == RenderJob.Status.COMPLETED:
+        for _frame in range(2):
+            succeed(claimed(node))
+    elif status == RenderJob.Status.FAILED:
+        for _frame in range(2):
+            fail(claimed(node), is_permanent=True)
+    elif status == RenderJob.Status.CANCELLED:
+        from rendering.services.jobs import cancel_job
+
+        cancel_job(job=job)
+    job.refresh_from_db()
+    assert job.status == status
+    return job
+
+
+def claimed(node: RenderNode) -> Attempt:
+    attempt = attempts.claim(node=node, engine="blender")
+    assert attempt is not None
+    return attempt
+
+
+def frame_of(attempt: Attempt) -> int:
+    return attempt.frames.get().number
+
+
+def succeed(attempt: Attempt) -> None:
+    """Deliver a picture for the attempt's frame."""
+    number = frame_of(attempt)
+    blob = picture_blob(seed=number)
+    output = Output(number, Path(f"{number:04d}.png"), blob, blob, 64, 36)
+    attempts.succeed(attempt_id=attempt.pk, outputs=[output], usage=Usage(exit_code=0, cpu_seconds=1.5))
+
+
+def fail(attempt: Attempt, code: str = "crashed", *, is_permanent: bool = False) -> None:
+    failure = Failure(code, f"It went wrong: {code}.", is_permanent=is_permanent)
+    attempts.fail(attempt_id=attempt.pk, failure=failure, usage=Usage(exit_code=3))
+
+
+def expire(attempt: Attempt) -> None:
+    """Let the attempt's lease be over."""
+    Attempt.objects.filter(pk=attempt.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+
+
+def save_picture(path: Path, *, width: int = 64, height: int = 36, seed: int = 0) -> Path:
+    pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    image = oiio.ImageBuf(pixels)
+    assert image.write(str(path)), image.geterror()
+    return path
+
+
+def picture_blob(seed: int = 0) -> Blob:
+    return store_chunks([b"picture %d" % seed])
+
+
+def money(user: User) -> tuple[Decimal, Decimal]:
+    """Balance and what of it is held."""
+    wallet = wallet_of(user)
+    return wallet.balance, wallet.held
+
+
+# What must hold at every moment, whoever raced whom. Each statement returns the rows that break it.
+BOOKS = {
+    "a wallet is the sum of its entries": """
+        SELECT w.id FROM billing_wallet w LEFT JOIN billing_ledgerentry e ON e.wallet_id = w.id
+         GROUP BY w.id HAVING w.balance <> coalesce(sum(e.amount), 0)
+                           OR w.held <> coalesce(sum(e.held_delta), 0) OR w.sequence <> count(e.id)""",
+    "what is held is what open holds say": """
+        SELECT w.id FROM billing_wallet w WHERE w.held <>
+               (SELECT coalesce(sum(h.amount), 0) FROM billing_hold h
+                 WHERE h.wallet_id = w.id AND h.status = 'open')""",
+    "a closed hold's capture is its bill and its entries": """
+        SELECT h.id FROM billing_hold h LEFT JOIN billing_bill b ON b.hold_id = h.id WHERE h.status = 'closed' AND
+               (h.captured <> coalesce(b.amount, 0) OR h.captured <> (SELECT coalesce(-sum(e.amount), 0)
+                  FROM billing_ledgerentry e WHERE e.key = 'consume:' || h.key))""",
+    "a bill is the sum of its lines": """
+        SELECT b.id FROM billing_bill b WHERE b.amount <>
+               (SELECT round(sum(l.amount), 2) FROM billing_billline l WHERE l.bill_id = b.id)""",
+    "one open hold at most for a job, and it is the job's": """
+        SELECT h.id FROM billing_hold h LEFT JOIN rendering_renderjob j ON j.hold_id = h.id
+         WHERE h.status = 'open' AND (j.id IS NULL OR j.status NOT IN (1, 2, 3, 4))""",
+    "a job that is over paid for its rendered frames and nothing else": """
+        SELECT j.id FROM rendering_renderjob j JOIN billing_hold h ON h.id = j.hold_id WHERE j.status IN (5, 6, 7)
+           AND (h.status <> 'closed' OR h.captured <> round(j.done_frames * j.unit_price, 2)
+                OR j.actual_cost <> h.captured)""",
+    "counters are what frames say": """
+        SELECT j.id FROM rendering_renderjob j WHERE j.status > 1 AND (j.done_frames, j.failed_frames) <>
+               (SELECT count(*) FILTER (WHERE f.status = 'done'), count(*) FILTER (WHERE f.status = 'failed')
+                  FROM rendering_frame f WHERE f.job_id = j.id)""",
+    "a frame that runs has a running attempt, and only in a job that renders": """
+        SELECT f.id FROM rendering_frame f JOIN rendering_attempt a ON a.id = f.attempt_id
+          JOIN rendering_renderjob j ON j.id = f.job_id
+         WHERE f.status = 'running' AND (a.status <> 'running' OR j.status NOT IN (2, 3))""",
+    "an attempt that runs has a frame": """
+        SELECT a.id FROM rendering_attempt a WHERE a.status = 'running' AND NOT EXISTS
+               (SELECT 1 FROM rendering_frame f WHERE f.attempt_id = a.id AND f.status = 'running')""",
+    "a rendered frame has a result of its own": """
+        SELECT f.id FROM rendering_frame f WHERE f.status = 'done' AND NOT EXISTS
+               (SELECT 1 FROM rendering_frameoutput o WHERE o.frame_id = f.id AND o.attempt_id = f.attempt_id)""",
+}
+
+
+def audit() -> dict[str, list[UUID]]:
+    """The rules that are broken, with the rows that break them; empty when all is well."""
+    broken = {}
+    with connection.cursor() as cursor:
+        for rule, statement in BOOKS.items():
+            cursor.execute(statement)
+            if rows := [row[0] for row in cursor.fetchall()]:
+                broken[rule] = rows
+    return broken
+
+
+def stored(path: Path) -> Blob:
+    return store_file(path)

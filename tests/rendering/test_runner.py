@@ -1,0 +1,175 @@
+"""The runner, with small Python programs in the place of Blender."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from common import processes
+from common.ids import new_id
+from rendering.runner import TOKEN, End, Limits, Outcome, run
+
+FAR = Limits(wall=60, idle=60)
+
+
+class Program:
+    """Runs a piece of Python under the runner and keeps its lines."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.token = new_id().hex
+        self.lines: list[str] = []
+
+    def run(self, code: str, *, limits: Limits = FAR, **options: object) -> Outcome:
+        command = [sys.executable, "-u", "-c", code]
+        return run(
+            command,
+            cwd=self.folder,
+            token=self.token,
+            on_line=self.lines.append,
+            limits=limits,
+            **options,  # type: ignore[arg-type]
+        )
+
+    def left(self) -> set[int]:
+        return processes.pids_with_environment(TOKEN, self.token)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return Program(tmp_path)
+
+
+def test_exit_code_lines_and_usage(program: Program) -> None:
+    outcome = program.run(
+        "import sys; print('one'); print('two', file=sys.stderr); sum(range(10**6)); x = bytes(50_000_000); sys.exit(7)"
+    )
+
+    assert (outcome.end, outcome.exit_code) == (End.EXITED, 7)
+    assert program.lines == ["one", "two"]
+    assert outcome.cpu_seconds > 0
+    assert outcome.peak_memory_size > 50_000_000
+
+
+def test_every_line_of_a_talkative_program_arrives_in_order(program: Program) -> None:
+    program.run("print('\\n'.join(str(number) for number in range(100_000)))")
+
+    assert program.lines == [str(number) for number in range(100_000)]
+
+
+@pytest.mark.parametrize(
+    ("printed", "lines"),
+    [
+        (b"a\r\nb", ["a", "b"]),
+        (b"no newline", ["no newline"]),
+        (b"\xff\xe4\xb8\xad\n", ["\ufffd中"]),
+        (b"nul \0 byte\n", ["nul \ufffd byte"]),
+        (b"", []),
+        (b"\n\n", ["", ""]),
+    ],
+)
+def test_whatever_a_program_prints_becomes_lines(program: Program, printed: bytes, lines: list[str]) -> None:
+    program.run(f"import os; os.write(1, {printed!r})")
+
+    assert program.lines == lines
+
+
+def test_a_line_without_end_is_cut(program: Program) -> None:
+    program.run("import os\nfor _ in range(64): os.write(1, b'x' * 4096)\nprint('\\nend')")
+
+    assert max(map(len, program.lines)) == 8192
+    assert program.lines[-1] == "end"
+
+
+def test_the_program_knows_no_secrets(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "OSS_ACCESS_KEY_SECRET", "PYTHONPATH"):
+        monkeypatch.setenv(name, "secret-of-the-platform")
+
+    program.run("import os\nfor name, value in os.environ.items(): print(f'{name}={value}')")
+
+    names = {line.partition("=")[0] for line in program.lines}
+    assert names - {"LC_CTYPE"} <= {"PATH", "LANG", "LD_LIBRARY_PATH", "TZ", "HOME", "TMPDIR", TOKEN}
+    assert not any("secret-of-the-platform" in line for line in program.lines)
+    assert f"HOME={program.folder}" in program.lines
+
+
+def test_a_program_that_talks_too_long_is_ended(program: Program) -> None:
+    started = time.monotonic()
+    outcome = program.run(
+        "import time\nwhile True: print('.'); time.sleep(0.05)", limits=Limits(wall=0.6, idle=60)
+    )
+
+    assert outcome.end is End.TIMEOUT
+    assert time.monotonic() - started < 5
+    assert program.left() == set()
+
+
+def test_a_program_that_says_nothing_is_ended(program: Program) -> None:
+    outcome = program.run("import time; print('start'); time.sleep(60)", limits=Limits(wall=60, idle=0.5))
+
+    assert (outcome.end, program.lines) == (End.IDLE, ["start"])
+    assert program.left() == set()
+
+
+def test_a_program_that_talks_now_and_then_is_not_idle(program: Program) -> None:
+    outcome = program.run(
+        "import time\nfor _ in range(8): print('.'); time.sleep(0.2)", limits=Limits(wall=60, idle=1)
+    )
+
+    assert outcome.end is End.EXITED
+
+
+def test_a_program_that_ignores_sigterm_is_killed_on_demand(program: Program) -> None:
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); time.sleep(60)"
+    started = time.monotonic()
+
+    outcome = program.run(code, keep_going=lambda: "up" not in program.lines, poll_seconds=0.1)
+
+    assert (outcome.end, outcome.exit_code) == (End.STOPPED, -9)
+    assert time.monotonic() - started < 5
+
+
+CHILDREN = """
+import os, subprocess, sys, time
+sleep = [sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"]
+subprocess.Popen(sleep)
+subprocess.Popen(sleep, start_new_session=True, stdout=subprocess.DEVNULL)
+subprocess.Popen(["setsid", "sh", "-c", "sleep 600 & sleep 600"])
+print("up")
+"""
+
+
+@pytest.mark.parametrize("end", ["time.sleep(600)", "sys.exit(0)", "os.abort()"])
+def test_no_child_outlives_the_run_wherever_it_went(program: Program, end: str) -> None:
+    program.run(CHILDREN + end, keep_going=lambda: "up" not in program.lines, poll_seconds=0.3)
+
+    assert program.left() == set()
+
+
+def test_an_end_by_signal_is_a_negative_exit_code(program: Program) -> None:
+    assert program.run("import os; os.kill(os.getpid(), 11)").exit_code == -11
+
+
+def test_a_listener_that_breaks_leaves_no_process(program: Program) -> None:
+    def broken(line: str) -> None:
+        raise ValueError(line)
+
+    program.lines = type("Lines", (), {"append": staticmethod(broken)})()  # type: ignore[assignment]
+    with pytest.raises(ValueError, match="up"):
+        program.run("import time; print('up'); time.sleep(600)")
+    assert program.left() == set()
+
+
+def test_the_program_dies_with_the_thread_that_watches_it(program: Program, tmp_path: Path) -> None:
+    """As when a node is killed: the kernel ends what the parent-death signal reaches."""
+    pid = os.fork()
+    if pid == 0:
+        program.run("import time; time.sleep(600)", keep_going=lambda: os._exit(0), poll_seconds=0.5)
+    os.waitpid(pid, 0)
+
+    deadline = time.monotonic() + 5
+    while program.left() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert program.left() == set()
