@@ -37,7 +37,7 @@ class PlainText(serializers.RegexField):
     """Text without control characters."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(PRINTABLE.pattern + r"\Z", **options)
+        super().__init__(rf"\A{PRINTABLE.pattern}\Z", **options)
 
 
 class Md5Field(serializers.RegexField):
@@ -45,7 +45,7 @@ class Md5Field(serializers.RegexField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
-            MD5.pattern + r"\Z", required=False, allow_blank=True, allow_null=True, default="", **options
+            rf"\A{MD5.pattern}\Z", required=False, allow_blank=True, allow_null=True, default="", **options
         )
 
 

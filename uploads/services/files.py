@@ -122,7 +122,7 @@ def start_multipart(*, task_file: TaskFile) -> TaskFile:
                 updated_at=timezone.now(),
             )
             if started and task.status == UploadTask.Status.PENDING:
-                task.move_to(UploadTask.Status.UPLOADING, updated_at=timezone.now())
+                task.move_to(UploadTask.Status.UPLOADING)
     finally:
         if not started:
             blob_storage().discard(upload_id)

@@ -257,7 +257,7 @@ def close_task(*, task: UploadTask, target: UploadTask.Status, error: str = "") 
     Raises TransitionNotAllowed.
     """
     with transaction.atomic():
-        task.move_to(target, error_message=error, updated_at=timezone.now())
+        task.move_to(target, error_message=error)
         rest = task.files.exclude(status__in=TaskFile.LANDED_STATUSES)
         drives.release(
             drive_id=task.drive_id, size=rest.aggregate(total=Sum("file_size", default=0))["total"]
