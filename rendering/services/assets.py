@@ -37,6 +37,14 @@ def candidates(folder: str, named: str) -> list[str]:
     return [join(folder, ending) for ending in endings] + ["/" + ending for ending in endings]
 
 
+def leads_there(folder: str, named: str) -> bool:
+    """Whether the scene finds the file by itself, laid out as in the drive: not by another machine's name, and not
+    by a way that climbs above the drive's root.
+    """
+    path = named.replace("\\", "/")
+    return path.startswith("//") and ".." not in posixpath.normpath(join(folder, path[2:])[1:]).split("/")
+
+
 def place_for(folder: str, named: str) -> str:
     """Where a client should put the file so that it is found."""
     path = named.replace("\\", "/")
@@ -104,7 +112,7 @@ def resolve(job: RenderJob, report: SceneReport, scene: File) -> Resolution:
                     found.missing.append(missing_entry(asset, path, folder))
                 continue
             first = next(iter(files))
-            if not asset["path"].startswith("//"):
+            if not leads_there(folder, asset["path"]):
                 base = posixpath.basename(asset["path"].replace("\\", "/"))
                 found.remap[asset["path"]] = join(split(first)[0], base)
             if asset["kind"] == "library" and first not in found.files:
