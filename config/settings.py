@@ -289,7 +289,8 @@ USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "Asia/Shanghai"
 STATIC_URL = "/static/"
-STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(YUNTU_VAR / "static")))
+# Where `collectstatic` puts what nginx or whitenoise serves; the embedded profile serves it from where it lies.
+STATIC_ROOT = None if DEBUG else Path(env.str("STATIC_ROOT", default=str(YUNTU_VAR / "static")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_AUTOREFRESH = False
