@@ -1,5 +1,6 @@
 """From pending to queued, in the background: pre-flight awaited, money held, frames made."""
 
+import unicodedata
 from uuid import UUID
 
 from django.db import transaction
@@ -64,10 +65,7 @@ def enqueue(job: RenderJob) -> None:
 
 def results_folder(job: RenderJob) -> Folder:
     """A new folder for the job's results, named after it: no job writes over the results of another."""
-    name = "".join(
-        character for character in job.task_name if character.isprintable() and character not in '/\\:*?"<>|'
-    )
-    name = name.strip(" .").encode()[: MAX_NAME_BYTES - 20].decode(errors="ignore") or str(job.pk)
+    name = folder_name(job.task_name) or str(job.pk)
     ensure_folders(drive=job.drive, paths={RESULTS})
     for number in range(1, 1000):
         candidate = name if number == 1 else f"{name} ({number})"
@@ -78,6 +76,13 @@ def results_folder(job: RenderJob) -> Folder:
         except NameTaken:
             continue
     return create_folder(drive=job.drive, actor=job.user, parent_path=RESULTS, name=str(job.pk))
+
+
+def folder_name(text: str) -> str:
+    """What of a task's name every file system takes, with room for a number; maybe nothing."""
+    kept = (letter for letter in unicodedata.normalize("NFC", text) if letter not in '/\\:*?"<>|')
+    words = "".join(letter if letter.isprintable() else " " for letter in kept).split()
+    return " ".join(words).encode()[: MAX_NAME_BYTES - 20].decode(errors="ignore").strip(" .")
 
 
 def send_back(job_id: UUID, error: DomainError) -> None:

@@ -15,11 +15,12 @@ def settle(job: RenderJob) -> None:
 
     Lost attempts and the farm's faults are never charged, failed frames neither.
     """
-    if job.hold is None:  # a draft, or a job that costs nothing
+    if job.unit_price is None:  # never submitted
         return
     description = _("Render %(name)s") % {"name": job.task_name}
-    charge = Charge(description, Decimal(job.done_frames), job.unit_price or Decimal(0))
-    bill = settle_hold(hold=job.hold, charges=[charge], description=description)
+    charge = Charge(description, Decimal(job.done_frames), job.unit_price)
+    # What costs nothing holds nothing.
+    bill = settle_hold(hold=job.hold, charges=[charge], description=description) if job.hold else None
     cost = bill.amount if bill else Decimal(0)
     RenderJob.objects.filter(pk=job.pk).update(actual_cost=cost)
     job.actual_cost = cost
