@@ -53,7 +53,7 @@ def publish(user_id: UUID, event: str, data: dict[str, Any]) -> None:
         revision = answers[0].decode()
         layer: Any = get_channel_layer()
         message = {"type": "news", "text": text, "revision": revision}
-        channel = f"{settings.CHANNEL_LAYERS['default']['CONFIG']['prefix']}__group__{group_of(user_id)}"
+        channel = f"{settings.CHANNEL_PREFIX}__group__{group_of(user_id)}"
         connection().publish(channel, layer.serialize(message))
     except redis.RedisError:
         logger.warning("event %s for user %s was not sent", event, user_id, exc_info=True)
@@ -75,6 +75,9 @@ def missed(user_id: UUID, since: str) -> list[tuple[str, str]] | None:
 
 
 def take_turn(subject: str, seconds: float = 0.5) -> bool:
-    """Whether news of `subject` may be sent now: once in `seconds` among all processes."""
+    """Whether news of `subject` may be sent now: once in `seconds` among all processes; never without Redis."""
     key = f"{settings.REDIS_PREFIX}:turn:{subject}"
-    return bool(connection().set(key, 1, nx=True, px=int(seconds * 1000)))
+    try:
+        return bool(connection().set(key, 1, nx=True, px=int(seconds * 1000)))
+    except redis.RedisError:
+        return False

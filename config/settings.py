@@ -132,10 +132,11 @@ CACHES = {
         "KEY_PREFIX": REDIS_PREFIX,
     }
 }
+CHANNEL_PREFIX = f"{REDIS_PREFIX}-ws"
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": f"{REDIS_PREFIX}-ws"},
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": CHANNEL_PREFIX},
     }
 }
 

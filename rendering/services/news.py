@@ -5,7 +5,9 @@ from typing import Any
 from django.utils import timezone
 
 from common.realtime import publish, publish_on_commit, take_turn
-from rendering.models import JobLog, RenderJob
+from rendering.models import FrameOutput, JobLog, RenderJob
+
+MAX_NAMES = 1000
 
 
 def names(job: RenderJob) -> dict[str, Any]:
@@ -57,8 +59,9 @@ def tell_end(job: RenderJob) -> None:
     tell_status(job)
     if job.status == RenderJob.Status.COMPLETED:
         started = job.started_at or timezone.now()
+        names_of_results = FrameOutput.objects.filter(frame__job=job).order_by("frame__number", "name")
         body = {
-            "result_files": [],
+            "result_files": list(names_of_results.values_list("name", flat=True)[:MAX_NAMES]),
             "output_folder": job.output_folder,
             "render_time": round((timezone.now() - started).total_seconds(), 1),
             "cost": float(job.actual_cost or 0),

@@ -20,7 +20,7 @@ AUDIT = {
     "a bill is what its hold captured": """
         SELECT b.id FROM billing_bill b JOIN billing_hold h ON h.id = b.hold_id WHERE b.amount <> h.captured""",
     "every capture has its bill": """
-        SELECT h.id FROM billing_hold h LEFT JOIN billing_bill b ON b.hold_id = h.id 
+        SELECT h.id FROM billing_hold h LEFT JOIN billing_bill b ON b.hold_id = h.id
          WHERE h.captured > 0 AND b.id IS NULL""",
     "consumption is what the bills say": """
         SELECT w.id FROM billing_wallet w

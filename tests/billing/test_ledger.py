@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -123,7 +124,7 @@ def test_a_hold_covers_every_part_of_its_job(owner: User, count: int) -> None:
     assert violations() == []
 
 
-def refused(statement: str, *arguments: object) -> None:
+def refused(statement: str, *arguments: Any) -> None:
     """The statement, and its commit, are refused by PostgreSQL."""
     with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, arguments)
