@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -204,13 +205,33 @@ def parent_death_signal(signum: int) -> Callable[[], None]:
     return set_signal
 
 
+class Guardian:
+    """A process that ends every owner of a token once this process is gone, however it went: see `main`."""
+
+    def __init__(self, token: tuple[str, str], *, grace: float) -> None:
+        name, value = token
+        self._popen = subprocess.Popen(
+            [sys.executable, "-I", "-S", __file__, name, value, str(grace)],
+            env={**os.environ, name: value},  # so that the next start ends it, too, before it starts anything
+            stdin=subprocess.PIPE,
+            # Nobody who reads our output shall wait for the guardian's end.
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self.pid = self._popen.pid
+
+    def dismiss(self) -> None:
+        self._popen.kill()
+        self._popen.wait()
+
+
 def main(arguments: list[str]) -> None:
     """`python processes.py NAME VALUE GRACE`: wait until standard input ends, then end the owners of
     NAME=VALUE.
 
-    This is the guardian of a platform. Its standard input is a pipe whose only writer is the supervisor: the
-    kernel closes it however the supervisor dies. Whatever the supervisor started ends then, also what has no
-    parent-death signal.
+    This is what a Guardian runs. Its standard input is a pipe whose only writer is the one it watches: the
+    kernel closes it however that dies. Whatever that started ends then, also what has no parent-death signal.
     """
     name, value, grace = arguments
     # Ctrl-C is for the supervisor to judge.

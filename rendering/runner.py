@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from common.processes import end_owners, end_tree, parent_death_signal
+from common.processes import end_tree, parent_death_signal
 
 TOKEN = "YUNTU_ATTEMPT"  # noqa: S105  (a variable's name)
-# By the latter the supervisor finds what a node that died has left: a renderer that is a script starts processes
+# What the process tree of a render is found by when its node has died. A renderer that is a script starts processes
 # that no parent-death signal reaches.
-KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH", "TZ", "YUNTU_PLATFORM", "YUNTU_CHILD")
+NODE_TOKEN = "YUNTU_NODE"  # noqa: S105
+KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH", "TZ", "YUNTU_PLATFORM", "YUNTU_CHILD", NODE_TOKEN)
 BLOCK = 1 << 16
 GRACE_SECONDS = 0.5
 MAX_LINE = 8192
@@ -162,8 +163,3 @@ def watch(pid: int, pump: Pump, limits: Limits, keep_going: Callable[[], bool], 
                 next_poll = now + poll_seconds
                 if not keep_going():
                     return End.STOPPED
-
-
-def end_leftovers(token: str) -> None:
-    """End the processes of a run whose watcher died."""
-    end_owners(TOKEN, token, grace=0)

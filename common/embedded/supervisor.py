@@ -8,8 +8,6 @@ then ends everything that carries the platform's token; and the next start, whic
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 import threading
 import time
@@ -48,27 +46,6 @@ def deaf_to_signals() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-class Guardian:
-    """The process that ends the platform should this one die: see `processes.main`."""
-
-    def __init__(self, token: tuple[str, str]) -> None:
-        name, value = token
-        self._popen = subprocess.Popen(
-            [sys.executable, "-I", "-S", processes.__file__, name, value, str(ORPHAN_GRACE)],
-            env={**os.environ, name: value},  # so that the next start ends it, too, before it starts anything
-            stdin=subprocess.PIPE,
-            # Nobody who reads our output shall wait for the guardian's end.
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self.pid = self._popen.pid
-
-    def dismiss(self) -> None:
-        self._popen.kill()
-        self._popen.wait()
-
-
 class Supervisor:
     """The children of one platform; a context manager.
 
@@ -83,14 +60,14 @@ class Supervisor:
         self._pauses: dict[str, float] = {}
         self._due: dict[str, float] = {}
         self._lock = contextlib.ExitStack()
-        self._guardian: Guardian | None = None
+        self._guardian: processes.Guardian | None = None
 
     def __enter__(self) -> Self:
         self.layout.create()
         self._lock.enter_context(self.layout.lock())
         try:
             self._end_orphans()
-            self._guardian = Guardian(self.layout.token)
+            self._guardian = processes.Guardian(self.layout.token, grace=ORPHAN_GRACE)
         except BaseException:
             self._lock.close()
             raise

@@ -15,12 +15,13 @@ from django.db.utils import DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from common import processes
 from rendering.engines import ENGINES, Failure
 from rendering.errors import LateResult
 from rendering.models import RenderNode
 from rendering.node.cache import BlobCache
 from rendering.node.render import deliver, render
-from rendering.runner import end_leftovers
+from rendering.runner import NODE_TOKEN
 from rendering.services import attempts
 from rendering.services.attempts import Usage
 
@@ -58,10 +59,13 @@ class Node:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.lock = (self.folder / "lock").open("w")
         fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Known dead before their frames go to anybody else.
+        token = (NODE_TOKEN, str(self.folder))
+        processes.end_owners(*token, grace=0)
+        os.environ.update([token])
+        self.guardian = processes.Guardian(token, grace=0)
         self.row = self.register()
         for attempt_id in attempts.running_of(self.row):
-            # Known dead before the frame goes to anybody else.
-            end_leftovers(str(attempt_id))
             try:
                 attempts.lose(attempt_id=attempt_id)
             except LateResult:

@@ -6,9 +6,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from django.conf import settings
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError, connection
 from django.utils.translation import gettext as _
 
 from drives.services.blobs import store_file
@@ -21,8 +22,10 @@ from rendering.runner import End, Limits, Outcome, run
 from rendering.services import attempts, news
 from rendering.services.attempts import Output, Usage
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 DELIVERY_SECONDS = 120
+DATABASE_AWAY = (OperationalError, InterfaceError)
 MAX_LOG_SIZE = 64 << 20  # characters; the program says how much it prints, the disk is ours
 MAX_TAIL_SIZE = 50_000
 
@@ -103,9 +106,10 @@ class FrameRun:
                     message=self.message,
                     log_tail=self.log_tail(),
                 )
-            except OperationalError:
+            except DATABASE_AWAY as error:
                 # A database that is away for a moment is no reason to throw work away; the lease judges.
-                logger.warning("attempt %s could not renew its lease", self.attempt.pk, exc_info=True)
+                logger.warning("attempt %s could not renew its lease: %s", self.attempt.pk, error)
+                connection.close_if_unusable_or_obsolete()
                 return not is_stopping()
             self.is_lost = not living
             return living and not is_stopping()
@@ -167,10 +171,10 @@ def render(attempt: Attempt, *, folder: Path, cache: BlobCache, is_stopping: Cal
             if not this_run.is_lost:
                 deliver(lambda: attempts.give_back(attempt_id=attempt.pk))
             return
-        usage = this_run.usage(outcome)
+        usage = deliver(lambda: this_run.usage(outcome))
         if outcome.end is End.EXITED and outcome.exit_code == 0:
             try:
-                outputs = this_run.outputs()
+                outputs = deliver(this_run.outputs)
             except pictures.BrokenPicture as error:
                 failure = Failure("broken_output", str(error))
                 deliver(lambda: attempts.fail(attempt_id=attempt.pk, failure=failure, usage=usage))
@@ -185,16 +189,16 @@ def render(attempt: Attempt, *, folder: Path, cache: BlobCache, is_stopping: Cal
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def deliver(call: Callable[[], None]) -> None:
+def deliver(call: Callable[[], T]) -> T:
     """Hand over a result, patiently while the database is away: hours of work are not dropped for a moment."""
     deadline = time.monotonic() + DELIVERY_SECONDS
     while True:
         try:
-            call()
-        except OperationalError:
+            return call()
+        except DATABASE_AWAY as error:
             if time.monotonic() > deadline:
                 raise
-            logger.warning("the result could not be delivered, trying again", exc_info=True)
+            logger.warning("the result could not be delivered, trying again: %s", error)
+            # Django opens a new connection only where the broken one was closed.
+            connection.close_if_unusable_or_obsolete()
             time.sleep(1)
-        else:
-            return
