@@ -26,18 +26,18 @@ LOG_TAIL_LINES = 200
 logger = logging.getLogger(__name__)
 
 # One statement: the jobs in order of priority, then of how little their owner has running, then of age; of the
-# first that has one, the first ready frame nobody else is taking at this moment.
+# first that has one for this node, the first ready frame nobody else is taking at this moment. The jobs come sorted,
+# so that the join stops at its first hit and locks that frame alone.
 CLAIM = """
 SELECT frame.id FROM (
   SELECT job.id, row_number() OVER (
-           ORDER BY job.priority DESC,
-                    (SELECT count(*) FROM rendering_attempt a JOIN rendering_renderjob mine ON mine.id = a.job_id
-                      WHERE a.status = 'running' AND mine.user_id = job.user_id),
-                    job.submitted_at, job.id) AS place
-    FROM rendering_renderjob job
+           ORDER BY job.priority DESC, coalesce(share.running, 0), job.submitted_at, job.id) AS place
+    FROM rendering_renderjob job LEFT JOIN (
+         SELECT mine.user_id, count(*) AS running
+           FROM rendering_attempt a JOIN rendering_renderjob mine ON mine.id = a.job_id
+          WHERE a.status = 'running' GROUP BY mine.user_id) share ON share.user_id = job.user_id
    WHERE job.engine = %(engine)s AND job.status IN (2, 3)
-     AND EXISTS (SELECT 1 FROM rendering_frame f WHERE f.job_id = job.id AND f.status = 'ready')
-   ORDER BY place LIMIT 50
+   ORDER BY place
 ) job CROSS JOIN LATERAL (
   SELECT f.id FROM rendering_frame f
    WHERE f.job_id = job.id AND f.status = 'ready' AND (f.due_at IS NULL OR f.due_at <= %(now)s)

@@ -1,0 +1,257 @@
+"""Which frame a node gets."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts.models import User
+from rendering.models import Attempt, Frame, RenderJob, RenderNode
+from rendering.services import attempts
+from rendering.services.jobs import cancel_job, pause_job, resume_job
+from tests.factories import make_user
+from tests.racing import race
+from tests.rendering import makers
+
+pytestmark = pytest.mark.django_db
+Status = RenderJob.Status
+
+
+def second_node(**fields: object) -> RenderNode:
+    facts = {"host": "localhost", "engines": {"blender": "5.0.1"}, "heartbeat_at": timezone.now(), **fields}
+    return RenderNode.objects.create(name="node-2", **facts)  # type: ignore[misc]
+
+
+def owners_of_claims(node: RenderNode, count: int) -> list[str]:
+    return [makers.claimed(node).job.user.username or "" for _number in range(count)]
+
+
+def test_a_claim_gives_a_lease_on_one_frame(owner: User, node: RenderNode) -> None:
+    job = makers.queued(owner, frames="5-7")
+
+    attempt = makers.claimed(node)
+
+    now = timezone.now()
+    assert (attempt.job_id, attempt.node, attempt.status) == (job.pk, node, "running")
+    assert timedelta(seconds=2) < attempt.lease_expires_at - now <= timedelta(seconds=5)
+    frame = Frame.objects.get(status="running")
+    assert (frame.number, frame.attempt) == (5, attempt)
+    assert list(frame.attempts.all()) == [attempt]
+    job.refresh_from_db()
+    assert job.status == Status.RENDERING
+    assert job.started_at is not None
+
+
+def test_nothing_to_do(node: RenderNode) -> None:
+    assert attempts.claim(node=node, engine="blender") is None
+
+
+def test_the_first_claim_alone_starts_the_job(owner: User, node: RenderNode) -> None:
+    job = makers.queued(owner)
+    makers.claimed(node)
+    job.refresh_from_db()
+    started = job.started_at
+    makers.claimed(node)
+    pause_job(job=job)
+    resume_job(job=job)
+    makers.claimed(node)
+
+    job.refresh_from_db()
+    assert (job.status, job.started_at) == (Status.RENDERING, started)
+
+
+def test_frames_by_number(owner: User, node: RenderNode) -> None:
+    makers.queued(owner, frames="10,2-4")
+    assert [makers.frame_of(makers.claimed(node)) for _number in range(4)] == [2, 3, 4, 10]
+    assert attempts.claim(node=node, engine="blender") is None
+
+
+def test_urgent_jobs_first(owner: User, stranger: User, node: RenderNode) -> None:
+    low, high, urgent, normal = (
+        makers.queued(user, frames="1", priority=priority)
+        for user, priority in ((stranger, 0), (owner, 2), (owner, 3), (owner, 1))
+    )
+    found = [makers.claimed(node).job_id for _number in range(4)]
+    assert found == [urgent.pk, high.pk, normal.pk, low.pk]
+
+
+def test_who_has_nothing_running_comes_first(owner: User, stranger: User, node: RenderNode) -> None:
+    makers.queued(owner, frames="1-10")
+    makers.queued(stranger, frames="1-2")
+    third = make_user(username="third", money="5")
+    makers.queued(third, frames="1-2")
+
+    assert owners_of_claims(node, 3) == ["owner", "stranger", "third"]
+    assert sorted(owners_of_claims(node, 3)) == ["owner", "stranger", "third"]
+    assert owners_of_claims(node, 2) == ["owner", "owner"]
+
+
+def test_shares_are_of_owners_not_of_jobs(owner: User, stranger: User, node: RenderNode) -> None:
+    for _number in range(3):
+        makers.queued(owner, frames="1-2")
+    makers.queued(stranger, frames="1-3")
+
+    names = owners_of_claims(node, 6)
+
+    assert (names.count("owner"), names.count("stranger")) == (3, 3)
+
+
+def test_age_decides_last(owner: User, node: RenderNode) -> None:
+    first, second = makers.queued(owner, frames="1"), makers.queued(owner, frames="1")
+    RenderJob.objects.filter(pk=first.pk).update(submitted_at=timezone.now())
+
+    assert [makers.claimed(node).job_id for _number in range(2)] == [second.pk, first.pk]
+
+
+def test_only_frames_of_the_engine(owner: User, node: RenderNode) -> None:
+    job = makers.queued(owner, frames="1")
+    RenderJob.objects.filter(pk=job.pk).update(engine="maya")
+
+    assert attempts.claim(node=node, engine="blender") is None
+    assert attempts.claim(node=node, engine="maya") is not None
+
+
+@pytest.mark.parametrize(
+    "status", [status for status in Status if status not in RenderJob.CLAIMABLE_STATUSES]
+)
+def test_jobs_that_do_not_render_give_nothing(owner: User, node: RenderNode, status: Status) -> None:
+    makers.in_status(owner, status, node)
+    assert attempts.claim(node=node, engine="blender") is None
+
+
+def test_a_frame_that_is_not_due_waits(owner: User, node: RenderNode) -> None:
+    makers.queued(owner, frames="1-2")
+    Frame.objects.filter(number=1).update(due_at=timezone.now() + timedelta(minutes=1))
+
+    assert makers.frame_of(makers.claimed(node)) == 2
+    assert attempts.claim(node=node, engine="blender") is None
+    Frame.objects.filter(number=1).update(due_at=timezone.now())
+    assert makers.frame_of(makers.claimed(node)) == 1
+
+
+def test_jobs_that_wait_do_not_hide_those_behind_them(owner: User, node: RenderNode) -> None:
+    for _number in range(3):
+        makers.queued(owner, frames="1", priority=3)
+    Frame.objects.update(due_at=timezone.now() + timedelta(minutes=1))
+    behind = makers.queued(owner, frames="1", priority=0)
+
+    assert makers.claimed(node).job_id == behind.pk
+
+
+def test_a_frame_that_failed_here_is_left_to_another_node_for_a_minute(owner: User, node: RenderNode) -> None:
+    other = second_node()
+    makers.queued(owner, frames="1")
+    attempt = makers.claimed(node)
+    makers.fail(attempt)
+
+    assert attempts.claim(node=node, engine="blender") is None
+    again = makers.claimed(other)
+    makers.fail(again)
+    assert attempts.claim(node=other, engine="blender") is None
+    Attempt.objects.filter(pk=attempt.pk).update(ended_at=timezone.now() - timedelta(seconds=61))
+    assert makers.claimed(node).frames.get().failures == 2
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"is_enabled": False},
+        {"engines": {"maya": "2025"}},
+        {"heartbeat_at": timezone.now() - timedelta(hours=1)},
+    ],
+)
+def test_without_another_node_it_is_tried_again_here(
+    owner: User, node: RenderNode, fields: dict[str, object]
+) -> None:
+    second_node(**fields)
+    makers.queued(owner, frames="1")
+    makers.fail(makers.claimed(node))
+
+    assert makers.frame_of(makers.claimed(node)) == 1
+
+
+def test_the_cost_of_a_claim_does_not_grow(owner: User, node: RenderNode) -> None:
+    makers.queued(owner, frames="1-2")
+    makers.claimed(node)
+    with CaptureQueriesContext(
+        connection,
+    ) as few:
+        makers.claimed(node)
+    for _number in range(5):
+        makers.queued(owner, frames="1-15")
+    makers.claimed(node)
+    with CaptureQueriesContext(connection) as many:
+        makers.claimed(node)
+
+    assert len(few) == len(many) < 15
+
+
+@pytest.mark.django_db(transaction=True)
+def test_eight_slots_share_fifty_frames(owner: User, stranger: User, node: RenderNode) -> None:
+    makers.queued(owner, frames="1-30")
+    makers.queued(stranger, frames="1-20")
+
+    def drain(_number: int) -> list[Attempt]:
+        found = []
+        while attempt := attempts.claim(node=node, engine="blender"):
+            found.append(attempt)
+        return found
+
+    shares = race(8, drain)
+
+    claimed = [attempt for share in shares for attempt in share]
+    assert len(claimed) == Attempt.objects.count() == 50
+    assert Frame.objects.filter(status="running").values("attempt").distinct().count() == 50
+    assert makers.audit() == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_pause_in_the_middle_of_claims_leaves_nothing_running(owner: User, node: RenderNode) -> None:
+    """A claim that saw the job as it was before the pause, and takes its frame after it."""
+    for _round in range(6):
+        job = makers.queued(owner, frames="1-12")
+
+        def act(number: int, job: RenderJob = job) -> None:
+            if number == 0:
+                pause_job(job=RenderJob.objects.get(pk=job.pk))
+            else:
+                attempts.claim(node=node, engine="blender")
+
+        race(8, act)
+        assert not Attempt.objects.filter(job=job, status="running").exists()
+        assert not Frame.objects.filter(job=job, status="running").exists()
+        assert makers.audit() == {}
+
+
+def test_a_claim_that_saw_the_job_before_it_was_paused(owner: User, node: RenderNode) -> None:
+    """The same by hand, step by step: the frame is put back and counts for nothing."""
+    job = makers.queued(owner, frames="1")
+    attempt = attempts.take_frame(node, "blender")
+    assert attempt is not None
+    RenderJob.objects.filter(pk=job.pk).update(status=Status.PAUSED, pause_reason="user")
+
+    assert attempts.start_job(attempt) is False
+
+    attempt.refresh_from_db()
+    frame = Frame.objects.get()
+    assert (attempt.status, frame.status, frame.failures, frame.losses) == ("stopped", "ready", 0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cancel_in_the_middle_of_claims_leaves_nothing_running(owner: User, node: RenderNode) -> None:
+    for _round in range(6):
+        job = makers.queued(owner, frames="1-12")
+
+        def act(number: int, job: RenderJob = job) -> None:
+            if number == 0:
+                cancel_job(job=RenderJob.objects.get(pk=job.pk))
+            else:
+                attempts.claim(node=node, engine="blender")
+
+        race(8, act)
+        assert not Attempt.objects.filter(job=job, status="running").exists()
+        assert set(Frame.objects.filter(job=job).values_list("status", flat=True)) == {"cancelled"}
+        assert makers.money(owner)[1] == 0
+        assert makers.audit() == {}
