@@ -128,6 +128,12 @@ def _small_parts(settings: Settings) -> None:
     settings.UPLOAD_PART_SIZE = PART
 
 
+@pytest.fixture(autouse=True)
+def _empty_staging() -> None:
+    for name in staged():
+        blob_storage().discard(name)
+
+
 @pytest.fixture
 def drive(owner: User) -> Drive:
     return default_drive(user=owner)

@@ -174,7 +174,7 @@ class PartResultSerializer(serializers.Serializer):
 class CompleteSerializer(serializers.Serializer):
     """`chunk_etags` as a map of number to etag, as a list of {part_number, etag?}, or left out."""
 
-    chunk_etags = serializers.JSONField(required=False, default=None)
+    chunk_etags = serializers.JSONField(required=False, allow_null=True, default=None)
 
     def validate_chunk_etags(self, value: Any) -> dict[int, str]:
         try:

@@ -2,7 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 from django.db import transaction
@@ -204,16 +205,26 @@ def complete_multipart(*, task_file: TaskFile, actor: User, etags: dict[int, str
     require_receiving(task_file)
     if not task_file.upload_id:
         raise MultipartNotStarted
-    check_parts(task_file, etags or {})
     try:
         with blob_storage().staged(task_file.upload_id):
-            path = blob_storage().staging_path(task_file.upload_id)
-            digests = digests_of(path, with_md5=bool(task_file.md5))
-            check_content(task_file, digests)
-            blob = store_staged(staging_id=task_file.upload_id, digests=digests)
-        return finish(task_file, blob, actor)
+            # Under the lock: nobody else has just put the parts together and tidied them away.
+            check_parts(task_file, etags or {})
+            with given_up_when_refused(task_file):
+                path = blob_storage().staging_path(task_file.upload_id)
+                digests = digests_of(path, with_md5=bool(task_file.md5))
+                check_content(task_file, digests)
+                blob = store_staged(staging_id=task_file.upload_id, digests=digests)
     except StagingClosed:
         return await_landing(task_file)
+    with given_up_when_refused(task_file):
+        return finish(task_file, blob, actor)
+
+
+@contextmanager
+def given_up_when_refused(task_file: TaskFile) -> Iterator[None]:
+    """A refusal fails the file, with the refusal as its message."""
+    try:
+        yield
     except DomainError as error:
         fail_file(task_file=task_file, message=str(error))
         raise

@@ -254,9 +254,10 @@ def new_file(task: UploadTask, row: TaskFile, blob: Blob) -> NewFile:
 def close_task(*, task: UploadTask, target: UploadTask.Status, error: str = "") -> UploadTask:
     """Cancel or fail an open task: no more bytes, the reservation given back, staged parts discarded.
 
-    Raises TransitionNotAllowed.
+    Raises TransitionNotAllowed, NotVisible.
     """
     with transaction.atomic():
+        lock_task(task.pk)
         task.move_to(target, error_message=error)
         rest = task.files.exclude(status__in=TaskFile.LANDED_STATUSES)
         drives.release(
@@ -278,7 +279,7 @@ def cancel_task(*, task: UploadTask) -> UploadTask:
 
 def delete_task(*, task: UploadTask) -> None:
     """Forget a task; an open one is cancelled first. Files that have landed stay."""
-    with suppress(TransitionNotAllowed, UploadTask.DoesNotExist):  # it is closed, or gone, already
+    with suppress(TransitionNotAllowed, NotVisible):  # it is closed, or gone, already
         cancel_task(task=task)
     task.delete()
 
@@ -288,7 +289,7 @@ def expire_tasks(*, now: datetime) -> int:
     expired = UploadTask.objects.filter(expires_at__lte=now, status__in=UploadTask.OPEN_STATUSES)
     count = 0
     for task in expired.order_by("expires_at", "pk")[:500]:
-        with suppress(TransitionNotAllowed):  # it has just been completed or cancelled
+        with suppress(TransitionNotAllowed, NotVisible):  # completed, cancelled or deleted at this moment
             close_task(task=task, target=UploadTask.Status.FAILED, error=str(_("The upload has expired.")))
             count += 1
     return count
