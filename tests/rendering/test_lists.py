@@ -1,0 +1,261 @@
+"""What a client reads: lists, logs, frames, outputs, report, estimate, engines."""
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from accounts.models import User
+from billing.models import PriceRule
+from drives.models import File
+from rendering.models import JobLog, RenderJob, RenderNode, SceneReport
+from rendering.services import news
+from rendering.services.jobs import cancel_job, resume_job
+from tests.conftest import Client
+from tests.factories import put
+from tests.rendering import makers
+from tests.rendering.makers import asset
+
+pytestmark = pytest.mark.django_db
+Status = RenderJob.Status
+
+
+def names(answer: Any) -> list[str]:
+    return [task["task_name"] for task in answer.json()["tasks"]]
+
+
+# --- tasks ---
+
+
+def test_the_newest_first_a_page_at_a_time(
+    owner_api: Client, owner: User, stranger: User, scene: File
+) -> None:
+    for number in range(25):
+        makers.draft(owner, scene, task_name=f"shot {number:02d}")
+    makers.draft(stranger)
+
+    first = owner_api.get("/tasks")
+    assert (first.json()["total"], first.json()["skip"], first.json()["limit"]) == (25, 0, 20)
+    assert names(first) == [f"shot {number:02d}" for number in range(24, 4, -1)]
+    assert names(owner_api.get("/tasks?skip=20&limit=3")) == ["shot 04", "shot 03", "shot 02"]
+    assert names(owner_api.get("/tasks?skip=100")) == []
+    assert owner_api.get("/tasks?limit=5000").json()["limit"] == 100
+
+
+def test_tasks_of_one_moment_do_not_change_places(owner_api: Client, owner: User, scene: File) -> None:
+    for number in range(9):
+        makers.draft(owner, scene, task_name=str(number))
+    RenderJob.objects.update(created_at=timezone.now())
+
+    found = {name for skip in (0, 3, 6) for name in names(owner_api.get(f"/tasks?skip={skip}&limit=3"))}
+
+    assert sorted(found) == [str(number) for number in range(9)]
+
+
+def test_by_status(owner_api: Client, owner: User, node: RenderNode) -> None:
+    for status in (Status.DRAFT, Status.DRAFT, Status.PENDING, Status.CANCELLED):
+        makers.in_status(owner, status, node)
+
+    totals = {status: owner_api.get(f"/tasks?status={status}").json()["total"] for status in range(8)}
+
+    assert totals == {0: 2, 1: 1, 2: 0, 3: 0, 4: 0, 5: 0, 6: 0, 7: 1}
+    assert owner_api.get("/tasks?status=").json()["total"] == 4
+
+
+@pytest.mark.parametrize(
+    "query", ["status=8", "status=-1", "status=x", "status=²", "skip=-1", "limit=x", "skip=²"]
+)
+def test_queries_that_are_not_taken(owner_api: Client, query: str) -> None:
+    answer = owner_api.get(f"/tasks?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_error")
+
+
+def test_a_list_costs_the_same_however_long(
+    owner_api: Client, owner: User, node: RenderNode, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _number in range(12):
+        makers.queued(owner, frames="1-3")
+    owner_api.get("/tasks")
+
+    with django_assert_max_num_queries(4) as few:
+        assert len(names(owner_api.get("/tasks?limit=2"))) == 2
+    with django_assert_max_num_queries(4) as many:
+        assert len(names(owner_api.get("/tasks"))) == 12
+    assert len(few) == len(many)
+
+
+# --- logs ---
+
+
+def test_logs_the_newest_first(owner_api: Client, owner: User) -> None:
+    job = makers.draft(owner)
+    JobLog.objects.all().delete()
+    for number in range(120):
+        news.log(job, f"line {number}", level=JobLog.Level.WARNING)
+    news.log(makers.draft(owner), "of another task")
+
+    body = owner_api.get(f"/tasks/{job.pk}/logs").json()
+
+    assert (body["total"], body["skip"], body["limit"], len(body["logs"])) == (120, 0, 100, 100)
+    line = body["logs"][0]
+    assert (line["message"], line["log_level"], line["task_id"]) == ("line 119", "WARNING", str(job.pk))
+    assert set(line) == {"id", "task_id", "log_level", "message", "created_at"}
+    page = owner_api.get(f"/tasks/{job.pk}/logs?skip=118&limit=900").json()
+    assert ([line["message"] for line in page["logs"]], page["limit"]) == (["line 1", "line 0"], 500)
+
+
+# --- frames, attempts, outputs ---
+
+
+def test_frames_and_their_attempts(owner_api: Client, owner: User, node: RenderNode) -> None:
+    job = makers.queued(owner, frames="1-3")
+    makers.fail(makers.claimed(node))
+    makers.succeed(makers.claimed(node))
+    running = makers.claimed(node)
+    type(running).objects.filter(pk=running.pk).update(progress=42.5)
+
+    body = owner_api.get(f"/tasks/{job.pk}/frames").json()
+
+    assert body["total"] == 3
+    assert [(frame["number"], frame["status"], frame["progress"]) for frame in body["frames"]] == [
+        (1, "done", 100.0), (2, "running", 42.5), (3, "ready", 0.0),
+    ]  # fmt: skip
+    assert (body["frames"][0]["failures"], body["frames"][0]["step"]) == (1, "main")
+    found = owner_api.get(f"/tasks/{job.pk}/frames/1/attempts").json()
+    assert [attempt["status"] for attempt in found["attempts"]] == ["succeeded", "failed"]
+    assert found["attempts"][1]["failure_code"] == "crashed"
+    assert found["attempts"][0]["node"] == "node-1"
+    for nothing in ("9/attempts", "1/attempts?step=other"):
+        assert owner_api.get(f"/tasks/{job.pk}/frames/{nothing}").status_code == 404
+
+
+def test_outputs_can_be_downloaded(
+    owner_api: Client, anonymous: Client, owner: User, node: RenderNode
+) -> None:
+    job = makers.in_status(owner, Status.COMPLETED, node)
+
+    body = owner_api.get(f"/tasks/{job.pk}/outputs").json()
+
+    assert [(output["frame"], output["name"]) for output in body["outputs"]] == [
+        (1, "0001.png"),
+        (2, "0002.png"),
+    ]
+    output = body["outputs"][0]
+    assert (output["size"], output["width"], output["height"]) == (9, 64, 36)
+    path = output["download_url"].removeprefix("http://testserver")
+    answer = anonymous.get(path)
+    assert b"".join(answer.streaming_content) == b"picture 1"
+    assert "attachment" in answer["Content-Disposition"]
+    assert anonymous.get(output["preview_url"].removeprefix("http://testserver")).status_code == 200
+
+
+@pytest.mark.parametrize("part", ["frames", "outputs", "logs"])
+def test_parts_of_a_task_cost_the_same_however_many(
+    owner_api: Client,
+    owner: User,
+    node: RenderNode,
+    part: str,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    job = makers.queued(owner, frames="1-6")
+    for _frame in range(6):
+        makers.succeed(makers.claimed(node))
+    path = f"/tasks/{job.pk}/{part}"
+    owner_api.get(path)
+
+    with django_assert_max_num_queries(5) as few:
+        owner_api.get(f"{path}?limit=1")
+    with django_assert_max_num_queries(5) as many:
+        assert len(owner_api.get(path).json()[part]) >= 6
+    assert len(few) == len(many)
+
+
+# --- report ---
+
+
+def test_the_report_of_a_scene(owner_api: Client, owner: User) -> None:
+    file = makers.scene(owner, assets=[asset("//wood.png"), asset("//stone.png")])
+    put(owner, "/proj/wood.png", b"wood")
+    job = makers.draft(owner, file)
+
+    body = owner_api.get(f"/tasks/{job.pk}/report").json()
+
+    assert (body["status"], body["engine"], body["data"]["frame_end"]) == ("ready", "blender", 10)
+    assert [entry["expected_path"] for entry in body["missing"]] == ["/proj/stone.png"]
+    put(owner, "/proj/stone.png", b"stone")
+    assert owner_api.get(f"/tasks/{job.pk}/report").json()["missing"] == []
+
+
+def test_a_report_that_is_not_there_yet(owner_api: Client, owner: User) -> None:
+    job = makers.draft(owner, put(owner, "/new.blend", b"BLENDER new"))
+
+    body = owner_api.get(f"/tasks/{job.pk}/report").json()
+
+    assert (body["status"], body["data"], body["missing"]) == ("pending", {}, [])
+
+
+def test_the_report_of_a_scene_that_cannot_be_read(owner_api: Client, owner: User, scene: File) -> None:
+    SceneReport.objects.update(status="failed", failure_code="scene_too_new", message="Too new.", data={})
+    body = owner_api.get(f"/tasks/{makers.draft(owner, scene).pk}/report").json()
+    assert (body["status"], body["failure_code"], body["message"]) == ("failed", "scene_too_new", "Too new.")
+
+
+def test_no_report_without_a_scene(owner_api: Client, owner: User) -> None:
+    task = owner_api.post("/tasks", {"task_name": "x"}).json()
+    answer = owner_api.get(f"/tasks/{task['id']}/report")
+    assert (answer.status_code, answer.json()["code"]) == (422, "scene_missing")
+
+
+# --- estimate ---
+
+
+def test_estimate_of_the_scenes_own_range(
+    owner_api: Client, owner: User, scene: File, node: RenderNode
+) -> None:
+    job = makers.draft(owner, scene, frames="")
+    available = float(makers.money(owner)[0])
+
+    assert owner_api.get(f"/tasks/{job.pk}/estimate").json() == {
+        "frames": 10,
+        "unit_price": 0.5,
+        "estimated_cost": 5.0,
+        "currency": "CNY",
+        "available": available,
+    }
+
+
+def test_estimate_of_a_range_needs_no_report(owner_api: Client, owner: User, price: PriceRule) -> None:
+    job = makers.draft(owner, put(owner, "/new.blend", b"BLENDER new"), frames="1-10:3")
+    body = owner_api.get(f"/tasks/{job.pk}/estimate").json()
+    assert (body["frames"], body["estimated_cost"]) == (4, 2.0)
+
+
+def test_estimate_while_the_scene_is_being_read(owner_api: Client, owner: User, price: PriceRule) -> None:
+    job = makers.draft(owner, put(owner, "/new.blend", b"BLENDER new"), frames="")
+    answer = owner_api.get(f"/tasks/{job.pk}/estimate")
+    assert (answer.status_code, answer.json()["code"]) == (409, "report_pending")
+
+
+def test_an_estimate_is_what_submit_holds(
+    owner_api: Client, owner: User, scene: File, node: RenderNode
+) -> None:
+    job = makers.draft(owner, scene, frames="1-7:2")
+    estimate = owner_api.get(f"/tasks/{job.pk}/estimate").json()["estimated_cost"]
+    resume_job(job=job)
+    assert float(makers.money(owner)[1]) == estimate
+    cancel_job(job=job)
+
+
+# --- engines ---
+
+
+def test_engines_that_nodes_offer(owner_api: Client, anonymous: Client, node: RenderNode) -> None:
+    facts = {"host": "h", "heartbeat_at": timezone.now()}
+    RenderNode.objects.create(name="a", engines={"blender": "4.2.1", "povray": "3"}, **facts)
+    RenderNode.objects.create(name="b", engines={"blender": "3.6"}, is_enabled=False, **facts)
+
+    assert owner_api.get("/engines").json() == {
+        "engines": [{"name": "blender", "versions": ["4.2.1", "5.0.1"]}]
+    }
+    assert anonymous.get("/engines").status_code == 401
