@@ -55,9 +55,10 @@ class Demo:
             raise DemoError(done.stderr)
         self.tell(done.stdout.strip())
         await self.client.wait_for(
-            "waiting for a render node",
+            f"waiting for a render node with Blender (its log: {self.var / 'logs' / 'node.log'})",
             "/engines",
             lambda found: any(engine["name"] == "blender" for engine in found["engines"]),
+            seconds=60,
         )
 
     async def upload_scene(self, scene: Path) -> dict[str, Any]:

@@ -6,7 +6,6 @@ then ends everything that carries the platform's token; and the next start, whic
 """
 
 import contextlib
-import os
 import signal
 import textwrap
 import threading

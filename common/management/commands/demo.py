@@ -15,6 +15,7 @@ import httpx
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from common import processes
 from common.demo.client import DemoError
 from common.demo.scenario import Demo
 
@@ -41,13 +42,22 @@ class Command(BaseCommand):
         if not scene.is_file():
             raise CommandError(f"There is no scene {scene}.")
         frames = frames or ("1-3" if scene == EXAMPLE.resolve() else "")
+        if not settings.BLENDER_BINARY and not (settings.ENGINES_DIR / "blender" / ".installed").exists():
+            raise CommandError(
+                f"Blender is not installed in {settings.ENGINES_DIR}: run `python scripts/install_blender.py` "
+                "(`make demo` does), or let YUNTU_BLENDER name a blender binary."
+            )
+        # As Ctrl-C: the platform is stopped before we go.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         platform = Platform()
         try:
             base = platform.start()
             self.tell(f"The platform runs at {base} ({time.monotonic() - started:.1f} s).")
             asyncio.run(Demo(base, settings.YUNTU_VAR, MANAGE, self.tell).run(scene, frames))
         except (DemoError, httpx.HTTPError, TimeoutError) as error:
-            raise CommandError(f"The demo failed: {error or type(error).__name__}") from error
+            raise CommandError(f"The demo failed: {str(error) or type(error).__name__}") from error
+        except KeyboardInterrupt as interrupt:
+            raise CommandError("The demo was stopped.", returncode=130) from interrupt
         finally:
             platform.stop()
         self.tell(f"The demo took {time.monotonic() - started:.1f} s.")
@@ -64,7 +74,13 @@ class Platform:
         """Start it and return its address once it answers. Raises DemoError."""
         command = [sys.executable, "-u", str(MANAGE), "run_platform", "--port", "0"]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ,
+            # A demo that is killed leaves no platform behind.
+            preexec_fn=processes.parent_death_signal(signal.SIGTERM),
         )
         self.output: list[str] = []
         self.base = ""
