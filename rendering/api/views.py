@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from accounts.api.serializers import DoneSerializer
 from accounts.models import User
 from common.errors import DomainError, Invalid, NotVisible
+from common.renderers import desktop_status, is_desktop_client
 from common.views import VisibleViewSet, done
 from rendering.api import serializers as shapes
 from rendering.models import Frame, FrameOutput, RenderJob
@@ -37,14 +38,24 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
     results_key = "tasks"
 
     def narrow(self, rows: QuerySet) -> QuerySet:
-        wanted = self.request.query_params.get("status") if self.action == "list" else None
-        if wanted:
-            if not wanted.isdecimal() or int(wanted) not in Status.values:
-                raise Invalid(field="status")
-            rows = rows.filter(status=int(wanted))
-        if self.action != "list":
+        if self.action == "list":
+            rows = self.of_status(rows)
+        else:
             rows = rows.select_related("drive", "user", "scene_file__blob", "scene_file__folder", "hold")
         return rows.order_by("-created_at", "-pk")
+
+    def of_status(self, rows: QuerySet) -> QuerySet:
+        """The rows with the status that was asked for, by the number the client has for it."""
+        wanted = self.request.query_params.get("status")
+        if not wanted:
+            return rows
+        numbers = {str(number): [number] for number in Status.values}
+        if is_desktop_client(self.request):
+            # Its Uploading, 1, is a status without rows here.
+            numbers = {"1": [], **{str(desktop_status(number)): [number] for number in Status.values}}
+        if wanted not in numbers:
+            raise Invalid(field="status")
+        return rows.filter(status__in=numbers[wanted])
 
     def shown(self, job: RenderJob, code: int = status.HTTP_200_OK) -> Response:
         return Response(shapes.TaskSerializer(job).data, status=code)

@@ -1,7 +1,9 @@
 """What the owner of a job hears: events on the socket, lines in the task log."""
 
+import contextlib
 from typing import Any
 
+from django.db import Error
 from django.utils import timezone
 
 from common.realtime import publish, publish_on_commit, take_turn
@@ -50,6 +52,9 @@ def tell_progress(job: RenderJob, *, frame: int) -> None:
 def tell_frame_progress(job: RenderJob, *, frame: int, percent: float) -> None:
     """A frame is being rendered; at most two such events a second and job. Sent at once, from the node."""
     if take_turn(f"job:{job.pk}"):
+        # Other nodes have gone on with the job; the bar must not go back. Without a database it may stand still.
+        with contextlib.suppress(Error):
+            job.refresh_from_db(fields=["done_frames", "failed_frames"])
         body = {**progress_body(job), "current_frame": frame, "frame_progress": round(percent, 1)}
         publish(job.user_id, "task:progress", body)
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from django.db.models import Sum
 from django.utils import timezone
 
 from accounts.models import User
@@ -380,7 +381,7 @@ def test_whatever_happens_at_once_nobody_pays_twice(
             jobs.cancel_job(job=job)
         assert makers.audit() == {}
         assert makers.money(owner)[1] == 0
-    paid = sum(RenderJob.objects.values_list("actual_cost", flat=True))
+    paid = RenderJob.objects.aggregate(total=Sum("actual_cost"))["total"]
     assert paid == Decimal("0.5") * Frame.objects.filter(status="done").count()
 
 

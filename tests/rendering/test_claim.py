@@ -21,7 +21,7 @@ Status = RenderJob.Status
 
 def second_node(**fields: object) -> RenderNode:
     facts = {"host": "localhost", "engines": {"blender": "5.0.1"}, "heartbeat_at": timezone.now(), **fields}
-    return RenderNode.objects.create(name="node-2", **facts)  # type: ignore[misc]
+    return RenderNode.objects.create(name="node-2", **facts)
 
 
 def owners_of_claims(node: RenderNode, count: int) -> list[str]:

@@ -32,8 +32,9 @@ def others(*statuses: Status) -> list[Status]:
     return [status for status in Status if status not in statuses]
 
 
-def snapshot() -> list[list[dict[str, Any]]]:
-    return [list(model.objects.order_by("pk").values()) for model in (RenderJob, Frame, Attempt)]
+def snapshot() -> list[list[Any]]:
+    models: tuple[Any, ...] = (RenderJob, Frame, Attempt)
+    return [list(model.objects.order_by("pk").values()) for model in models]
 
 
 def assert_refused(client: Client, method: str, path: str, status: Status) -> None:

@@ -144,7 +144,7 @@ def test_outputs_can_be_downloaded(
     output = body["outputs"][0]
     assert (output["size"], output["width"], output["height"]) == (9, 64, 36)
     path = output["download_url"].removeprefix("http://testserver")
-    answer = anonymous.get(path)
+    answer: Any = anonymous.get(path)
     assert b"".join(answer.streaming_content) == b"picture 1"
     assert "attachment" in answer["Content-Disposition"]
     assert anonymous.get(output["preview_url"].removeprefix("http://testserver")).status_code == 200

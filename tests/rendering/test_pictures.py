@@ -66,7 +66,9 @@ def test_the_preview_of_a_linear_picture_is_not_dark(tmp_path: Path) -> None:
     image = pictures.check(tmp_path / "0001.exr", width=None, height=None)
     pictures.write_preview(image, tmp_path / "preview.png")
 
-    value = oiio.ImageBuf(str(tmp_path / "preview.png")).get_pixels(oiio.UINT8)[0, 0, 0]
+    pixels = oiio.ImageBuf(str(tmp_path / "preview.png")).get_pixels(oiio.UINT8)
+    assert pixels is not None
+    value = pixels[0, 0, 0]
     assert 120 <= value <= 128  # 0.2 linear is 0.48 in sRGB
 
 

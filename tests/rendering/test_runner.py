@@ -159,7 +159,7 @@ def test_a_listener_that_breaks_leaves_no_process(program: Program) -> None:
     def broken(line: str) -> None:
         raise ValueError(line)
 
-    program.lines = type("Lines", (), {"append": staticmethod(broken)})()  # type: ignore[assignment]
+    program.lines = type("Lines", (), {"append": staticmethod(broken)})()
     with pytest.raises(ValueError, match="up"):
         program.run("import time; print('up'); time.sleep(600)")
     assert program.left() == set()

@@ -1,0 +1,170 @@
+"""What the owner hears, read from the stream that sockets catch up from."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+from pytest_django import DjangoCaptureOnCommitCallbacks as Capture
+
+from accounts.models import User
+from common.realtime import connection, stream_of
+from rendering.models import RenderJob, RenderNode, SceneReport
+from rendering.services import news
+from rendering.services.admission import advance_job
+from rendering.services.jobs import cancel_job, pause_job, resume_job, submit_job
+from tests.factories import put
+from tests.rendering import makers
+
+pytestmark = pytest.mark.django_db
+
+
+def heard(user: User) -> list[dict[str, Any]]:
+    entries: Any = connection().xrange(stream_of(user.pk))
+    return [json.loads(fields[b"event"]) for _revision, fields in entries]
+
+
+def of_kind(user: User, event: str) -> list[dict[str, Any]]:
+    return [news["data"] for news in heard(user) if news["event"] == event]
+
+
+@pytest.fixture
+def life(owner: User, node: RenderNode, django_capture_on_commit_callbacks: Capture) -> RenderJob:
+    """A job of two frames from its draft to its end; one frame fails once."""
+    with django_capture_on_commit_callbacks(execute=True):
+        job = makers.queued(owner, frames="1-2")
+        makers.fail(makers.claimed(node))
+        for _frame in range(2):
+            makers.succeed(makers.claimed(node))
+    job.refresh_from_db()
+    return job
+
+
+def test_every_event_of_a_life_in_order(owner: User, life: RenderJob) -> None:
+    assert [event["event"] for event in heard(owner)] == [
+        "task:log",  # created
+        "task:log", "task:status",  # submitted
+        "task:log", "task:status",  # queued
+        "task:status",  # rendering
+        "task:log",  # frame 1 failed
+        "task:log", "task:progress",
+        "task:log", "task:progress",
+        "task:log",  # charged
+        "task:log", "task:status", "task:completed",
+    ]  # fmt: skip
+    assert [data["status"] for data in of_kind(owner, "task:status")] == [
+        "pending", "queued", "rendering", "completed",
+    ]  # fmt: skip
+
+
+def test_every_event_names_its_task_in_both_spellings(owner: User, life: RenderJob) -> None:
+    for event in heard(owner):
+        assert (event["data"]["task_id"], event["data"]["taskId"]) == (str(life.pk), str(life.pk))
+        assert datetime.fromisoformat(event["data"]["timestamp"])
+
+
+def test_bodies(owner: User, life: RenderJob) -> None:
+    log = of_kind(owner, "task:log")
+    assert {line["level"] for line in log} == {"INFO", "ERROR"}
+    assert all(line["message"] == line["log"] for line in log)
+    assert [line["log_id"] for line in log] == list(life.logs.order_by("id").values_list("id", flat=True))
+
+    progress = of_kind(owner, "task:progress")[0]
+    assert {name: progress[name] for name in ("progress", "done_frames", "total_frames", "current_frame")} == {
+        "progress": 50, "done_frames": 1, "total_frames": 2, "current_frame": 1,
+    }  # fmt: skip
+
+    (completed,) = of_kind(owner, "task:completed")
+    assert (completed["cost"], completed["output_folder"]) == (1.0, "/renders/shot")
+    assert completed["result_files"] == ["0001.png", "0002.png"]
+    assert completed["render_time"] >= 0
+    assert of_kind(owner, "task:failed") == []
+
+
+def test_a_task_that_failed(
+    owner: User, node: RenderNode, django_capture_on_commit_callbacks: Capture
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        makers.queued(owner, frames="1-2")
+        makers.succeed(makers.claimed(node))
+        makers.fail(makers.claimed(node), "no_camera", is_permanent=True)
+
+    (failed,) = of_kind(owner, "task:failed")
+    assert (failed["error_message"], failed["failure_code"], failed["cost"]) == (
+        "It went wrong: no_camera.", "no_camera", 0.5,
+    )  # fmt: skip
+    last = of_kind(owner, "task:status")[-1]
+    assert (last["status"], last["failure_code"], last["progress"]) == ("failed", "no_camera", 100)
+    assert of_kind(owner, "task:completed") == []
+
+
+def test_pause_resume_cancel(
+    owner: User, node: RenderNode, django_capture_on_commit_callbacks: Capture
+) -> None:
+    job = makers.queued(owner)
+    with django_capture_on_commit_callbacks(execute=True):
+        pause_job(job=job)
+        resume_job(job=job)
+        cancel_job(job=job)
+
+    assert [data["status"] for data in of_kind(owner, "task:status")] == ["paused", "queued", "cancelled"]
+    assert len(of_kind(owner, "task:log")) == 3
+
+
+def test_a_refusal_that_shows_later(
+    owner: User, node: RenderNode, django_capture_on_commit_callbacks: Capture
+) -> None:
+    file = put(owner, "/late.blend", b"BLENDER late")
+    job = submit_job(job=makers.draft(owner, file))
+    data = makers.REPORT | {"assets": [makers.asset("//wood.png")]}
+    SceneReport.objects.update(status="ready", data=data)
+    with django_capture_on_commit_callbacks(execute=True):
+        advance_job(job_id=job.pk)
+
+    (told,) = of_kind(owner, "task:status")
+    assert (told["status"], told["failure_code"]) == ("draft", "missing_assets")
+    assert told["failure_data"]["missing"][0]["expected_path"] == "/wood.png"
+    assert told["message"]
+    assert of_kind(owner, "task:log")[0]["level"] == "ERROR"
+
+
+def test_what_is_rolled_back_is_not_heard(owner: User, node: RenderNode) -> None:
+    """Nothing is committed in this test."""
+    makers.queued(owner)
+    assert heard(owner) == []
+
+
+def test_nobody_else_hears_it(owner: User, stranger: User, life: RenderJob) -> None:
+    assert heard(owner)
+    assert heard(stranger) == []
+
+
+# --- progress within a frame ---
+
+
+def test_progress_within_a_frame_is_told_twice_a_second_at_most(owner: User, node: RenderNode) -> None:
+    job = makers.queued(owner, frames="1-4")
+
+    for percent in range(100):
+        news.tell_frame_progress(job, frame=2, percent=percent / 3)
+
+    told = of_kind(owner, "task:progress")
+    assert 1 <= len(told) <= 2
+    assert (told[0]["current_frame"], told[0]["frame_progress"], told[0]["progress"]) == (2, 0.0, 0)
+
+
+def test_jobs_take_their_turns_apart(owner: User, node: RenderNode) -> None:
+    for _number in range(3):
+        news.tell_frame_progress(makers.queued(owner), frame=1, percent=5)
+    assert len(of_kind(owner, "task:progress")) == 3
+
+
+def test_progress_within_a_frame_does_not_go_back_behind_other_nodes(owner: User, node: RenderNode) -> None:
+    makers.queued(owner, frames="1-4")
+    mine = makers.claimed(node)
+    for _frame in range(2):
+        makers.succeed(makers.claimed(node))
+
+    news.tell_frame_progress(mine.job, frame=1, percent=10)
+
+    assert of_kind(owner, "task:progress")[-1]["progress"] == 50
