@@ -1,79 +1,93 @@
-"""Money as operators see it: to look at, never to change by hand. Only prices are made here, and never rewritten."""
+"""The operators' view of money. The ledger and what follows from it is only read; services write it."""
+
+from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 
-from billing import models
-from common.admin import ReadOnlyAdmin
+from billing.models import Bill, BillLine, Hold, LedgerEntry, PriceRule, Wallet
+from common.admin import ReadOnlyAdmin, ReadOnlyInline
+
+OWNER = ("wallet__user__username", "wallet__user__phone")
 
 
-@admin.register(models.Wallet)
+@admin.register(Wallet)
 class WalletAdmin(ReadOnlyAdmin):
-    list_display = ("user", "currency", "balance", "held", "sequence", "updated_at")
+    list_display = ("user", "currency", "balance", "held", "available", "sequence", "updated_at")
     list_filter = ("currency",)
-    search_fields = ("user__username", "user__phone", "user__email")
     list_select_related = ("user",)
+    search_fields = ("user__username", "user__phone")
+    ordering = ("-updated_at", "-pk")
+    fields = ("user", "currency", "balance", "held", "available", "sequence", "created_at", "updated_at")
 
 
-@admin.register(models.LedgerEntry)
+@admin.register(LedgerEntry)
 class LedgerEntryAdmin(ReadOnlyAdmin):
+    list_display = (
+        "created_at", "wallet", "sequence", "kind", "amount", "held_delta", "balance_after", "held_after",
+        "description", "actor",
+    )  # fmt: skip
+    list_filter = ("kind", "wallet__currency")
+    list_select_related = ("wallet__user", "actor")
+    search_fields = (*OWNER, "key", "task_id", "description")
+    ordering = ("-created_at", "-pk")
+    date_hierarchy = "created_at"
+
+
+@admin.register(Hold)
+class HoldAdmin(ReadOnlyAdmin):
     list_display = (
         "created_at",
         "wallet",
-        "sequence",
-        "kind",
         "amount",
-        "held_delta",
-        "balance_after",
-        "held_after",
+        "captured",
+        "released",
+        "status",
+        "task_id",
+        "closed_at",
     )
-    list_filter = ("kind",)
-    search_fields = ("wallet__user__username", "wallet__user__phone", "task_id", "key", "description")
-    list_select_related = ("wallet",)
-
-
-@admin.register(models.Hold)
-class HoldAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "wallet", "amount", "captured", "released", "status", "task_id")
     list_filter = ("status",)
-    search_fields = ("wallet__user__username", "task_id", "key")
-    list_select_related = ("wallet",)
+    list_select_related = ("wallet__user",)
+    search_fields = (*OWNER, "key", "task_id")
+    ordering = ("-created_at", "-pk")
 
 
-class BillLineInline(TabularInline):
-    model = models.BillLine
-    fields = readonly_fields = ("description", "quantity", "unit_price", "amount")
-    extra = max_num = 0
-    can_delete = False
+class BillLineInline(ReadOnlyInline):
+    model = BillLine
+    fields = ("description", "quantity", "unit_price", "amount")
+    readonly_fields = fields
 
 
-@admin.register(models.Bill)
+@admin.register(Bill)
 class BillAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "wallet", "amount", "description", "task_id")
-    search_fields = ("wallet__user__username", "task_id", "description")
-    list_select_related = ("wallet",)
+    list_select_related = ("wallet__user",)
+    search_fields = (*OWNER, "task_id", "description")
+    ordering = ("-created_at", "-pk")
+    date_hierarchy = "created_at"
     inlines = (BillLineInline,)
 
 
-@admin.register(models.BillLine)
+@admin.register(BillLine)
 class BillLineAdmin(ReadOnlyAdmin):
     list_display = ("bill", "description", "quantity", "unit_price", "amount")
-    search_fields = ("description", "bill__task_id")
     list_select_related = ("bill",)
+    search_fields = ("description", "bill__task_id", "bill__wallet__user__username")
+    ordering = ("-created_at", "-pk")
 
 
-@admin.register(models.PriceRule)
+@admin.register(PriceRule)
 class PriceRuleAdmin(ModelAdmin):
-    """A price changes by adding a rule that is valid from then on; what jobs were priced by stays as it was."""
+    """A price is replaced by adding a newer one: bills and running jobs point to the old."""
 
-    list_display = ("engine", "unit", "price", "currency", "valid_from", "valid_to")
+    list_display = ("engine", "unit", "price", "currency", "valid_from", "valid_to", "created_at")
     list_filter = ("engine", "currency")
     search_fields = ("engine",)
-    ordering = ("-valid_from",)
+    ordering = ("engine", "-valid_from", "-pk")
 
-    def has_change_permission(self, request: HttpRequest, obj: models.PriceRule | None = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: models.PriceRule | None = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.contrib import admin
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -60,9 +61,10 @@ class Wallet(Row):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id} {self.currency}"
+        return f"{self.user} {self.currency}"
 
     @property
+    @admin.display(description=_("available"))
     def available(self) -> Decimal:
         return self.balance - self.held
 

@@ -43,17 +43,22 @@ class NotVisible(DomainError):
 
 
 class Invalid(DomainError):
-    """A value that a service refuses; answered like the serializers' errors, 422."""
+    """A value that a service refuses; answered like the serializers' errors, 422.
+
+    `field` is the dotted path of the value inside `source`: body, query or path.
+    """
 
     code, status, text = "validation_error", 422, _("The request holds a value that is not allowed.")
 
-    def __init__(self, text: Text | None = None, *, field: str | None = None, **data: Any) -> None:
+    def __init__(
+        self, text: Text | None = None, *, field: str = "", source: str = "body", **data: Any
+    ) -> None:
         super().__init__(text, **data)
-        self.field = field
+        self.field, self.source = field, source
 
     def body(self) -> dict[str, Any]:
-        loc = ["body", *self.field.split(".")] if self.field else ["body"]
-        return {"errors": [{"loc": loc, "msg": str(self), "type": self.code}], **super().body()}
+        loc = [self.source, *self.field.split(".")] if self.field else [self.source]
+        return {**super().body(), "errors": [{"loc": loc, "msg": str(self), "type": self.code}]}
 
 
 class TooLarge(DomainError):

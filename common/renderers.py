@@ -17,6 +17,9 @@ def is_desktop_client(request: Any) -> bool:
 
 
 def camel(name: str) -> str:
+    """camelCase of a field's name; a key that is no such name (a path in a mapping) stays as it is."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        return name
     return re.sub(r"_([a-z0-9])", lambda match: match.group(1).upper(), name)
 
 
@@ -26,7 +29,7 @@ def desktop_status(number: int) -> int:
 
 
 def for_desktop(value: Any) -> Any:
-    """`value` with camelCase keys; an object with an `id` also gets the id under the name the client reads."""
+    """`value` with camelCase keys; a user's and a task's `id` also stands under the name the client reads."""
     if isinstance(value, list | tuple):
         return [for_desktop(item) for item in value]
     if not isinstance(value, dict):
@@ -35,8 +38,9 @@ def for_desktop(value: Any) -> Any:
     status = value.get("status")
     if isinstance(status, int) and not isinstance(status, bool):
         answer["status"] = desktop_status(status)
-    if "id" in value:
-        answer.setdefault("userId" if "username" in value else "taskId", value["id"])
+    for named, alias in (("username", "userId"), ("task_name", "taskId")):
+        if "id" in value and named in value:
+            answer[alias] = value["id"]
     return answer
 
 

@@ -5,7 +5,6 @@ import secrets
 from datetime import datetime
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -42,29 +41,24 @@ def send_code(*, phone: str, purpose: str, ip: str) -> None:
 
 
 def count_guess(*, phone: str, purpose: str, code: str, now: datetime) -> PhoneCode:
-    """The open code that `code` matches. The guess is counted before it is compared and stays counted.
+    """The open code that `code` matches. A guess is counted before it is compared; a right one is given back.
 
-    Call it outside the transaction that uses the code up (`consume`). Raises CodeInvalid.
+    Call it outside the transaction that uses the code up (`consume`), so that a wrong guess stays counted.
+    Raises CodeInvalid.
     """
-    guessed = PhoneCode.objects.filter(
-        phone=phone,
-        purpose=purpose,
-        consumed_at__isnull=True,
-        expires_at__gt=now,
-        guesses__lt=settings.PHONE_CODE_MAX_GUESSES,
-    ).update(guesses=F("guesses") + 1)
-    found = PhoneCode.objects.filter(phone=phone, purpose=purpose, consumed_at__isnull=True).first()
-    if not guessed or found is None:
+    open_codes = PhoneCode.objects.filter(phone=phone, purpose=purpose, consumed_at__isnull=True)
+    guessed = open_codes.filter(expires_at__gt=now, guesses__lt=settings.PHONE_CODE_MAX_GUESSES).update(
+        guesses=F("guesses") + 1
+    )
+    found = open_codes.first() if guessed else None
+    if found is None or not hmac.compare_digest(found.code_hash, hash_of(phone, purpose, code)):
         raise CodeInvalid
-    if not hmac.compare_digest(found.code_hash, hash_of(phone, purpose, code)):
-        raise CodeInvalid
+    PhoneCode.objects.filter(pk=found.pk, code_hash=found.code_hash).update(guesses=F("guesses") - 1)
     return found
 
 
 def consume(found: PhoneCode, *, now: datetime) -> None:
     """Use the code up, inside the transaction of what it allows. Raises CodeInvalid for the second of two racers."""
-    with transaction.atomic():
-        if not PhoneCode.objects.filter(
-            pk=found.pk, consumed_at__isnull=True, code_hash=found.code_hash
-        ).update(consumed_at=now):
-            raise CodeInvalid
+    open_code = PhoneCode.objects.filter(pk=found.pk, consumed_at__isnull=True, code_hash=found.code_hash)
+    if not open_code.update(consumed_at=now):
+        raise CodeInvalid

@@ -7,12 +7,16 @@ from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from billing.errors import HoldExceeded, IdempotencyConflict, InsufficientBalance
 from billing.models import Bill, BillLine, Hold, LedgerEntry, Wallet
+from common.errors import Invalid
 
 FEN = Decimal("0.01")
+SMALLEST = Decimal("0.000001")
+LARGEST_CREDIT = Decimal(10_000_000)
 
 
 def to_fen(amount: Decimal) -> Decimal:
@@ -49,8 +53,11 @@ def post_entry(
     """Move money and write the entry, in one transaction; the same `key` has one effect.
 
     A repeated call returns the first entry. Raises IdempotencyConflict when the content differs,
-    InsufficientBalance when less is available than is taken or held.
+    InsufficientBalance when less is available than is taken or held; ValueError for more than six places, which
+    wallet and entry would round each for itself.
     """
+    if amount % SMALLEST or held_delta % SMALLEST:
+        raise ValueError("money has six decimal places")
     content: dict[str, Any] = {"kind": kind, "amount": amount, "held_delta": held_delta, "task_id": task_id}
     try:
         with transaction.atomic():
@@ -93,7 +100,18 @@ def wallet_of(user: User, currency: str = "CNY") -> Wallet:
 
 
 def credit(*, user: User, amount: Decimal, key: str, reason: str, actor: User | None = None) -> LedgerEntry:
-    """An operator's credit in CNY. `amount` is positive."""
+    """An operator's credit in CNY: positive, in whole fen, at most LARGEST_CREDIT.
+
+    Raises Invalid, IdempotencyConflict.
+    """
+    if not amount.is_finite() or not 0 < amount <= LARGEST_CREDIT or amount % FEN:
+        raise Invalid(
+            _("An amount is more than 0, at most %(limit)s, with at most two decimals."),
+            field="amount",
+            limit=int(LARGEST_CREDIT),
+        )
+    if not reason.strip() or len(reason) > 500:
+        raise Invalid(_("A reason of at most 500 characters is needed."), field="reason")
     return post_entry(
         wallet=wallet_of(user),
         kind=LedgerEntry.Kind.RECHARGE,
@@ -116,10 +134,8 @@ def place_hold(*, user: User, amount: Decimal, key: str, task_id: UUID, descript
             task_id=task_id,
             description=description,
         )
-        hold, _created = Hold.objects.get_or_create(
-            wallet=wallet, key=key, defaults={"amount": amount, "task_id": task_id}
-        )
-    return hold
+        placed = {"amount": amount, "task_id": task_id}
+        return Hold.objects.get_or_create(wallet=wallet, key=key, defaults=placed)[0]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 
 from accounts.models import User
 from billing.models import LedgerEntry
-from billing.services.ledger import Charge, credit, place_hold, settle_hold, wallet_of
+from billing.services.ledger import Charge, place_hold, post_entry, settle_hold, wallet_of
 from common.ids import new_id
 from tests.conftest import Client
 
@@ -111,5 +111,6 @@ def test_credit_refuses_unknown_users_and_empty_reasons(owner: User, user: str, 
 
 
 def test_six_places_survive_the_wire(owner: User, owner_api: Client) -> None:
-    credit(user=owner, amount=Decimal("0.000001"), key="tiny", reason="r")
+    kind = LedgerEntry.Kind.RECHARGE
+    post_entry(wallet=wallet_of(owner), kind=kind, amount=Decimal("0.000001"), key="tiny")
     assert json.loads(owner_api.get("/users/balance").content)["balance"] == 100.000001
