@@ -10,19 +10,24 @@ from accounts.models import Session, User
 from accounts.services.sessions import session_of
 
 
+def bearer_token(request: Request) -> str | None:
+    """The token of the Authorization header, None where it names none. Raises TokenInvalid."""
+    header = get_authorization_header(request).split()
+    if not header or header[0].lower() != b"bearer":
+        return None
+    if len(header) != 2 or not header[1].isascii():
+        raise TokenInvalid
+    return header[1].decode("ascii")
+
+
 class SessionTokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer <access token>`; request.user is the user and request.auth the living session."""
 
     def authenticate(self, request: Request) -> tuple[User, Session] | None:
-        header = get_authorization_header(request).split()
-        if not header or header[0].lower() != b"bearer":
+        token = bearer_token(request)
+        if token is None:
             return None
-        if len(header) != 2:
-            raise TokenInvalid
-        try:
-            session = session_of(header[1].decode("ascii"))
-        except UnicodeDecodeError as error:
-            raise TokenInvalid from error
+        session = session_of(token)
         return session.user, session
 
     def authenticate_header(self, request: Request) -> str:

@@ -8,12 +8,15 @@ token's is refused. Events: wire contract §4.
 import asyncio
 import contextlib
 import json
+import logging
 from typing import Any
 from urllib.parse import parse_qs
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -21,7 +24,10 @@ from accounts.errors import TokenInvalid
 from accounts.models import Session
 from accounts.services import sessions
 from common import realtime
+from common.ids import as_uuid
+from common.parsers import is_storable, strict_json
 
+logger = logging.getLogger(__name__)
 AUTH_SECONDS = 10
 REFUSED = 4401
 MAX_MESSAGE = 16 * 1024
@@ -33,7 +39,8 @@ class EventConsumer(AsyncWebsocketConsumer):
     seen: tuple[int, ...] = ()
 
     async def connect(self) -> None:
-        query = {key: values[-1] for key, values in parse_qs(self.scope["query_string"].decode()).items()}
+        asked = parse_qs(self.scope["query_string"].decode("latin-1"))
+        query = {key: values[-1] for key, values in asked.items()}
         self.since = query.get("since", "")
         self.wanted_user = self.scope["url_route"]["kwargs"].get("user_id") or query.get("user_id", "")
         headers = dict(self.scope["headers"])
@@ -54,7 +61,7 @@ class EventConsumer(AsyncWebsocketConsumer):
     @database_sync_to_async
     def authenticate(self, ticket: str, token: str) -> Session:
         session = sessions.redeem_ticket(ticket) if ticket else sessions.session_of(token)
-        if self.wanted_user and self.wanted_user != str(session.user_id):
+        if self.wanted_user and as_uuid(self.wanted_user) != session.user_id:
             raise TokenInvalid
         return session
 
@@ -93,6 +100,8 @@ class EventConsumer(AsyncWebsocketConsumer):
             except TokenInvalid:
                 await self.close(REFUSED)
                 return
+            except DatabaseError:
+                logger.warning("session %s could not be looked up", session.pk, exc_info=True)
 
     async def disconnect(self, code: int) -> None:
         if self.watcher:
@@ -114,15 +123,15 @@ class EventConsumer(AsyncWebsocketConsumer):
         await self.send(text[:-1] + f', "revision": "{revision}"}}')
 
     async def emit(self, event: str, **data: Any) -> None:
-        await self.send(json.dumps({"event": event, "data": data}, default=str, ensure_ascii=False))
+        await self.send(json.dumps({"event": event, "data": data}, cls=DjangoJSONEncoder))
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
             if text_data is None or len(text_data) > MAX_MESSAGE:
                 raise ValueError
-            message = json.loads(text_data)
+            message = strict_json(text_data)
             event, data = message["event"], message.get("data") or {}
-            if not isinstance(event, str) or not isinstance(data, dict):
+            if not isinstance(event, str) or not isinstance(data, dict) or not is_storable(message):
                 raise ValueError
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             await self.emit("error", message=_("Not a JSON message with an event."))

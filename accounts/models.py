@@ -10,12 +10,13 @@ from django.contrib.auth.models import PermissionsMixin
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
 from common.models import Row
 
 USERNAME_PATTERN = r"^[A-Za-z0-9_]{3,50}$"
-PHONE_PATTERN = r"^1[3-9]\d{9}$"
+PHONE_PATTERN = r"^1[3-9][0-9]{9}$"
 
 
 class UserManager(BaseUserManager["User"]):
@@ -49,7 +50,7 @@ class User(Row, AbstractBaseUser, PermissionsMixin):
         blank=True,
         validators=[RegexValidator(PHONE_PATTERN)],
     )
-    email = models.EmailField(_("e-mail"), unique=True, null=True, blank=True)
+    email = models.EmailField(_("e-mail"), null=True, blank=True)
     email_verified_at = models.DateTimeField(_("e-mail verified at"), null=True, blank=True)
     avatar = models.CharField(_("avatar"), max_length=255, blank=True)
     member_level = models.PositiveSmallIntegerField(
@@ -70,6 +71,13 @@ class User(Row, AbstractBaseUser, PermissionsMixin):
             models.CheckConstraint(
                 condition=~Q(username__regex=r"^\d+$") | Q(phone__isnull=False, username=F("phone")),
                 name="accounts_user_digits_are_own_phone",
+                violation_error_message=_("A username of digits must be your own phone number."),
+            ),
+            # In upper case, as `email__iexact` asks for it.
+            models.UniqueConstraint(
+                Upper("email"),
+                name="accounts_user_email",
+                violation_error_message=_("This e-mail address is already registered."),
             ),
         ]
 

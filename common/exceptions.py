@@ -1,15 +1,21 @@
 """DRF's exception handler: every error leaves in the one shape of common.errors."""
 
+import logging
 from typing import Any
 
+import redis
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import OperationalError
 from django.http import Http404
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from common.errors import DomainError, Forbidden, NotVisible, TooLarge
+from common.errors import DomainError, Forbidden, NotVisible, ServiceUnavailable, TooLarge
+
+logger = logging.getLogger(__name__)
+AWAY = (OperationalError, redis.ConnectionError, redis.TimeoutError)
 
 
 def flatten(detail: Any, loc: list[str | int]) -> list[dict[str, Any]]:
@@ -24,7 +30,10 @@ def flatten(detail: Any, loc: list[str | int]) -> list[dict[str, Any]]:
         for index, value in enumerate(detail):
             found += flatten(value, [*loc, index] if isinstance(value, dict | list) else loc)
         return found
-    return [{"loc": loc, "msg": str(detail), "type": getattr(detail, "code", "invalid")}]
+    code = getattr(detail, "code", "invalid")
+    # The framework's own text for this one repeats what was sent.
+    text = _("Not one of the choices.") if code == "invalid_choice" else detail
+    return [{"loc": loc, "msg": str(text), "type": code}]
 
 
 def validation_body(detail: Any, source: str = "body") -> dict[str, Any]:
@@ -47,6 +56,9 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         exc = Forbidden()
     elif isinstance(exc, RequestDataTooBig):
         exc = TooLarge()
+    elif isinstance(exc, AWAY):
+        logger.error("PostgreSQL or Redis did not answer", exc_info=exc)
+        exc = ServiceUnavailable(retry_after=5)
     if isinstance(exc, DomainError):
         status, body = exc.status, exc.body()
         if "retry_after" in exc.data:

@@ -6,7 +6,8 @@ from typing import Any
 
 from celery import current_app
 from django.conf import settings
-from django.core.files.storage import storages
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage, storages
 from django.db import connection as database
 
 from common import realtime
@@ -22,7 +23,12 @@ def ask_redis() -> None:
 
 
 def ask_storage() -> None:
-    storages["blobs"].exists("health")
+    blobs = storages["blobs"]
+    if isinstance(blobs, FileSystemStorage):
+        # A folder says nothing of itself: it may be missing, full or read-only.
+        blobs.delete(blobs.save("health", ContentFile(b"up")))
+    else:
+        blobs.exists("health")
 
 
 def ask_workers() -> None:

@@ -1,5 +1,7 @@
 """Counters in Redis that all processes share: fixed windows per name and subject."""
 
+import ipaddress
+
 from django.conf import settings
 from django.http import HttpRequest
 
@@ -10,7 +12,7 @@ from common.realtime import connection
 TAKE = """
 for i, key in ipairs(KEYS) do
   if tonumber(redis.call('GET', key) or '0') >= tonumber(ARGV[2 * i - 1]) then
-    return redis.call('TTL', key)
+    return math.max(redis.call('TTL', key), 1)
   end
 end
 for i, key in ipairs(KEYS) do
@@ -29,13 +31,25 @@ def take(*rules: tuple[str, str, tuple[int, int]]) -> None:
     arguments = [number for _name, _subject, rule in rules for number in rule]
     wait = connection().eval(TAKE, len(keys), *keys, *arguments)
     if wait:
-        raise RateLimited(retry_after=max(int(str(wait)), 1))
+        raise RateLimited(retry_after=int(str(wait)))
 
 
 def client_ip(request: HttpRequest) -> str:
-    """The client's address: the peer's own, or what the outermost of NUM_PROXIES trusted proxies saw."""
+    """The client's address: the peer's own, or what the outermost of NUM_PROXIES trusted proxies saw.
+
+    Empty where there is none, as behind a Unix socket.
+    """
     forwarded = request.headers.get("X-Forwarded-For", "")
     if settings.NUM_PROXIES and forwarded:
-        addresses = [part.strip() for part in forwarded.split(",")]
-        return addresses[-min(settings.NUM_PROXIES, len(addresses))][:45]
-    return str(request.META.get("REMOTE_ADDR", ""))[:45]
+        addresses = forwarded.split(",")
+        if seen := plain_address(addresses[-min(settings.NUM_PROXIES, len(addresses))]):
+            return seen
+    return plain_address(str(request.META.get("REMOTE_ADDR", "")))
+
+
+def plain_address(text: str) -> str:
+    """`text` as an address that PostgreSQL takes too (no zone), or nothing."""
+    try:
+        return str(ipaddress.ip_address(text.strip().partition("%")[0]))
+    except ValueError:
+        return ""

@@ -1,6 +1,5 @@
 """HTTP behaviour that holds for every route."""
 
-import json
 import logging
 import re
 from collections.abc import Callable
@@ -42,7 +41,7 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-Id", "")
-        value = given if re.fullmatch(r"[\w-]{8,64}", given) else new_id().hex
+        value = given if re.fullmatch(r"[\w-]{8,64}", given, re.ASCII) else new_id().hex
         token = request_id.set(value)
         try:
             response = self.get_response(request)
@@ -59,7 +58,7 @@ class SlashMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info.startswith("/api/v1/") and request.path_info.endswith("/"):
+        if request.path_info.startswith(API_PREFIXES) and request.path_info.endswith("/"):
             request.path_info = request.path_info.rstrip("/")
         return self.get_response(request)
 
@@ -84,10 +83,11 @@ class JsonErrorMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if self.is_too_large(request):
+            text = _("The request body is larger than allowed.")
+            return JsonResponse({"detail": text, "code": "too_large"}, status=413)
         if not request.path_info.startswith(API_PREFIXES):
             return self.get_response(request)
-        if refusal := self.refuse_large(request):
-            return refusal
         response = self.get_response(request)
         if response.status_code < 400 or response.get("Content-Type", "").startswith("application/json"):
             return response
@@ -105,20 +105,26 @@ class JsonErrorMiddleware:
         return replaced
 
     @staticmethod
-    def refuse_large(request: HttpRequest) -> HttpResponse | None:
-        """413 from the declared length, before anything is read or parsed."""
+    def is_too_large(request: HttpRequest) -> bool:
+        """Told from the declared length before anything is read or parsed, or from what BodyLimit counted."""
+        if getattr(request, "scope", {}).get(BodyLimit.TOO_LARGE):
+            return True
+        if not request.path_info.startswith(API_PREFIXES):
+            return False
         declared = request.META.get("CONTENT_LENGTH") or "0"
-        length = int(declared) if declared.isdigit() else 0
-        multipart = (request.content_type or "").startswith(("multipart/", "application/octet-stream"))
-        if length <= (settings.MAX_BODY if multipart else settings.MAX_JSON_BODY):
-            return None
-        return JsonResponse(
-            {"detail": _("The request body is larger than allowed."), "code": "too_large"}, status=413
-        )
+        length = int(declared) if declared.isascii() and declared.isdigit() else 0
+        files = (request.content_type or "").startswith(("multipart/", "application/octet-stream"))
+        return length > (settings.MAX_BODY if files else settings.MAX_JSON_BODY)
 
 
 class BodyLimit:
-    """ASGI wrapper: stops reading a body past `limit` bytes, also one sent without a length, and answers 413."""
+    """ASGI wrapper: Django reads a body whole before any middleware runs, so it gets no more than `limit` bytes.
+
+    Of a longer one, also one sent without a length, the rest is dropped and the scope is marked;
+    JsonErrorMiddleware then answers 413 like any other error.
+    """
+
+    TOO_LARGE = "yuntu.body_too_large"
 
     def __init__(self, app: Callable, limit: int) -> None:
         self.app, self.limit = app, limit
@@ -127,32 +133,24 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > self.limit:
-            await self.refuse(send)
-            return
         seen = 0
-        refused = False
 
         async def counted() -> dict:
-            nonlocal seen, refused
+            nonlocal seen
             message: dict = await receive()
             seen += len(message.get("body", b""))
-            if seen > self.limit and not refused:
-                refused = True
-                await self.refuse(send)
-            return {"type": "http.disconnect"} if refused else message
+            if seen <= self.limit:
+                return message
+            if scope.get(self.TOO_LARGE):
+                while message["type"] != "http.disconnect":
+                    message = await receive()
+                return message
+            scope[self.TOO_LARGE] = True
+            return {"type": "http.request", "body": b"", "more_body": False}
 
-        async def guarded(message: dict) -> None:
-            if not refused:
-                await send(message)
+        async def closing(message: dict) -> None:
+            if scope.get(self.TOO_LARGE) and message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await send(message)
 
-        await self.app(scope, counted, guarded)
-
-    async def refuse(self, send: Callable) -> None:
-        body = json.dumps(
-            {"detail": "The request body is larger than allowed.", "code": "too_large"}
-        ).encode()
-        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await self.app(scope, counted, closing)

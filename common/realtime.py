@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import redis
-from channels.layers import get_channel_layer
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
@@ -21,6 +20,13 @@ from django.utils import timezone
 logger = logging.getLogger(__name__)
 STREAM_LENGTH = 1000
 STREAM_SECONDS = 24 * 3600
+# One script, so that sockets get the events of a user in the order of their revisions: they drop what is older than
+# what they have. The message is that of the channel layer's group_send (msgpack).
+PUBLISH = """
+local revision = redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[3], '*', 'event', ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('PUBLISH', ARGV[2], cmsgpack.pack({type = 'news', text = ARGV[1], revision = revision}))
+"""
 
 
 @functools.cache
@@ -44,17 +50,9 @@ def publish(user_id: UUID, event: str, data: dict[str, Any]) -> None:
     """
     body = {"timestamp": timezone.now(), **data}
     text = json.dumps({"event": event, "data": body}, cls=DjangoJSONEncoder, ensure_ascii=False)
-    stream = stream_of(user_id)
+    channel = f"{settings.CHANNEL_PREFIX}__group__{group_of(user_id)}"
     try:
-        pipe = connection().pipeline(transaction=False)
-        pipe.xadd(stream, {"event": text}, maxlen=STREAM_LENGTH, approximate=False)
-        pipe.expire(stream, STREAM_SECONDS)
-        answers: Any = pipe.execute()
-        revision = answers[0].decode()
-        layer: Any = get_channel_layer()
-        message = {"type": "news", "text": text, "revision": revision}
-        channel = f"{settings.CHANNEL_PREFIX}__group__{group_of(user_id)}"
-        connection().publish(channel, layer.serialize(message))
+        connection().eval(PUBLISH, 1, stream_of(user_id), text, channel, STREAM_LENGTH, STREAM_SECONDS)
     except redis.RedisError:
         logger.warning("event %s for user %s was not sent", event, user_id, exc_info=True)
 
@@ -65,10 +63,15 @@ def publish_on_commit(user_id: UUID, event: str, data: dict[str, Any]) -> None:
 
 
 def missed(user_id: UUID, since: str) -> list[tuple[str, str]] | None:
-    """Events after revision `since` as (revision, text), oldest first; None if some of them are gone (resync)."""
-    stream = stream_of(user_id)
-    # redis-py cannot tell mypy that this connection answers bytes.
-    entries: list[tuple[bytes, dict[bytes, bytes]]] = connection().xrange(stream, min=since)  # type: ignore[assignment]
+    """Events after revision `since` as (revision, text), oldest first.
+
+    None where that cannot be told, so that the client reads everything anew: some are gone, or `since` is no revision.
+    """
+    try:
+        # redis-py cannot tell mypy that this connection answers bytes.
+        entries: Any = connection().xrange(stream_of(user_id), min=since)
+    except redis.ResponseError:
+        return None
     if not entries or entries[0][0].decode() != since:
         return None
     return [(entry_id.decode(), fields[b"event"].decode()) for entry_id, fields in entries[1:]]

@@ -33,9 +33,9 @@ class RegisterSerializer(serializers.Serializer):
 class LoginSerializer(serializers.Serializer):
     """The account's name may come as username, phone or email, each holding any of the three."""
 
-    username = serializers.CharField(max_length=254, required=False)
-    phone = serializers.CharField(max_length=254, required=False)
-    email = serializers.CharField(max_length=254, required=False)
+    username = serializers.CharField(max_length=254, required=False, allow_blank=True, allow_null=True)
+    phone = serializers.CharField(max_length=254, required=False, allow_blank=True, allow_null=True)
+    email = serializers.CharField(max_length=254, required=False, allow_blank=True, allow_null=True)
     password = serializers.CharField(max_length=128, trim_whitespace=False)
 
     def validate(self, data: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class RefreshSerializer(serializers.Serializer):
 
 
 class LogoutSerializer(serializers.Serializer):
-    refresh_token = serializers.CharField(max_length=2048, required=False)
+    refresh_token = serializers.CharField(max_length=2048, required=False, allow_blank=True, allow_null=True)
 
 
 class UserSerializer(serializers.ModelSerializer):

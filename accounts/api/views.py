@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api import serializers as shapes
+from accounts.authentication import bearer_token
 from accounts.models import Session, User
 from accounts.services import codes, registration, sessions
 from accounts.services.tokens import TokenPack
@@ -83,14 +84,20 @@ class RefreshView(PublicView):
         return Response(asdict(sessions.refresh(refresh_token=data["refresh_token"])))
 
 
-class LogoutView(APIView):
-    permission_classes = (AllowAny,)
-
-    @extend_schema(request=shapes.LogoutSerializer, responses=shapes.DoneSerializer, tags=["auth"])
+class LogoutView(PublicView):
+    @extend_schema(
+        request=shapes.LogoutSerializer,
+        responses=shapes.DoneSerializer,
+        tags=["auth"],
+        auth=[{"bearer": []}, {}],
+    )
     def post(self, request: Request) -> Response:
         """End the session of the refresh token in the body, or of the access token in the header."""
         data = checked(shapes.LogoutSerializer, request)
-        sessions.log_out(refresh_token=data.get("refresh_token"), session=cast(Session | None, request.auth))
+        refresh_token = data.get("refresh_token") or ""
+        sessions.log_out(
+            refresh_token=refresh_token, access_token="" if refresh_token else bearer_token(request) or ""
+        )
         return Response({"success": True, "message": _("Signed out.")})
 
 

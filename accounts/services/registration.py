@@ -27,24 +27,34 @@ def taken(error: IntegrityError) -> DomainError:
     """Which unique column another user already holds, told from the constraint's name."""
     name = getattr(getattr(error.__cause__, "diag", None), "constraint_name", "") or ""
     for column, refusal in TAKEN.items():
-        if column in name:
+        if name.startswith(f"accounts_user_{column}"):
             return refusal()
     raise error
 
 
+def save_new_user(*, user: User) -> None:
+    """Save a user with what every user has (wallet, drive, trial credit: by the signal), in one transaction.
+
+    Raises UsernameTaken, PhoneTaken, EmailTaken.
+    """
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+            user_registered.send(sender=User, user=user)
+    except IntegrityError as error:
+        raise taken(error) from error
+
+
 def create_user(*, username: str, password: str | None, phone: str | None = None) -> User:
-    """Create a user with what every user has (wallet, drive, trial credit: by the signal), in one transaction.
+    """Create a user.
 
     Raises UsernameTaken, PhoneTaken; Invalid for a username of digits that is not the user's phone.
     """
     if username.isdigit() and username != phone:
         raise Invalid(_("A username of digits must be your own phone number."), field="username")
-    try:
-        with transaction.atomic():
-            user = User.objects.create_user(username, password, phone=phone)
-            user_registered.send(sender=User, user=user)
-    except IntegrityError as error:
-        raise taken(error) from error
+    user = User(username=username, phone=phone)
+    user.set_password(password)
+    save_new_user(user=user)
     return user
 
 
@@ -53,9 +63,10 @@ def register(*, username: str, phone: str, code: str, password: str) -> User:
 
     Raises CodeInvalid, Invalid (password rules), UsernameTaken, PhoneTaken; the code then stays usable.
     """
+    # Before the code, so that a password to be corrected costs no guess.
+    check_password_rules(password, User(username=username, phone=phone))
     now = timezone.now()
     found = codes.count_guess(phone=phone, purpose=PhoneCode.Purpose.REGISTER, code=code, now=now)
-    check_password_rules(password, User(username=username, phone=phone))
     with transaction.atomic():
         codes.consume(found, now=now)
         return create_user(username=username, password=password, phone=phone)

@@ -62,7 +62,7 @@ def read(raw: str, kind: type[Token]) -> Claims:
     """Verified claims of `raw`. Raises TokenInvalid: bad signature, expired, other type, claims missing."""
     try:
         payload: dict[str, Any] = kind(raw).payload  # type: ignore[arg-type]
-    except TokenError as error:
+    except (TokenError, UnicodeEncodeError) as error:
         raise TokenInvalid from error
     user_id, session_id = as_uuid(payload.get("sub")), as_uuid(payload.get("sid"))
     jti = as_uuid(payload.get("jti"))

@@ -1,0 +1,47 @@
+"""What the outbox holds and what the tests of accounts send again and again."""
+
+import json
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from common.realtime import connection
+from tests.conftest import Client
+from tests.factories import PASSWORD
+
+PHONE = "13912345678"
+
+
+def codes_sent(phone: str = PHONE) -> list[str]:
+    """The codes that went to `phone`, oldest first."""
+    outbox = settings.YUNTU_VAR / "outbox" / "sms.jsonl"
+    lines = [json.loads(line) for line in outbox.read_text("utf-8").splitlines()] if outbox.exists() else []
+    return [line["code"] for line in lines if line["phone"] == phone]
+
+
+def code_for(api: Client, phone: str = PHONE) -> str:
+    answer = api.post("/auth/send-code", {"phone": phone})
+    assert answer.status_code == 200, answer.json()
+    return codes_sent(phone)[-1]
+
+
+def rewind(*names: str) -> None:
+    """As if the windows of these limits were over."""
+    for key in connection().scan_iter(f"{settings.REDIS_PREFIX}:limit:*"):
+        if key.decode().split(":")[2] in names:
+            connection().delete(key)
+
+
+def wrong(code: str) -> str:
+    return f"{(int(code) + 1) % 10**6:06d}"
+
+
+def registration(code: str, **changes: Any) -> dict[str, Any]:
+    form = {"username": "lin_artist", "phone": PHONE, "verification_code": code, "password": PASSWORD}
+    return {**form, **changes}
+
+
+@pytest.fixture(autouse=True)
+def _empty_outbox() -> None:
+    (settings.YUNTU_VAR / "outbox" / "sms.jsonl").unlink(missing_ok=True)
