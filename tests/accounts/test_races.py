@@ -1,0 +1,127 @@
+"""Many at once: real threads, real commits."""
+
+import pytest
+from django.conf import settings
+
+from accounts.models import PhoneCode, Session, User
+from accounts.services.tokens import read_refresh
+from billing.models import Wallet
+from common import limits
+from common.errors import RateLimited
+from tests.accounts.conftest import PHONE, code_for, codes_sent, registration, wrong
+from tests.conftest import Client
+from tests.factories import PASSWORD, make_user
+from tests.racing import race
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_one_refresh_token_in_sixteen_tabs_rotates_once() -> None:
+    make_user(username="mei")
+    for _round in range(5):
+        pack = Client().post("/auth/login", {"username": "mei", "password": PASSWORD}).json()
+        token = pack["refresh_token"]
+        answers = race(
+            16, lambda number, token=token: Client().post("/auth/refresh", {"refresh_token": token})
+        )
+        assert {answer.status_code for answer in answers} == {200}
+        [successor] = {answer.json()["refresh_token"] for answer in answers}
+        assert len({answer.json()["access_token"] for answer in answers}) == 1
+        session = Session.objects.get(pk=read_refresh(token).session_id)
+        # One living descendant, and it is the one that everybody has.
+        assert session.refresh_jti == read_refresh(successor).jti
+        assert session.previous_jti == read_refresh(token).jti
+        assert session.revoked_at is None
+
+
+def test_refresh_and_log_out_at_once_leave_nothing_alive() -> None:
+    make_user(username="mei")
+    for _round in range(5):
+        pack = Client().post("/auth/login", {"username": "mei", "password": PASSWORD}).json()
+        form = {"refresh_token": pack["refresh_token"]}
+        answers = race(
+            8,
+            lambda number, form=form: Client().post("/auth/refresh" if number % 2 else "/auth/logout", form),
+        )
+        assert {answer.status_code for answer in answers[::2]} == {200}
+        for answer in answers:
+            if "refresh_token" in answer.json():
+                successor = {"refresh_token": answer.json()["refresh_token"]}
+                assert Client().post("/auth/refresh", successor).status_code == 401
+
+
+def test_one_code_registers_one_user() -> None:
+    code = code_for(Client())
+    answers = race(
+        settings.PHONE_CODE_MAX_GUESSES,
+        lambda number: Client().post("/auth/register", registration(code, username=f"racer_{number}")),
+    )
+    outcomes = sorted(answer.json().get("code", "registered") for answer in answers)
+    assert outcomes == ["code_invalid"] * 4 + ["registered"]
+    assert User.objects.count() == Wallet.objects.count() == 1
+
+
+def test_one_name_goes_to_one_of_many_who_register_it() -> None:
+    phones = [f"1390000000{number}" for number in range(6)]
+    codes = [code_for(Client(), phone) for phone in phones]
+
+    def register(number: int) -> tuple[int, str]:
+        form = registration(codes[number], phone=phones[number], username="wanted")
+        answer = Client().post("/auth/register", form)
+        return answer.status_code, answer.json().get("code", "")
+
+    outcomes = race(len(phones), register)
+    assert sorted(outcomes) == [(201, "")] + [(409, "username_taken")] * 5
+    # The losers' codes are still good.
+    loser = outcomes.index((409, "username_taken"))
+    form = registration(codes[loser], phone=phones[loser], username="second")
+    assert Client().post("/auth/register", form).status_code == 201
+
+
+def test_guesses_at_once_are_all_counted() -> None:
+    code = code_for(Client())
+    answers = race(
+        16,
+        lambda number: Client().post(
+            "/auth/register", registration(f"{(int(code) + 1 + number) % 10**6:06d}")
+        ),
+    )
+    assert {answer.json()["code"] for answer in answers} == {"code_invalid"}
+    assert PhoneCode.objects.get().guesses == settings.PHONE_CODE_MAX_GUESSES
+    assert Client().post("/auth/register", registration(code)).status_code == 400
+    assert Client().post("/auth/register", registration(wrong(code))).status_code == 400
+    assert not User.objects.exists()
+
+
+def test_one_code_a_minute_however_many_ask() -> None:
+    answers = race(16, lambda number: Client().post("/auth/send-code", {"phone": PHONE}))
+    assert sorted(answer.status_code for answer in answers) == [200] + [429] * 15
+    assert len(codes_sent()) == 1
+
+
+def test_a_limit_is_counted_and_compared_in_one_step() -> None:
+    def take(number: int) -> int:
+        try:
+            limits.take(("race", "subject", (10, 60)))
+        except RateLimited:
+            return 0
+        return 1
+
+    assert sum(race(32, take)) == 10
+
+
+def test_a_ticket_opens_one_socket() -> None:
+    from accounts.errors import TokenInvalid
+    from accounts.services.sessions import redeem_ticket
+
+    api = Client(make_user())
+    ticket = api.post("/auth/ws-ticket").json()["ticket"]
+
+    def redeem(number: int) -> int:
+        try:
+            redeem_ticket(ticket)
+        except TokenInvalid:
+            return 0
+        return 1
+
+    assert sum(race(8, redeem)) == 1
