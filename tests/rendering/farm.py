@@ -85,7 +85,7 @@ class Farm:
         self.output: list[str] = []
         self.process = self.manage("run_platform", "--port", "0", stdout=subprocess.PIPE)
         self.base = ""
-        self.nodes: list[subprocess.Popen[Any]] = []
+        self.nodes: dict[str, subprocess.Popen[Any]] = {}
         self.answers = threading.Event()
         threading.Thread(target=self.read, daemon=True).start()
 
@@ -140,11 +140,13 @@ class Farm:
         return pid
 
     def start_node(self, name: str) -> subprocess.Popen[Any]:
-        """A further node, of which the supervisor knows nothing."""
+        """A further node, of which the supervisor knows nothing; the one that runs, if it does."""
+        if name in self.nodes and self.nodes[name].poll() is None:
+            return self.nodes[name]
         log = (self.layout.logs / f"{name}.log").open("w")
         node = self.manage("render_node", "--name", name, stdout=log, start_new_session=True)
         log.close()
-        self.nodes.append(node)
+        self.nodes[name] = node
         query = "SELECT 1 FROM rendering_rendernode WHERE name = %s AND heartbeat_at > now() - interval '2s'"
         wait_until(lambda: self.ask(query, name), 20, f"node {name} registers")
         return node
@@ -165,18 +167,18 @@ class Farm:
         return mine | renderers(self.layout.node)
 
     def stop(self) -> None:
-        for node in self.nodes:
+        for node in self.nodes.values():
             node.send_signal(signal.SIGCONT)
             node.terminate()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
-        for process in (*self.nodes, self.process):
+        for process in (*self.nodes.values(), self.process):
             process.wait(30)
 
     def remove(self) -> None:
         """Whatever is left after a test that went wrong."""
-        for process in (*self.nodes, self.process):
+        for process in (*self.nodes.values(), self.process):
             process.kill()
             process.wait(30)
         processes.end_owners(*self.layout.token, grace=0)

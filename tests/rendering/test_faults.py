@@ -263,13 +263,14 @@ def test_a_frozen_node_comes_too_late(artist: Artist, farm: Farm) -> None:
 
 
 def test_another_node_takes_over_from_one_that_stays_dead(artist: Artist, farm: Farm) -> None:
+    second = farm.start_node("second")
     enable = "UPDATE rendering_rendernode SET is_enabled = %s WHERE name <> 'second'"
     farm.ask(enable, False)
     task = artist.submit(frames="1", engine_options=SAMPLES)
     attempt = artist.wait_for_mid_frame(task)
     assert attempt["node"] == "second"
-    farm.nodes[0].kill()
-    farm.nodes[0].wait()
+    second.kill()
+    second.wait()
     wait_until(lambda: gone(attempt["id"]), 2, "its renderers die with it")
     farm.ask(enable, True)
     artist.wait_for_status(task, "completed")
