@@ -275,9 +275,9 @@ def test_whatever_a_program_prints_the_frame_is_kept(
 ) -> None:
     program = r"""
 import os
-os.write(1, b"nul \0 and \xff and a long line " + b"x" * 200_000 + b"\n")
 for line in ("openjd_progress: nan", "openjd_progress: -1", "openjd_progress: x", "yuntu_frame: x /y"): print(line)
 for number in range(5000): print("line", number)
+os.write(1, b"nul \0 and \xff and a long line " + b"x" * 20_000 + b"\n")
 time.sleep(0.5)
 done()
 """
@@ -290,7 +290,7 @@ done()
     job.refresh_from_db()
     attempt = Attempt.objects.get()
     assert (job.status, attempt.progress) == (Status.COMPLETED, 0)
-    assert attempt.log_tail.splitlines()[-2] == "line 4999"
+    assert "line 4999\nnul \ufffd and \ufffd and" in attempt.log_tail
     assert len(attempt.log_tail.splitlines()) == 200
 
 
