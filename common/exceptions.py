@@ -5,14 +5,14 @@ from typing import Any
 
 import redis
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 from django.http import Http404
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from common.errors import DomainError, Forbidden, NotVisible, ServiceUnavailable, TooLarge
+from common.errors import DomainError, Forbidden, Invalid, NotVisible, ServiceUnavailable, TooLarge
 
 logger = logging.getLogger(__name__)
 AWAY = (OperationalError, redis.ConnectionError, redis.TimeoutError)
@@ -59,6 +59,10 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     elif isinstance(exc, AWAY):
         logger.error("PostgreSQL or Redis did not answer", exc_info=exc)
         exc = ServiceUnavailable(retry_after=5)
+    elif isinstance(exc, DataError):
+        # A net under the serializers: a number beyond its column is the client's mistake.
+        logger.warning("PostgreSQL refused a value", exc_info=exc)
+        exc = Invalid()
     if isinstance(exc, DomainError):
         status, body = exc.status, exc.body()
         if "retry_after" in exc.data:

@@ -8,20 +8,21 @@ from datetime import UTC
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils import timezone, translation
+from django.utils.translation import gettext_lazy as _
 
 from common.ids import new_id
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 API_PREFIXES = ("/api/", "/health")
-CODES = {
-    400: "bad_request",
-    403: "permission_denied",
-    404: "not_found",
-    405: "method_not_allowed",
-    500: "internal_error",
+ERRORS = {
+    400: ("bad_request", _("The request is malformed.")),
+    403: ("permission_denied", _("You may not do this.")),
+    404: ("not_found", _("Not found.")),
+    405: ("method_not_allowed", _("Method not allowed.")),
+    413: ("too_large", _("The request body is larger than allowed.")),
+    500: ("internal_error", _("Internal server error.")),
 }
 
 
@@ -84,8 +85,7 @@ class JsonErrorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if self.is_too_large(request):
-            text = _("The request body is larger than allowed.")
-            return JsonResponse({"detail": text, "code": "too_large"}, status=413)
+            return error_response(request, 413)
         if not request.path_info.startswith(API_PREFIXES):
             return self.get_response(request)
         response = self.get_response(request)
@@ -93,12 +93,7 @@ class JsonErrorMiddleware:
             return response
         if response.status_code == 416 or response.streaming:
             return response
-        texts = {404: _("Not found."), 405: _("Method not allowed."), 500: _("Internal server error.")}
-        body = {
-            "detail": texts.get(response.status_code, response.reason_phrase),
-            "code": CODES.get(response.status_code, "error"),
-        }
-        replaced = JsonResponse(body, status=response.status_code)
+        replaced = error_response(request, response.status_code, response.reason_phrase)
         for header in ("Allow", "WWW-Authenticate", "Retry-After"):
             if header in response:
                 replaced[header] = response[header]
@@ -115,6 +110,13 @@ class JsonErrorMiddleware:
         length = int(declared) if declared.isascii() and declared.isdigit() else 0
         files = (request.content_type or "").startswith(("multipart/", "application/octet-stream"))
         return length > (settings.MAX_BODY if files else settings.MAX_JSON_BODY)
+
+
+def error_response(request: HttpRequest, status: int, reason: str = "") -> JsonResponse:
+    """An error in the API's shape, in the language of the request: LocaleMiddleware may not have run yet."""
+    code, text = ERRORS.get(status, ("error", reason))
+    with translation.override(translation.get_language_from_request(request)):
+        return JsonResponse({"detail": str(text), "code": code}, status=status)
 
 
 class BodyLimit:

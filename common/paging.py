@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,7 +16,7 @@ def whole_number(request: Request, name: str, default: int) -> int:
     if not text:
         return default
     if not (text.isascii() and text.isdigit()) or len(text) > 12:
-        raise Invalid(field=name)
+        raise Invalid(_("A whole number from 0 is expected."), field=name, source="query")
     return int(text)
 
 

@@ -70,7 +70,7 @@ class ApiJsonParser(JSONParser):
         # Said here for all: a free-form object has no serializer that would look into it.
         for key, value in data.items():
             if not is_storable({key: value}):
-                field = key if is_storable(key) else None
+                field = key if is_storable(key) else ""
                 raise Invalid(
                     _("Holds characters that are not allowed, or is nested too deeply."), field=field
                 )
