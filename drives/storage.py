@@ -64,13 +64,19 @@ class FileSystemBlobStorage(FileSystemStorage):
             yield file
 
     def keep(self, staging_id: str) -> str:
-        """Make staged bytes permanent; returns their storage key. Bytes and name are on the disk then."""
+        """Make staged bytes permanent; returns their storage key. Bytes and name are on the disk then.
+
+        Raises StagingClosed.
+        """
         source = self.staging_path(staging_id)
         key = self.new_key()
         target = Path(self.path(key))
         target.parent.mkdir(parents=True, exist_ok=True)
-        sync(source)
-        source.replace(target)
+        try:
+            sync(source)
+            source.replace(target)
+        except FileNotFoundError as error:
+            raise StagingClosed from error
         sync(target.parent)
         return key
 

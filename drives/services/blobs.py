@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -48,11 +49,11 @@ class Hasher:
         return Digests(self.size, self.sha256.hexdigest(), self.crc32, self.md5.hexdigest())
 
 
-def digests_of(path: Path, *, with_md5: bool) -> Digests:
+def digests_of(file: BinaryIO, *, with_md5: bool) -> Digests:
     """Digests of a file in one sequential read, sha256 and md5 side by side (hashlib lets go of the GIL)."""
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     size, crc32 = 0, 0
-    with path.open("rb") as file, ThreadPoolExecutor(1) as side:
+    with ThreadPoolExecutor(1) as side:
         while block := file.read(BLOCK):
             pending = side.submit(md5.update, block) if with_md5 else None
             sha256.update(block)

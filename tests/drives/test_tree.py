@@ -9,8 +9,9 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from common.errors import NotVisible
-from drives.errors import NameTaken
+from drives.errors import BadName, NameTaken
 from drives.models import Drive, File, Folder
+from drives.paths import clean_name
 from drives.services import drives
 from drives.services.blobs import store_chunks
 from drives.services.tree import NewFile, ensure_folders, put_files, rename_file, rename_folder, trash_folder
@@ -163,43 +164,45 @@ def test_services_refuse_a_folder_where_a_file_is_and_the_other_way_round(owner:
     assert used(drive) == 1
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        ".",
-        "..",
-        "a/b",
-        "a\\b",
-        "a\0b",
-        "a\nb",
-        "a\x7fb",
-        "a\x85b",
-        "\ud800",
-        " a",
-        "a ",
-        "\u3000a",
-        "x" * 256,
-        "贴" * 86,
-    ],
-)
+BAD_NAMES = [
+    "",
+    ".",
+    "..",
+    "a/b",
+    "a\\b",
+    "a\nb",
+    "a\x7fb",
+    "a\x85b",
+    " a",
+    "a ",
+    "\u3000a",
+    "x" * 256,
+    "贴" * 86,
+]
+BAD_PATHS = ["/..", "/a/../b", "/a/./b", "/a\\b", "/a\n", "/ a", "/" + "x" * 256, "/ab" * 400]
+UNSTORABLE = ["a\0b", "a\ud800"]
+"""What PostgreSQL cannot hold: in a JSON body the parser refuses it before anybody asks for a name."""
+
+
+@pytest.mark.parametrize("name", [*BAD_NAMES, *UNSTORABLE])
 def test_a_bad_name_is_refused_everywhere(owner: User, owner_api: Client, drive: Drive, name: str) -> None:
+    with pytest.raises(BadName):
+        clean_name(name)
     put(owner, "/folder/file", b"x")
     file, folder = entry(owner_api, "/folder", "file"), entry(owner_api, "/", "folder")
     body = json.dumps({"drive_id": str(drive.pk), "file_name": name})  # a lone surrogate stays an escape
+    code = "validation_error" if name in UNSTORABLE else "bad_name"
     for answer in (
         owner_api.post("/files", body, content_type="application/json"),
         owner_api.put(f"/files/{file['id']}", body, content_type="application/json"),
         owner_api.put(f"/files/{folder['id']}", body, content_type="application/json"),
     ):
-        assert (answer.status_code, answer.json()["code"]) == (422, "bad_name")
+        assert (answer.status_code, answer.json()["code"]) == (422, code)
         assert answer.json()["errors"][0]["loc"] == ["body", "file_name"]
     assert (names(owner_api), names(owner_api, "/folder")) == (["folder"], ["file"])
 
 
-@pytest.mark.parametrize(
-    "path", ["/..", "/a/../b", "/a/./b", "/a\\b", "/a\0", "/a\n", "/ a", "/" + "x" * 256, "/ab" * 400]
-)
+@pytest.mark.parametrize("path", BAD_PATHS)
 def test_a_bad_path_is_refused_everywhere(owner_api: Client, drive: Drive, path: str) -> None:
     for answer in (
         owner_api.get("/files", {"folder_path": path}),
@@ -207,6 +210,15 @@ def test_a_bad_path_is_refused_everywhere(owner_api: Client, drive: Drive, path:
         owner_api.post("/files", {"drive_id": str(drive.pk), "folder_path": path, "file_name": "x"}),
     ):
         assert (answer.status_code, answer.json()["code"]) == (422, "bad_name")
+
+
+def test_a_nul_in_the_query_is_refused_as_well(owner_api: Client, drive: Drive) -> None:
+    for answer in (
+        owner_api.get("/files?folder_path=/a%00"),
+        owner_api.get(f"/drives/{drive.pk}/files?path=%00"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (422, "bad_name")
+    assert owner_api.get("/files?drive_id=%00").status_code == 404
 
 
 def test_one_spelling_for_each_name(owner: User, owner_api: Client, drive: Drive) -> None:

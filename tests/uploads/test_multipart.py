@@ -49,7 +49,7 @@ def assert_stored(sender: Sender, content: bytes) -> None:
     assert (file.blob.sha256, file.size) == (sha256_of(content), len(content))
     assert content_of(file) == content
     assert staged() == []
-    assert not UploadPart.objects.filter(task_file=sender.file_id).exists()
+    assert not UploadPart.objects.filter(task_file=sender.row()).exists()
 
 
 def test_parts_become_the_file(sender: Sender, drive: Drive) -> None:

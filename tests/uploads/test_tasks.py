@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 def news(user: User) -> list[dict[str, Any]]:
     """Bodies of the upload:progress events sent to the user, oldest first."""
-    entries = realtime.connection().xrange(realtime.stream_of(user.pk))
+    entries: Any = realtime.connection().xrange(realtime.stream_of(user.pk))
     sent = [json.loads(fields[b"event"]) for _id, fields in entries]
     return [event["data"] for event in sent if event["event"] == "upload:progress"]
 

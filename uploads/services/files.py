@@ -206,12 +206,11 @@ def complete_multipart(*, task_file: TaskFile, actor: User, etags: dict[int, str
     if not task_file.upload_id:
         raise MultipartNotStarted
     try:
-        with blob_storage().staged(task_file.upload_id):
+        with blob_storage().staged(task_file.upload_id) as file:
             # Under the lock: nobody else has just put the parts together and tidied them away.
             check_parts(task_file, etags or {})
             with given_up_when_refused(task_file):
-                path = blob_storage().staging_path(task_file.upload_id)
-                digests = digests_of(path, with_md5=bool(task_file.md5))
+                digests = digests_of(file, with_md5=bool(task_file.md5))
                 check_content(task_file, digests)
                 blob = store_staged(staging_id=task_file.upload_id, digests=digests)
     except StagingClosed:
