@@ -17,6 +17,9 @@ UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def snake(name: str) -> str:
+    """snake_case of a field's name; a key that is no such name (a path in a mapping) stays as it is."""
+    if not re.fullmatch(r"[a-z][A-Za-z0-9]*", name):
+        return name
     return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: "_" + match.group(1).lower(), name)
 
 
