@@ -2,9 +2,11 @@
 
 import logging
 import shutil
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -94,25 +96,46 @@ class FrameRun:
     def log_tail(self) -> str:
         return "\n".join(self.tail)[-MAX_TAIL_SIZE:]
 
+    def renew(self) -> bool:
+        """Renew the lease; False once the attempt is over."""
+        try:
+            return attempts.renew(
+                attempt_id=self.attempt.pk,
+                progress=self.progress,
+                message=self.message,
+                log_tail=self.log_tail(),
+            )
+        except DATABASE_AWAY as error:
+            # A database that is away for a moment is no reason to throw work away; the lease judges.
+            logger.warning("attempt %s could not renew its lease: %s", self.attempt.pk, error)
+            connection.close_if_unusable_or_obsolete()
+            return True
+
+    @contextmanager
+    def lease_kept(self) -> Iterator[None]:
+        """Renew the lease from another thread: fetching the scene and storing a result may take longer than it."""
+        over = threading.Event()
+
+        def renew() -> None:
+            while not over.wait(settings.RENDER_LEASE.total_seconds() / 3) and self.renew():
+                continue
+            connection.close()
+
+        thread = threading.Thread(target=renew, name=f"lease-{self.attempt.pk}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
     def execute(self, is_stopping: Callable[[], bool]) -> Outcome:
         """Run the engine until it ends, the attempt is over, or the node stops."""
 
         def keep_going() -> bool:
             self.log.flush()
-            try:
-                living = attempts.renew(
-                    attempt_id=self.attempt.pk,
-                    progress=self.progress,
-                    message=self.message,
-                    log_tail=self.log_tail(),
-                )
-            except DATABASE_AWAY as error:
-                # A database that is away for a moment is no reason to throw work away; the lease judges.
-                logger.warning("attempt %s could not renew its lease: %s", self.attempt.pk, error)
-                connection.close_if_unusable_or_obsolete()
-                return not is_stopping()
-            self.is_lost = not living
-            return living and not is_stopping()
+            self.is_lost = not self.renew()
+            return not self.is_lost and not is_stopping()
 
         limits = Limits(wall=settings.RENDER_FRAME_TIMEOUT_SECONDS, idle=settings.RENDER_IDLE_TIMEOUT_SECONDS)
         with self.log_path.open("w", encoding="utf-8") as self.log:
@@ -165,28 +188,36 @@ def render(attempt: Attempt, *, folder: Path, cache: BlobCache, is_stopping: Cal
     assert engine is not None  # noqa: S101  (a claim names an engine this node has)
     this_run = FrameRun(attempt, engine, folder, cache)
     try:
-        this_run.lay_out()
+        with this_run.lease_kept():
+            this_run.lay_out()
         outcome = this_run.execute(is_stopping)
         if outcome.end is End.STOPPED:
             if not this_run.is_lost:
                 deliver(lambda: attempts.give_back(attempt_id=attempt.pk))
             return
-        usage = deliver(lambda: this_run.usage(outcome))
-        if outcome.end is End.EXITED and outcome.exit_code == 0:
-            try:
-                outputs = deliver(this_run.outputs)
-            except pictures.BrokenPicture as error:
-                failure = Failure("broken_output", str(error))
-                deliver(lambda: attempts.fail(attempt_id=attempt.pk, failure=failure, usage=usage))
-            else:
-                deliver(lambda: attempts.succeed(attempt_id=attempt.pk, outputs=outputs, usage=usage))
-        else:
-            failure = failure_of(outcome, engine, this_run.error)
-            deliver(lambda: attempts.fail(attempt_id=attempt.pk, failure=failure, usage=usage))
+        with this_run.lease_kept():
+            hand_over(this_run, outcome)
     except LateResult:
         logger.info("attempt %s was over before its result came", attempt.pk)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def hand_over(this_run: FrameRun, outcome: Outcome) -> None:
+    """Store what a run left and tell how it went. Raises LateResult."""
+    attempt_id = this_run.attempt.pk
+    usage = deliver(lambda: this_run.usage(outcome))
+    if outcome.end is not End.EXITED or outcome.exit_code != 0:
+        failure = failure_of(outcome, this_run.engine, this_run.error)
+        deliver(lambda: attempts.fail(attempt_id=attempt_id, failure=failure, usage=usage))
+        return
+    try:
+        outputs = deliver(this_run.outputs)
+    except pictures.BrokenPicture as error:
+        broken = Failure("broken_output", str(error))
+        deliver(lambda: attempts.fail(attempt_id=attempt_id, failure=broken, usage=usage))
+    else:
+        deliver(lambda: attempts.succeed(attempt_id=attempt_id, outputs=outputs, usage=usage))
 
 
 def deliver(call: Callable[[], T]) -> T:
