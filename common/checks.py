@@ -18,11 +18,13 @@ def is_stand_in(path: str) -> bool:
 @register()
 def no_stand_ins_in_production(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """The embedded profile's stand-ins and gifts are refused when DEBUG is off."""
-    if settings.DEBUG:
+    if settings.EMBEDDED_PROFILE:
         return []
     found: list[CheckMessage] = []
     if is_stand_in(settings.SMS_BACKEND):
         found.append(Error("SMS_BACKEND must name a real provider when DEBUG is off.", id="yuntu.E001"))
+    if settings.EMAIL_BACKEND == settings.OUTBOX_MAIL:
+        found.append(Error("EMAIL_BACKEND must really send when DEBUG is off.", id="yuntu.E006"))
     if "simulated" in settings.RENDER_ENGINES:
         found.append(Error("The simulated engine is not for production.", id="yuntu.E002"))
     if not settings.ALLOWED_HOSTS:

@@ -14,6 +14,9 @@ from django.urls import path, re_path  # noqa: E402
 
 from accounts.consumers import EventConsumer  # noqa: E402
 from common.middleware import BodyLimit  # noqa: E402
+from config.fitness import refuse_unfit  # noqa: E402
+
+refuse_unfit()
 
 sockets = URLRouter(
     [re_path(r"^ws/?$", EventConsumer.as_asgi()), path("ws/<str:user_id>", EventConsumer.as_asgi())]

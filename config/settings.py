@@ -21,6 +21,8 @@ if (BASE_DIR / ".env").is_file():
 
 VERSION = "0.1.0"
 DEBUG: bool = env.bool("DEBUG", default=True)
+EMBEDDED_PROFILE = DEBUG
+"""Whether stand-ins for the world outside are allowed; test runners change DEBUG, never this."""
 YUNTU_VAR = Path(env.str("YUNTU_VAR", default=str(BASE_DIR / "var"))).resolve()
 EMBEDDED = Layout(YUNTU_VAR)
 
@@ -269,6 +271,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
@@ -310,7 +313,10 @@ UNFOLD = {
     "SIDEBAR": {"show_search": True, "show_all_applications": True},
 }
 
-EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="django.core.mail.backends.filebased.EmailBackend")
+OUTBOX_MAIL = "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_BACKEND = env.str(
+    "EMAIL_BACKEND", default=OUTBOX_MAIL if DEBUG else "django.core.mail.backends.smtp.EmailBackend"
+)
 EMAIL_FILE_PATH = YUNTU_VAR / "outbox" / "mail"
 
 if not DEBUG:

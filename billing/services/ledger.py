@@ -95,8 +95,9 @@ def earlier_entry(wallet: Wallet, key: str, content: dict[str, Any]) -> LedgerEn
 
 
 def wallet_of(user: User, currency: str = "CNY") -> Wallet:
-    """The user's wallet; every user has one from registration on."""
-    return Wallet.objects.get(user=user, currency=currency)
+    """The user's wallet; registration makes one, and whoever came another way gets an empty one here."""
+    wallet, _created = Wallet.objects.get_or_create(user=user, currency=currency)
+    return wallet
 
 
 def credit(*, user: User, amount: Decimal, key: str, reason: str, actor: User | None = None) -> LedgerEntry:

@@ -197,8 +197,55 @@ def test_the_orm_cannot_rewrite_history(owner: User, change: Callable[[LedgerEnt
         change(entry)
 
 
-def test_the_ledger_cannot_be_truncated(owner: User) -> None:
-    with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+def refuses_to_truncate(tables: str) -> None:
+    with (
+        pytest.raises(DatabaseError, match="append-only"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what waits for the commit would refuse, too
         cursor.execute("SET LOCAL yuntu.allow_truncate = off")
-        cursor.execute("TRUNCATE billing_ledgerentry CASCADE")
-    assert LedgerEntry.objects.filter(wallet__user=owner).exists()
+        cursor.execute(f"TRUNCATE {tables}")
+
+
+def test_the_ledger_cannot_be_truncated(owner: User) -> None:
+    refuses_to_truncate("billing_ledgerentry")
+
+
+@pytest.fixture
+def settled(owner: User) -> Hold:
+    """A closed hold with its bill."""
+    held = hold(owner, "10")
+    settle_hold(hold=held, charges=frames(3), description="job")
+    return held
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE billing_bill SET amount = amount + 1",
+        "DELETE FROM billing_billline",
+        "UPDATE billing_billline SET quantity = 1",
+        "UPDATE billing_hold SET status = 'open', closed_at = NULL, released = 0",
+        "UPDATE billing_hold SET key = 'other'",
+        "DELETE FROM billing_bill",
+    ],
+)
+def test_what_is_settled_stays_as_it_is(settled: Hold, statement: str) -> None:
+    refused(statement)
+    assert violations() == []
+
+
+@pytest.mark.parametrize(
+    "tables", ["billing_hold, rendering_renderjob CASCADE", "billing_bill CASCADE", "billing_billline"]
+)
+def test_evidence_cannot_be_truncated(settled: Hold, tables: str) -> None:
+    refuses_to_truncate(tables)
+
+
+def test_a_bill_by_hand_must_be_what_was_captured(owner: User) -> None:
+    open_hold = hold(owner, "10")
+    with pytest.raises(DatabaseError, match="not what its hold captured"), transaction.atomic():
+        Bill.objects.create(wallet=open_hold.wallet, hold=open_hold, task_id=new_id(), amount=Decimal(1))
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
