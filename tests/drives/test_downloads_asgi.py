@@ -14,6 +14,7 @@ import uvicorn
 from django.db import connections
 
 from accounts.models import User
+from config.asgi import application
 from drives.api import downloads
 from drives.links import link_to
 from drives.services.blobs import store_chunks
@@ -25,8 +26,6 @@ MIB = 2**20
 @pytest.fixture
 def server(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Address of a uvicorn on a free port of loopback."""
-    from config.asgi import application
-
     # The server's threads end without closing what they would keep for the next request.
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     listener = socket.socket()
