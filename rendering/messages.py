@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 
 SLOT_SECONDS = 30
-MESSAGE_SECONDS = 600  # nobody listens: the queue must not grow with every tending
+MESSAGE_SECONDS = 600  # a worker that comes back drops what was tended again meanwhile
 
 
 def queue_of(engine: str) -> str:

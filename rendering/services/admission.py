@@ -1,6 +1,7 @@
 """From pending to queued, in the background: pre-flight awaited, money held, frames made."""
 
 import unicodedata
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -72,7 +73,7 @@ def enqueue(job: RenderJob) -> None:
 
 def make_frames(step: RenderStep, numbers: list[int]) -> None:
     """One statement with two parameters: a hundred thousand frames take two seconds, by bulk_create fifteen."""
-    values = {
+    values: dict[str, Any] = {
         "job": step.job_id,
         "step": step.pk,
         "status": Frame.Status.READY,
