@@ -16,6 +16,8 @@ from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 from django.utils import timezone
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
 STREAM_LENGTH = 1000
@@ -32,7 +34,9 @@ redis.call('PUBLISH', ARGV[2], cmsgpack.pack({type = 'news', text = ARGV[1], rev
 @functools.cache
 def connection() -> redis.Redis:
     """The process's Redis connection pool. async_to_sync(group_send) would open a connection at each call."""
-    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10, socket_connect_timeout=5)
+    # redis-py would try again for seconds by itself; who publishes must not wait that long for a Redis that is away.
+    retry = Retry(ExponentialBackoff(cap=0.2, base=0.05), 2)
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10, socket_connect_timeout=5, retry=retry)
 
 
 def group_of(user_id: UUID) -> str:

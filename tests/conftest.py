@@ -21,6 +21,15 @@ def _clean_state() -> Iterator[None]:
         connection().delete(*keys)
 
 
+@pytest.fixture
+def redis_away(settings: Any) -> Iterator[None]:
+    """Redis does not answer: nobody listens where it is looked for."""
+    settings.REDIS_URL = "redis://127.0.0.1:1"
+    connection.cache_clear()
+    yield
+    connection.cache_clear()
+
+
 class Client(APIClient):
     """An API client that speaks JSON by default and signs in with a real token."""
 

@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-import redis
 from django.conf import settings
 
 from accounts.errors import SmsFailed
@@ -138,10 +137,9 @@ def test_a_provider_that_fails_is_told(anonymous: Client, monkeypatch: pytest.Mo
     assert answer.json()["code"] == "sms_failed"
 
 
-def test_a_redis_that_is_away_is_503(anonymous: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    nowhere = redis.Redis(host="127.0.0.1", port=1)
-    monkeypatch.setattr("common.limits.connection", lambda: nowhere)
+def test_a_redis_that_is_away_is_503(anonymous: Client, redis_away: None) -> None:
     answer = anonymous.post("/auth/send-code", {"phone": PHONE})
     assert answer.status_code == 503
     assert answer.json()["code"] == "unavailable"
     assert answer["Retry-After"] == "5"
+    assert not PhoneCode.objects.exists()
