@@ -1,0 +1,103 @@
+"""Drives as operators see them. Trees and blobs are only read: sums, paths and digests follow from services."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+
+from common.admin import ReadOnlyAdmin
+from drives.models import Blob, Drive, File, Folder
+
+OWNER = ("drive__user__username", "drive__user__phone")
+
+
+@admin.register(Drive)
+class DriveAdmin(ModelAdmin):
+    """Name, quota and whether it is in use may be changed; an empty quota means no limit."""
+
+    list_display = ("name", "user", "shown_used", "shown_reserved", "shown_quota", "is_active", "created_at")
+    list_filter = ("is_active",)
+    list_select_related = ("user",)
+    search_fields = ("name", "user__username", "user__phone")
+    ordering = ("-created_at", "-pk")
+    fields = (
+        "user", "name", "icon", "description", "total_size", "used_size", "reserved_size", "is_active",
+        "created_at", "updated_at",
+    )  # fmt: skip
+    readonly_fields = ("user", "used_size", "reserved_size", "created_at", "updated_at")
+
+    @display(description=_("used"), ordering="used_size")
+    def shown_used(self, drive: Drive) -> str:
+        return filesizeformat(drive.used_size)
+
+    @display(description=_("reserved by uploads"), ordering="reserved_size")
+    def shown_reserved(self, drive: Drive) -> str:
+        return filesizeformat(drive.reserved_size)
+
+    @display(description=_("quota"), ordering="total_size")
+    def shown_quota(self, drive: Drive) -> str:
+        return "∞" if drive.total_size is None else filesizeformat(drive.total_size)
+
+    def save_model(self, request: HttpRequest, obj: Drive, form: Any, change: bool) -> None:
+        # Only what was changed: uploads move the sums of the row while the page is open.
+        obj.save(update_fields=[*form.changed_data, "updated_at"])
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Folder)
+class FolderAdmin(ReadOnlyAdmin):
+    list_display = ("path", "drive", "owner", "trashed_at", "created_at")
+    list_filter = (("trashed_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("drive__user",)
+    search_fields = ("path", *OWNER)
+    ordering = ("-created_at", "-pk")
+
+    @display(description=_("owner"))
+    def owner(self, folder: Folder) -> str:
+        return str(folder.drive.user)
+
+
+@admin.register(File)
+class FileAdmin(ReadOnlyAdmin):
+    list_display = ("name", "folder", "drive", "owner", "shown_size", "mime_type", "trashed_at", "created_at")
+    list_filter = (("trashed_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("folder", "drive__user")
+    search_fields = ("name", "folder__path", *OWNER)
+    ordering = ("-created_at", "-pk")
+
+    @display(description=_("owner"))
+    def owner(self, file: File) -> str:
+        return str(file.drive.user)
+
+    @display(description=_("size"), ordering="size")
+    def shown_size(self, file: File) -> str:
+        return filesizeformat(file.size)
+
+
+@admin.register(Blob)
+class BlobAdmin(ReadOnlyAdmin):
+    list_display = ("sha256", "md5", "shown_size", "file_count", "storage_key", "verified_at", "created_at")
+    list_filter = (("verified_at", admin.EmptyFieldListFilter),)
+    search_fields = ("=sha256", "=md5", "=storage_key")
+    ordering = ("-created_at", "-pk")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Blob]:
+        return super().get_queryset(request).annotate(count=Count("files"))
+
+    @display(description=_("size"), ordering="size")
+    def shown_size(self, blob: Blob) -> str:
+        return filesizeformat(blob.size)
+
+    @display(description=_("files"), ordering="count")
+    def file_count(self, blob: Any) -> int:
+        return int(blob.count)

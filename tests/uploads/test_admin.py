@@ -1,0 +1,121 @@
+"""Drives and uploads in the back office."""
+
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.db import connection
+from django.db.models import F
+from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from accounts.models import User
+from drives.models import Drive
+from drives.services import drives
+from tests.conftest import Client
+from tests.factories import make_user, put
+from tests.uploads.conftest import PART, announced, begin, sums
+from uploads.models import UploadTask
+
+pytestmark = pytest.mark.django_db
+MODELS = [*apps.get_app_config("drives").get_models(), *apps.get_app_config("uploads").get_models()]
+
+
+@pytest.fixture
+def browser() -> Browser:
+    operator = make_user(username="operator", is_staff=True, is_superuser=True)
+    browser = Browser()
+    browser.force_login(operator)
+    return browser
+
+
+def fill(client: Client, folder: str) -> None:
+    """A row of each model, and a part."""
+    big, small = begin(client, announced(f"/{folder}/big", bytes(3 * PART)), announced(f"/{folder}/s", b"s"))
+    small.whole(b"s")
+    big.start()
+    big.part(1, bytes(PART))
+    assert client.user is not None
+    put(client.user, f"/{folder}/more", folder.encode())
+
+
+def address(model: Any, page: str, *arguments: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=arguments)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_model_is_listed_searched_and_shown(browser: Browser, owner_api: Client, model: Any) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert browser.get(address(model, "changelist")).status_code == 200
+        return len(captured)
+
+    fill(owner_api, "first")
+    queries()
+    few = queries()
+    for number in range(6):
+        fill(owner_api, f"folder {number}")
+        drives.create_drive(user=make_user(), name=f"{number}")
+    assert queries() == few
+    assert browser.get(address(model, "changelist") + "?q=first").status_code == 200
+    row = model.objects.first()
+    assert browser.get(address(model, "change", row.pk)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "model", [model for model in MODELS if model is not Drive], ids=lambda model: model.__name__
+)
+def test_what_follows_from_services_is_not_written_by_hand(
+    browser: Browser, owner_api: Client, model: Any
+) -> None:
+    fill(owner_api, "first")
+    row = model.objects.first()
+    before = list(model.objects.order_by("pk").values())
+    assert browser.get(address(model, "add")).status_code == 403
+    assert browser.post(address(model, "change", row.pk), {}).status_code == 403
+    assert browser.post(address(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+    assert list(model.objects.order_by("pk").values()) == before
+    assert admin.site.is_registered(model)
+
+
+def test_an_operator_gives_a_drive_more_room(browser: Browser, owner: User, drive: Drive) -> None:
+    """Sums that move while the page is open stay as they are."""
+    page = address(Drive, "change", drive.pk)
+    shown = browser.get(page)
+    form = {name: value or "" for name, value in shown.context["adminform"].form.initial.items()}
+    put(owner, "/x", b"12345")
+    answer = browser.post(page, {**form, "total_size": "1000", "is_active": "on", "used_size": "99"})
+    assert answer.status_code == 302
+    assert sums(drive) == (5, 0)
+    assert drive.total_size == 1000
+    # The same in the middle of the request.
+    saved = admin.site.get_model_admin(Drive)
+    stale = Drive.objects.get(pk=drive.pk)
+    Drive.objects.update(used_size=F("used_size") + 1)
+
+    class Form:
+        changed_data = ("total_size",)
+
+    stale.total_size = None
+    saved.save_model(None, stale, Form(), True)  # type: ignore[arg-type]
+    assert (sums(drive), drive.total_size) == ((6, 0), None)
+    assert browser.get(address(Drive, "add")).status_code == 403
+    assert browser.post(address(Drive, "delete", drive.pk), {"post": "yes"}).status_code == 403
+
+
+def test_an_operator_cancels_uploads(browser: Browser, owner_api: Client, drive: Drive) -> None:
+    begin(owner_api, announced("/1", b"x"))
+    (done,) = begin(owner_api, announced("/2", b"y"))
+    done.whole(b"y")
+    chosen = [str(task.pk) for task in UploadTask.objects.all()]
+    form = {"action": "cancel", "_selected_action": chosen}
+    answer = browser.post(address(UploadTask, "changelist"), form, follow=True)
+    assert sorted(UploadTask.objects.values_list("status", flat=True)) == ["cancelled", "completed"]
+    assert len(list(answer.context["messages"])) == 2
+    assert sums(drive) == (1, 0)
+    # Who may only look may not cancel.
+    viewer = Browser()
+    viewer.force_login(make_user(username="viewer", is_staff=True))
+    assert viewer.post(address(UploadTask, "changelist"), form).status_code == 403
