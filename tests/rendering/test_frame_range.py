@@ -54,11 +54,11 @@ def test_what_is_no_range(text: str) -> None:
     ["1-1000000000", "0-100000", "1-999999999999999999999999", "1-50000,60000-999999", "1-1000000000:2"],
 )
 def test_a_billion_frames_are_refused_before_they_are_counted_out(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(DomainError) as caught:
         frame_range.parse(text)
     assert caught.value.code in ("frame_range_too_long", "frame_range_invalid")
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_the_longest_range_that_is_taken() -> None:

@@ -1,66 +1,447 @@
-"""The node's side of an attempt."""
+"""A node at work: lay out, run, check, deliver; with Blender, and with programs that misbehave."""
 
+import threading
 import time
-from datetime import timedelta
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
+import OpenImageIO as oiio  # noqa: N813  (its own documentation calls it so)
 import pytest
-from django.db import OperationalError
+from django.db import connections
+from pytest_django import Settings
 
-from rendering.models import Attempt, RenderJob
-from rendering.node import render
-from rendering.node.cache import BlobCache
-from rendering.node.render import FrameRun, deliver
-from rendering.services import attempts
+from accounts.models import User
+from billing.models import PriceRule
+from common.ids import new_id
+from drives.models import Blob
+from drives.services.tree import trash_file
+from drives.storage import blob_storage
+from rendering.models import Attempt, Frame, FrameOutput, RenderJob, RenderNode, SceneReport
+from rendering.node import Node
+from rendering.services import reports
+from rendering.services.admission import advance_job
+from rendering.services.jobs import cancel_job, pause_job, submit_job
+from tests.conftest import Client
+from tests.factories import put
+from tests.rendering import makers
+from tests.rendering.standins import stand_in
+
+pytestmark = pytest.mark.django_db
+Status = RenderJob.Status
 
 
 @pytest.fixture
-def frame_run(tmp_path: Path) -> FrameRun:
-    """A run that knows no database."""
-    run = FrameRun.__new__(FrameRun)
-    run.attempt, run.cache, run.folder = Attempt(job=RenderJob()), BlobCache(tmp_path), tmp_path
-    run.progress, run.message, run.tail = 0.0, "", render.deque()
-    return run
+def worker(price: PriceRule, tmp_path: Path) -> Iterator[Node]:
+    """A registered node of this process, which works when told to."""
+    yield registered(f"worker-{new_id().hex[-6:]}")
 
 
-def test_the_lease_is_kept_while_files_are_on_their_way(
-    frame_run: FrameRun, settings: Any, monkeypatch: pytest.MonkeyPatch
+def registered(name: str) -> Node:
+    node = Node(name=name, slots=1)
+    node.row = node.register()
+    return node
+
+
+def rendered(owner: User, worker: Node, *names: str, **wishes: Any) -> RenderJob:
+    """A job on the test scenes, through pre-flight and rendering, with Blender."""
+    file = makers.put_scenes(owner, "/proj", *names)[0]
+    job = submit_job(job=makers.draft(owner, file, **wishes))
+    while pending := SceneReport.objects.filter(status="pending").first():
+        reports.inspect(report_id=pending.pk)
+        # A library is asked for once the scene that names it was read.
+        advance_job(job_id=job.pk)
+    worker.work("blender")
+    job.refresh_from_db()
+    return job
+
+
+def content_of(blob: Blob) -> bytes:
+    with blob_storage().open_blob(blob.storage_key) as file:
+        return file.read()
+
+
+def picture_of(blob: Blob, folder: Path, name: str) -> oiio.ImageBuf:
+    path = folder / name
+    path.write_bytes(content_of(blob))
+    return oiio.ImageBuf(str(path))
+
+
+# --- with Blender ---
+
+
+def test_frames_of_a_scene(owner: User, owner_api: Client, worker: Node, tmp_path: Path) -> None:
+    names = ("cube.blend", "textures/checker.png")
+    job = rendered(owner, worker, *names, frames="1,10", engine_options={"samples": 2})
+
+    assert (job.status, job.error_message) == (Status.COMPLETED, "")
+    outputs = list(FrameOutput.objects.select_related("blob", "preview", "file").order_by("name"))
+    assert [(output.name, output.width, output.height) for output in outputs] == [
+        ("0001.png", 64, 36), ("0010.png", 64, 36),
+    ]  # fmt: skip
+    first, last = (picture_of(output.blob, tmp_path, output.name) for output in outputs)
+    assert (first.spec().width, first.spec().height) == (64, 36)
+    assert oiio.ImageBufAlgo.compare(first, last, 0.1, 0.1).nfail > 100
+    for output in outputs:
+        assert output.preview is not None
+        assert picture_of(output.preview, tmp_path, "preview.png").spec().width == 64
+        assert output.blob.sha256 and output.blob.crc32 is not None
+        assert output.blob.size == len(content_of(output.blob))
+    attempt = Attempt.objects.order_by("created_at").first()
+    assert attempt is not None and attempt.log_blob is not None
+    assert (attempt.status, attempt.exit_code, attempt.node) == ("succeeded", 0, worker.row)
+    assert attempt.cpu_seconds > 0.1
+    assert attempt.peak_memory_size > 50_000_000
+    assert "yuntu_frame: 1" in attempt.log_tail
+    assert b"yuntu_frame: 1" in content_of(attempt.log_blob)
+    assert list((worker.folder / "jobs").iterdir()) == []
+    assert makers.audit() == {}
+
+
+def test_size_and_format_as_wished(owner: User, worker: Node, tmp_path: Path) -> None:
+    names = ("cube.blend", "textures/checker.png")
+    job = rendered(owner, worker, *names, frames="3", width=32, output_format="JPEG")
+
+    output = FrameOutput.objects.select_related("blob").get()
+    assert (job.status, output.name, output.width, output.height) == (Status.COMPLETED, "0003.jpg", 32, 18)
+    assert picture_of(output.blob, tmp_path, "a.jpg").file_format_name == "jpeg"
+
+
+def test_a_scene_with_a_library(owner: User, worker: Node) -> None:
+    names = ("library.blend", "lib/part.blend", "textures/checker.png")
+    assert rendered(owner, worker, *names, frames="1").status == Status.COMPLETED
+
+
+def test_files_are_found_under_another_machines_name(owner: User, worker: Node) -> None:
+    """`C:\\proj\\textures\\wood.png` lies in /proj/textures of the drive."""
+    checker = (makers.SCENES / "textures/checker.png").read_bytes()
+    for name in ("absent.png", "wood.png"):
+        put(owner, f"/proj/textures/{name}", checker)
+
+    job = rendered(owner, worker, "missing.blend", frames="1")
+
+    assert (job.status, job.error_message) == (Status.COMPLETED, "")
+    assert job.asset_paths == {"C:/proj/textures/wood.png": "/proj/textures/wood.png"}
+
+
+def test_missing_files_that_are_allowed(owner: User, worker: Node) -> None:
+    assert rendered(owner, worker, "missing.blend", frames="1", allow_missing=True).status == Status.COMPLETED
+
+
+def test_a_scene_without_a_camera_fails_at_once(owner: User, worker: Node) -> None:
+    balance, _held = makers.money(owner)
+
+    job = rendered(owner, worker, "camera.blend", "textures/checker.png", frames="1")
+
+    assert (job.status, job.failure_code, job.failed_frames) == (Status.FAILED, "no_camera", 1)
+    assert Attempt.objects.count() == 1
+    assert makers.money(owner) == (balance, 0)
+
+
+# --- with stand-ins ---
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> bytes:
+    return makers.save_picture(tmp_path / "picture.png").read_bytes()
+
+
+def test_what_a_job_renders_from_is_fixed_at_submit(
+    owner: User, worker: Node, monkeypatch: pytest.MonkeyPatch, picture: bytes
 ) -> None:
-    settings.RENDER_LEASE = timedelta(seconds=0.3)
-    renewed: list[UUID] = []
+    program = """
+root = pathlib.Path(spec["scene"]).parents[1]
+for path in sorted(root.rglob("*")):
+    if path.is_file(): print("FILE", path.relative_to(root), path.read_bytes(), oct(path.stat().st_mode & 0o777))
+done()
+"""
+    stand_in(monkeypatch, program=program, picture=picture)
+    texture = put(owner, "/proj/tex/木.png", b"old wood")
+    scene = makers.scene(owner, "/proj/scene.blend", assets=[makers.asset("//tex/木.png")])
+    job = makers.queued(owner, scene, frames="1")
+    put(owner, "/proj/tex/木.png", b"new wood")
+    trash_file(file=texture, actor=owner)
+    trash_file(file=scene, actor=owner)
 
-    def renew(**values: Any) -> bool:
-        renewed.append(values["attempt_id"])
-        if len(renewed) == 2:
-            raise OperationalError("away for a moment")
-        return True
+    worker.work("blender")
 
-    monkeypatch.setattr(attempts, "renew", renew)
-    with frame_run.lease_kept():
-        time.sleep(0.6)
-    assert len(renewed) >= 3
-    assert set(renewed) == {frame_run.attempt.pk}
-    count = len(renewed)
-    time.sleep(0.3)
-    assert len(renewed) == count
+    job.refresh_from_db()
+    assert job.status == Status.COMPLETED
+    tail = Attempt.objects.get().log_tail
+    assert "FILE proj/tex/木.png b'old wood' 0o444" in tail
+    assert "FILE proj/scene.blend b'BLENDER" in tail
 
 
-def test_a_result_waits_for_the_database_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render.time, "sleep", lambda seconds: None)
-    tries: list[int] = []
+BROKEN = {
+    "cut short": "done(content=picture[:len(picture) // 2])",
+    "empty": "done(content=b'')",
+    "no picture": "done(content=b'hello')",
+    "another size": "done(content=bytes.fromhex(OTHER))",
+    "of another frame": "done(number=2)",
+    "none at all": "print('nothing')",
+    "a name only": "print(f'yuntu_frame: 1 {out}/0001.png')",
+    "outside": "(out.parent / '0001.png').write_bytes(picture); print(f'yuntu_frame: 1 {out.parent}/0001.png')",
+    "climbing": "(out.parent / 'a.png').write_bytes(picture); print(f'yuntu_frame: 1 {out}/../a.png')",
+    "a link": "p = out / 'a.png'; p.symlink_to(spec['scene']); print(f'yuntu_frame: 1 {p}')",
+}
 
-    def store() -> int:
-        tries.append(1)
-        if len(tries) < 3:
-            raise OperationalError("away")
-        return len(tries)
 
-    assert deliver(store) == 3
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_result_is_a_failure(
+    owner: User, worker: Node, monkeypatch: pytest.MonkeyPatch, picture: bytes, tmp_path: Path, kind: str
+) -> None:
+    other = makers.save_picture(tmp_path / "other.png", width=32, height=32).read_bytes()
+    stand_in(monkeypatch, program=BROKEN[kind].replace("OTHER", repr(other.hex())), picture=picture)
+    balance, _held = makers.money(owner)
+    job = makers.queued(owner, frames="1")
 
-    monkeypatch.setattr(render, "DELIVERY_SECONDS", -1)
-    tries.clear()
-    with pytest.raises(OperationalError):
-        deliver(store)
-    assert len(tries) == 1
+    worker.work("blender")
+
+    job.refresh_from_db()
+    assert (job.status, job.failure_code) == (Status.FAILED, "broken_output")
+    assert list(Attempt.objects.values_list("failure_code", "status")) == [("broken_output", "failed")] * 3
+    assert not FrameOutput.objects.exists()
+    assert makers.money(owner) == (balance, 0)
+    assert makers.audit() == {}
+
+
+@pytest.mark.parametrize(
+    ("program", "code"),
+    [
+        ("raise SystemExit(1)", "engine_failed"),
+        ("import os; os.abort()", "crashed"),
+        ("import os; os.kill(os.getpid(), 9)", "killed"),
+        ("print('yuntu_error: out_of_memory'); raise SystemExit(3)", "out_of_memory"),
+        ("done(); raise SystemExit(3)", "engine_failed"),
+    ],
+)
+def test_a_failed_run_is_tried_again(
+    owner: User, worker: Node, monkeypatch: pytest.MonkeyPatch, picture: bytes, program: str, code: str
+) -> None:
+    stand_in(monkeypatch, program=program, picture=picture)
+    job = makers.queued(owner, frames="1")
+
+    worker.work("blender")
+
+    job.refresh_from_db()
+    assert (job.status, job.failure_code, Frame.objects.get().failures) == (Status.FAILED, code, 3)
+
+
+def test_a_fault_of_the_scene_is_told_in_words(
+    owner: User, worker: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(
+        monkeypatch, program="""print('yuntu_error: missing_texture ["//a.png"]'); raise SystemExit(2)"""
+    )
+    job = makers.queued(owner, frames="1-2")
+
+    worker.work("blender")
+
+    job.refresh_from_db()
+    assert (job.status, job.failure_code, Attempt.objects.count()) == (Status.FAILED, "missing_texture", 2)
+    assert "//a.png" in job.error_message and "[" not in job.error_message
+
+
+@pytest.mark.parametrize(
+    ("limits", "program", "code"),
+    [
+        ({"RENDER_IDLE_TIMEOUT_SECONDS": 0.3}, "time.sleep(60)", "hung"),
+        ({"RENDER_FRAME_TIMEOUT_SECONDS": 0.4}, "while True: print('.'); time.sleep(0.05)", "timeout"),
+    ],
+)
+def test_a_run_that_does_not_end(
+    owner: User,
+    worker: Node,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+    limits: dict[str, float],
+    program: str,
+    code: str,
+) -> None:
+    for name, value in limits.items():
+        setattr(settings, name, value)
+    settings.RENDER_MAX_ATTEMPTS = 1
+    stand_in(monkeypatch, program=program)
+    job = makers.queued(owner, frames="1")
+
+    worker.work("blender")
+
+    job.refresh_from_db()
+    assert (job.status, job.failure_code) == (Status.FAILED, code)
+
+
+def test_whatever_a_program_prints_the_frame_is_kept(
+    owner: User, worker: Node, monkeypatch: pytest.MonkeyPatch, picture: bytes, settings: Settings
+) -> None:
+    program = r"""
+import os
+for line in ("openjd_progress: nan", "openjd_progress: -1", "openjd_progress: x", "yuntu_frame: x /y"): print(line)
+for number in range(5000): print("line", number)
+os.write(1, b"nul \0 and \xff and a long line " + b"x" * 20_000 + b"\n")
+time.sleep(0.5)
+done()
+"""
+    settings.RENDER_HEARTBEAT_SECONDS = 0.1
+    stand_in(monkeypatch, program=program, picture=picture)
+    job = makers.queued(owner, frames="1")
+
+    worker.work("blender")
+
+    job.refresh_from_db()
+    attempt = Attempt.objects.get()
+    assert (job.status, attempt.progress) == (Status.COMPLETED, 0)
+    assert "line 4999\nnul \ufffd and \ufffd and" in attempt.log_tail
+    assert len(attempt.log_tail.splitlines()) == 200
+
+
+def test_the_log_that_is_kept_has_an_end(
+    owner: User, worker: Node, monkeypatch: pytest.MonkeyPatch, picture: bytes
+) -> None:
+    monkeypatch.setattr("rendering.node.render.MAX_LOG_SIZE", 1000)
+    stand_in(monkeypatch, program="for n in range(1000): print('line', n)\ndone()", picture=picture)
+    makers.queued(owner, frames="1")
+
+    worker.work("blender")
+
+    attempt = Attempt.objects.select_related("log_blob").get()
+    assert attempt.log_blob is not None
+    assert attempt.log_blob.size < 1100
+    assert "line 999" in attempt.log_tail
+
+
+def test_files_are_fetched_once_and_shared(
+    owner: User, worker: Node, monkeypatch: pytest.MonkeyPatch, picture: bytes
+) -> None:
+    stand_in(monkeypatch, program="done()", picture=picture)
+    scene = makers.scene(owner)
+    makers.queued(owner, scene, frames="1")
+    worker.work("blender")
+    cached = worker.cache.path_of(scene.blob)
+    written = cached.stat().st_mtime_ns
+    makers.queued(owner, scene, frames="1")
+
+    worker.work("blender")
+
+    assert (cached.stat().st_mtime_ns, cached.stat().st_nlink, cached.stat().st_mode & 0o777) == (
+        written, 1, 0o444,
+    )  # fmt: skip
+    assert RenderJob.objects.filter(status=Status.COMPLETED).count() == 2
+
+
+def test_a_fault_of_the_node_does_not_wait_for_its_lease(
+    owner: User, worker: Node, monkeypatch: pytest.MonkeyPatch, picture: bytes
+) -> None:
+    stand_in(monkeypatch, program="done()", picture=picture)
+    scene = makers.scene(owner)
+    job = makers.queued(owner, scene, frames="1")
+    blob_storage().delete(scene.blob.storage_key)
+
+    worker.work("blender")
+
+    job.refresh_from_db()
+    assert (job.status, job.failure_code) == (Status.FAILED, "node_fault")
+    assert makers.money(owner)[1] == 0
+
+
+def test_a_node_that_is_switched_off_takes_nothing(owner: User, worker: Node) -> None:
+    makers.queued(owner, frames="1")
+    RenderNode.objects.filter(pk=worker.row.pk).update(is_enabled=False)
+    worker.work("blender")
+    assert not Attempt.objects.exists()
+
+
+def test_a_node_takes_no_work_for_an_engine_it_has_not(owner: User, worker: Node) -> None:
+    job = makers.queued(owner, frames="1")
+    RenderJob.objects.filter(pk=job.pk).update(engine="maya")
+    worker.work("maya")
+    assert not Attempt.objects.exists()
+
+
+def test_a_node_says_what_it_is(worker: Node) -> None:
+    row = worker.row
+    assert (row.name, row.slots, row.is_enabled) == (worker.name, 1, True)
+    assert row.engines["blender"].startswith("5.")
+    assert row.cores >= 1 and row.memory_size > 1 << 28
+    assert registered(worker.name).row.pk == row.pk
+
+
+# --- while it runs ---
+
+
+class Working:
+    """A node that works in a thread of its own."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.thread = threading.Thread(target=self.work)
+        self.thread.start()
+
+    def work(self) -> None:
+        self.node.work("blender")
+        connections.close_all()
+
+    def wait_for_progress(self) -> None:
+        deadline = time.monotonic() + 10
+        while not Attempt.objects.filter(status="running", progress__gt=0).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def ended_within(self, seconds: float) -> bool:
+        self.thread.join(seconds)
+        return not self.thread.is_alive()
+
+
+ENDLESS = "print('openjd_progress: 25.0', flush=True); time.sleep(600)"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("act", "frame", "attempt"),
+    [(cancel_job, "cancelled", "stopped"), (pause_job, "ready", "stopped"), (None, "ready", "lost")],
+)
+def test_a_run_ends_with_its_attempt_or_its_node(
+    owner: User,
+    worker: Node,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+    act: Any,
+    frame: str,
+    attempt: str,
+) -> None:
+    settings.RENDER_HEARTBEAT_SECONDS = 0.2
+    stand_in(monkeypatch, program=ENDLESS)
+    job = makers.queued(owner, frames="1")
+    working = Working(worker)
+    working.wait_for_progress()
+    assert Attempt.objects.get().progress == 25
+
+    if act:
+        act(job=RenderJob.objects.get(pk=job.pk))
+    else:
+        worker.stop()
+
+    assert working.ended_within(3)
+    row = Frame.objects.get()
+    assert (row.status, row.failures, row.losses) == (frame, 0, 0)
+    assert Attempt.objects.get().status == attempt
+    assert list((worker.folder / "jobs").iterdir()) == []
+    assert makers.audit() == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_three_nodes_share_a_job(
+    owner: User, price: PriceRule, monkeypatch: pytest.MonkeyPatch, picture: bytes
+) -> None:
+    name = "done(name=f\"{spec['frames'][0]:04d}.png\")"
+    stand_in(monkeypatch, program=f"time.sleep(0.1); {name}", picture=picture)
+    nodes = [registered(f"worker-{new_id().hex[-6:]}") for _number in range(3)]
+    job = makers.queued(owner, frames="1-12")
+
+    working = [Working(node) for node in nodes]
+    assert all(one.ended_within(30) for one in working)
+
+    job.refresh_from_db()
+    assert (job.status, job.done_frames) == (Status.COMPLETED, 12)
+    assert FrameOutput.objects.values("file").distinct().count() == 12
+    assert Attempt.objects.values("node").distinct().count() == 3
+    assert makers.audit() == {}
