@@ -1,0 +1,61 @@
+"""With DEBUG off nothing is served on stand-ins: what `manage.py check` says to an operator."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings
+
+GOOD = {
+    "DEBUG": "0",
+    "SECRET_KEY": "k" * 50,
+    "JWT_SIGNING_KEY": "j" * 50,
+    "ALLOWED_HOSTS": "yuntu.example.com",
+    "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+    # No provider comes with the platform yet; any class that is no stand-in passes for one.
+    "SMS_BACKEND": "accounts.sms.SmsProvider",
+}
+
+
+def check(**changes: str) -> tuple[int, str]:
+    """Exit code and words of `manage.py check` with production's variables, some changed; empty: not set."""
+    ours = {name: value for name, value in {**GOOD, **changes}.items() if value}
+    environment = {name: value for name, value in os.environ.items() if name not in GOOD}
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "check", "--settings", "config.settings"]
+    run = subprocess.run(command, env={**environment, **ours}, capture_output=True, text=True, timeout=60)
+    return run.returncode, run.stdout + run.stderr
+
+
+def test_production_as_it_should_be() -> None:
+    code, words = check()
+    assert code == 0, words
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    code, words = check(
+        SMS_BACKEND="",
+        EMAIL_BACKEND="django.core.mail.backends.filebased.EmailBackend",
+        RENDER_ENGINES="blender,simulated",
+        ALLOWED_HOSTS="",
+        SECRET_KEY="short",
+        RENDER_LEASE_SECONDS="2",
+    )
+    assert code != 0
+    found = set(re.findall(r"yuntu\.E\d+", words))
+    assert found == {f"yuntu.E00{number}" for number in range(1, 7)}
+
+
+@pytest.mark.parametrize("backend", ["accounts.sms.OutboxSms", "accounts.sms.Missing", "nowhere.Sms", "x"])
+def test_an_sms_provider_that_is_none(backend: str) -> None:
+    code, words = check(SMS_BACKEND=backend)
+    assert code != 0
+    assert re.findall(r"yuntu\.E\d+", words) == ["yuntu.E001"]
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SIGNING_KEY"])
+def test_a_secret_has_no_default(name: str) -> None:
+    code, words = check(**{name: ""})
+    assert code != 0
+    assert f"{name} must be set when DEBUG is off." in words
