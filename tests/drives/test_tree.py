@@ -12,7 +12,7 @@ from common.errors import NotVisible
 from drives.errors import BadName, NameTaken
 from drives.models import Drive, File, Folder
 from drives.paths import clean_name
-from drives.services import drives
+from drives.services import drives, tree
 from drives.services.blobs import store_chunks
 from drives.services.tree import NewFile, ensure_folders, put_files, rename_file, rename_folder, trash_folder
 from tests.conftest import Client
@@ -335,6 +335,25 @@ def test_files_land_also_where_the_folder_was_trashed_meanwhile(
     trashed = Folder.objects.get(pk=folders["/out/deep"].pk)  # type: ignore[union-attr]
     put_files(drive=drive, actor=owner, new_files=[NewFile(trashed, "y", store_chunks([b"y"]))])
     assert names(owner_api, "/out/deep") == ["x", "y"]
+
+
+def test_folders_are_looked_for_again_once_the_tree_is_locked(
+    owner: User, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A parent that was there at the first look is in the trash at the second."""
+    old = ensure_folders(drive=drive, paths={"/a"})["/a"]
+    real = tree.lock_tree
+
+    def trash_first(locked: Drive) -> None:
+        monkeypatch.setattr(tree, "lock_tree", real)
+        trash_folder(folder=Folder.objects.select_related("drive").get(path="/a"), actor=owner)
+        real(locked)
+
+    monkeypatch.setattr(tree, "lock_tree", trash_first)
+    found = ensure_folders(drive=drive, paths={"/a/b"})
+    new = Folder.objects.get(path="/a")
+    assert new != old
+    assert Folder.objects.get(path="/a/b").parent == new == found["/a"]
 
 
 def test_many_files_land_in_as_many_queries_as_few(owner: User, drive: Drive) -> None:

@@ -1,6 +1,7 @@
 """POST /upload-tasks: a manifest is taken whole or not at all."""
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -150,6 +151,21 @@ def test_bad_names_are_told_by_their_line(owner_api: Client, drive: Drive, name:
     found = refused(owner_api, manifest(good, bad), drive)
     assert (found["status"], found["code"]) == (422, "bad_name")
     assert ".".join(map(str, found["errors"][0]["loc"])) == "body.upload_manifest.files.1.file_name"
+
+
+def test_the_longest_place_fits_into_the_indexes(owner_api: Client) -> None:
+    """Random characters, so that nothing is won by compressing the key."""
+    dice = random.Random(5)
+
+    def text(length: int) -> str:
+        return "".join(chr(dice.randrange(0x4E00, 0x9FA5)) for _number in range(length))
+
+    folder = "".join(f"/{text(79)}" for _depth in range(10)) + "/" + text(6)
+    file = {**announced("/x", b"x"), "target_folder_path": folder, "file_name": text(85)}
+    assert (len(folder.encode()), len(file["file_name"].encode())) == (2399, 255)
+    assert owner_api.post("/upload-tasks", manifest(file)).status_code == 201
+    top = Folder.objects.get(parent=None)
+    assert owner_api.delete(f"/files/{top.pk}").status_code == 200
 
 
 @pytest.mark.parametrize("name", ["a\0", "\ud800"])

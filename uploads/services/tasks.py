@@ -54,7 +54,7 @@ def create_task(
 ) -> UploadTask:
     """Take a manifest: task, files, missing folders and the quota, in one transaction and a handful of statements.
 
-    Raises NotVisible (drive), ManifestInvalid, BadName, QuotaExceeded, DriveReadOnly.
+    Raises NotVisible (drive), ManifestInvalid, BadName, NameTaken, QuotaExceeded, DriveReadOnly.
     """
     drive = (
         Drive.objects.visible_to(user).filter(pk=drive_id).first()
@@ -68,7 +68,7 @@ def create_task(
     check_manifest(files, total_files, total_size, size)
     rows = task_files(files)
     with transaction.atomic():
-        # The drive's row first, as everywhere: of two manifests one after the other makes folders and reserves.
+        # The drive's row is held from here on, as by everything that changes its tree: manifests take turns.
         drives.reserve(drive=drive, size=size)
         task = UploadTask.objects.create(
             user=user,
