@@ -16,7 +16,7 @@ from common import processes
 from common.embedded.layout import Layout
 from tests.rendering.farm import REPOSITORY, SCENES, clean_environment, wait_until
 
-pytestmark = pytest.mark.xdist_group("farm")
+pytestmark = pytest.mark.xdist_group("demo")
 
 
 @pytest.fixture(scope="module")

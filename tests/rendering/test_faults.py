@@ -23,9 +23,9 @@ from tests.rendering.farm import (
 )
 
 pytestmark = pytest.mark.xdist_group("farm")
-# Of slow.blend, on two cores: a frame of about three seconds.
-SAMPLES = {"samples": 900}
-SHORT = {"samples": 600}
+# Of slow.blend, on two cores: frames of two or three seconds.
+SAMPLES = {"samples": 700}
+SHORT = {"samples": 500}
 
 
 @pytest.fixture(scope="module")
