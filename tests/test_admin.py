@@ -1,6 +1,5 @@
 """The back office: every registered model is listed and shown in Chinese; money and codes are only read."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +21,7 @@ from billing.services.ledger import Charge, place_hold, settle_hold
 from common.ids import new_id
 from tests.factories import PASSWORD, make_user, put, token_of
 
-OURS = ("accounts", "billing", "rendering")
+OURS = ("accounts", "billing", "drives", "uploads", "rendering")
 READ_ONLY = (Wallet, LedgerEntry, Hold, Bill, BillLine, Session, PhoneCode)
 registered = sorted(admin.site._registry, key=lambda model: model._meta.label)
 every_model = pytest.mark.parametrize("model", registered, ids=lambda model: model._meta.label_lower)
@@ -240,7 +239,7 @@ def test_a_new_password_ends_the_sessions(office: Client, rows: User) -> None:
 
 
 @pytest.fixture
-def clerk(db: None) -> Iterator[Client]:
+def clerk(db: None) -> Client:
     """An operator who may change users, and is no superuser."""
     user = make_user(username="clerk", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(content_type__app_label="accounts"))

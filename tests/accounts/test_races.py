@@ -1,5 +1,7 @@
 """Many at once: real threads, real commits."""
 
+from functools import partial
+
 import pytest
 from django.conf import settings
 
@@ -22,7 +24,8 @@ def test_one_refresh_token_in_sixteen_tabs_rotates_once() -> None:
         pack = Client().post("/auth/login", {"username": "mei", "password": PASSWORD}).json()
         token = pack["refresh_token"]
         answers = race(
-            16, lambda number, token=token: Client().post("/auth/refresh", {"refresh_token": token})
+            16,
+            partial(lambda token, _number: Client().post("/auth/refresh", {"refresh_token": token}), token),
         )
         assert {answer.status_code for answer in answers} == {200}
         [successor] = {answer.json()["refresh_token"] for answer in answers}
@@ -41,7 +44,10 @@ def test_refresh_and_log_out_at_once_leave_nothing_alive() -> None:
         form = {"refresh_token": pack["refresh_token"]}
         answers = race(
             8,
-            lambda number, form=form: Client().post("/auth/refresh" if number % 2 else "/auth/logout", form),
+            partial(
+                lambda form, number: Client().post("/auth/refresh" if number % 2 else "/auth/logout", form),
+                form,
+            ),
         )
         assert {answer.status_code for answer in answers[::2]} == {200}
         for answer in answers:

@@ -224,3 +224,13 @@ def test_ensure_operator_is_for_the_embedded_profile(var: Any, settings: Any) ->
     with pytest.raises(CommandError, match="createsuperuser"):
         call_command("ensure_operator")
     assert not User.objects.exists()
+
+
+def test_a_right_code_is_not_used_up_by_names_that_are_taken(anonymous: Client) -> None:
+    make_user(username="taken_name")
+    code = code_for(anonymous)
+    for _time in range(settings.PHONE_CODE_MAX_GUESSES + 1):
+        answer = anonymous.post("/auth/register", registration(code, username="taken_name"))
+        assert (answer.status_code, answer.json()["code"]) == (409, "username_taken")
+
+    assert anonymous.post("/auth/register", registration(code, username="free_name")).status_code == 201

@@ -371,8 +371,12 @@ async def test_a_socket_before_sign_in_hears_nothing(owner: User) -> None:
 async def test_events_published_at_once_arrive_all_and_in_order(owner: User, token: str) -> None:
     """Two processes that publish for one user: no event may overtake, because a socket drops what looks old."""
 
+    def burst(number: int) -> None:
+        for step in range(50):
+            publish(owner.pk, "task:log", {"n": number * 50 + step})
+
     def crowd() -> None:
-        race(8, lambda number: [publish(owner.pk, "task:log", {"n": number * 50 + i}) for i in range(50)])
+        race(8, burst)
 
     async with listening(token) as socket:
         await asyncio.to_thread(crowd)

@@ -18,7 +18,7 @@ from tests.conftest import Client
 from tests.factories import PASSWORD, make_user
 
 pytestmark = pytest.mark.django_db
-KEY = settings.SIMPLE_JWT["SIGNING_KEY"]
+KEY = str(settings.SIMPLE_JWT["SIGNING_KEY"])
 
 
 @pytest.fixture

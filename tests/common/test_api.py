@@ -14,6 +14,8 @@ from django.db import DataError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory, override_settings
 from django.utils import translation
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from common import health, realtime
 from common.middleware import BodyLimit, JsonErrorMiddleware
@@ -349,7 +351,7 @@ def test_health_asks_the_workers_on_request(anonymous: Client) -> None:
 
 
 def test_health_tells_which_part_is_down(anonymous: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    away = redis.Redis(port=1, socket_connect_timeout=0.2)
+    away = redis.Redis(port=1, retry=Retry(NoBackoff(), 0))
     monkeypatch.setattr(realtime, "connection", lambda: away)
     answer = anonymous.get("/health")
     assert answer.status_code == 503

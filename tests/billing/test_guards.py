@@ -1,0 +1,87 @@
+"""Invariants of money that only PostgreSQL's own guards hold: whoever writes, and however consistently."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from accounts.models import User
+from billing.models import LedgerEntry
+from billing.services.ledger import credit, place_hold, post_entry, wallet_of
+from common.errors import Invalid
+from common.ids import new_id
+from tests.billing.audit import violations
+
+# Wallet and entry changed together, so that they agree with each other.
+TOGETHER = """
+WITH moved AS (
+  UPDATE billing_wallet SET balance = balance + %(balance)s, held = held + %(held)s, sequence = sequence + %(step)s
+   WHERE id = %(wallet)s RETURNING *
+)
+INSERT INTO billing_ledgerentry (id, created_at, updated_at, wallet_id, sequence, kind, amount, held_delta,
+                                 balance_after, held_after, key, description)
+SELECT gen_random_uuid(), now(), now(), id, sequence, %(kind)s, %(amount)s, %(held_delta)s, balance, held, 'x', ''
+  FROM moved
+"""
+
+
+def together(user: User, **changes: object) -> None:
+    values = {"balance": 5, "held": 0, "step": 1, "kind": "recharge", "amount": 5, "held_delta": 0, **changes}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(TOGETHER, {**values, "wallet": wallet_of(user).pk})
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def test_wallet_and_entry_together_may_be_written(owner: User) -> None:
+    together(owner)
+    assert wallet_of(owner).balance == 105
+    assert violations() == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"step": 2},  # leaves a gap
+        {"balance": 6},  # the entry tells less than was moved
+        {"amount": 4},
+        {"held": 1},
+        {"kind": "hold", "amount": 0, "balance": 0, "held": 5, "held_delta": 5},  # held, but for no hold
+        {"kind": "consume", "amount": -101, "balance": -101},  # more than there is
+    ],
+)
+def test_what_agrees_with_itself_but_not_with_history(owner: User, changes: dict[str, object]) -> None:
+    with pytest.raises(IntegrityError):
+        together(owner, **changes)
+    assert wallet_of(owner).balance == 100
+    assert violations() == []
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "0.001", "10000000.01", "NaN", "Infinity"])
+def test_a_credit_is_more_than_nothing_in_whole_fen(owner: User, amount: str) -> None:
+    with pytest.raises(Invalid):
+        credit(user=owner, amount=Decimal(amount), key="k", reason="r")
+    assert wallet_of(owner).balance == 100
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "r" * 501])
+def test_a_credit_has_a_reason(owner: User, reason: str) -> None:
+    with pytest.raises(Invalid):
+        credit(user=owner, amount=Decimal(1), key="k", reason=reason)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda user: post_entry(
+            wallet=wallet_of(user), kind=LedgerEntry.Kind.RECHARGE, amount=Decimal("0.0000001"), key="k"
+        ),
+        lambda user: place_hold(
+            user=user, amount=Decimal("1.0000001"), key="k", task_id=new_id(), description="job"
+        ),
+    ],
+)
+def test_money_has_six_places(owner: User, act: Callable[[User], object]) -> None:
+    with pytest.raises(ValueError, match="six decimal places"):
+        act(owner)
+    assert violations() == []
