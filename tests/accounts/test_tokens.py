@@ -68,6 +68,7 @@ def test_log_in_says_who_and_from_where(user: User) -> None:
     session = Session.objects.get()
     assert (session.device[:9], len(session.device), session.ip) == ("Maya/2025", 255, "2001:db8::7")
     user.refresh_from_db()
+    assert user.last_login is not None
     assert answer.json()["user"]["last_login_at"] == user.last_login.isoformat().replace("+00:00", "Z")
 
 

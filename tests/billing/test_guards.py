@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -26,7 +27,7 @@ SELECT gen_random_uuid(), now(), now(), id, sequence, %(kind)s, %(amount)s, %(he
 """
 
 
-def together(user: User, **changes: object) -> None:
+def together(user: User, **changes: Any) -> None:
     values = {"balance": 5, "held": 0, "step": 1, "kind": "recharge", "amount": 5, "held_delta": 0, **changes}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(TOGETHER, {**values, "wallet": wallet_of(user).pk})
