@@ -28,7 +28,7 @@ demo: engine ## do the main job as a client would: upload, render, watch, downlo
 	exec $(python) manage.py demo "$$@"
 
 test: engine ## run the whole suite against real PostgreSQL and Redis [ARGS="-k name"]
-	@$(python) -m pytest -n 2 $(ARGS)
+	@$(python) -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: setup ## check style, types and the layers of imports
 	$(python) -m ruff check .

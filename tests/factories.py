@@ -3,7 +3,6 @@
 import itertools
 from decimal import Decimal
 
-
 from accounts.models import User
 from accounts.services.registration import create_user
 from accounts.services.sessions import open_session
