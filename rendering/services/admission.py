@@ -56,7 +56,7 @@ def advance_job(*, job_id: UUID) -> None:
 
 
 def lock_pending(job_id: UUID) -> RenderJob | None:
-    rows = RenderJob.objects.select_for_update(of=("self",)).select_related("user", "drive")
+    rows = RenderJob.objects.select_for_update(of=("self",), no_key=True).select_related("user", "drive")
     return rows.filter(pk=job_id, status=Status.PENDING).first()
 
 

@@ -152,10 +152,14 @@ class Output:
 def end_attempt(
     attempt_id: UUID, target: Attempt.Status, usage: Usage, failure: Failure | None = None
 ) -> Attempt:
-    """End a running attempt, with its job's row locked. Call inside a transaction. Raises LateResult."""
+    """End a running attempt, with its job's row locked. Call inside a transaction. Raises LateResult.
+
+    The lock leaves the key free: a claim, whose new attempt points to the job, must not wait for it with its frame
+    locked, since a cancel has the job locked and waits for the frame.
+    """
     attempt = Attempt.objects.select_related("job").get(pk=attempt_id)
     job = (
-        RenderJob.objects.select_for_update(of=("self",))
+        RenderJob.objects.select_for_update(of=("self",), no_key=True)
         .select_related("user", "drive", "hold")
         .get(pk=attempt.job_id)
     )

@@ -3,13 +3,14 @@
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import User
 from rendering.models import Attempt, Frame, RenderJob, RenderNode
 from rendering.services import attempts
+from rendering.services.attempts import Usage
 from rendering.services.jobs import cancel_job, pause_job, resume_job
 from tests.factories import make_user
 from tests.racing import race
@@ -237,6 +238,24 @@ def test_a_claim_that_saw_the_job_before_it_was_paused(owner: User, node: Render
     attempt.refresh_from_db()
     frame = Frame.objects.get()
     assert (attempt.status, frame.status, frame.failures, frame.losses) == ("stopped", "ready", 0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_does_not_wait_for_the_job_with_its_frame_locked(owner: User, node: RenderNode) -> None:
+    """It would wait in a circle: a cancel has the job locked and waits for the frame."""
+    makers.queued(owner, frames="1-2")
+    first = makers.claimed(node)
+
+    def take(_number: int) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '3s'")
+        attempt = attempts.take_frame(node, "blender")
+        assert attempt is not None
+        return makers.frame_of(attempt)
+
+    with transaction.atomic():
+        attempts.end_attempt(first.pk, Attempt.Status.FAILED, Usage())
+        assert race(1, take) == [2]
 
 
 @pytest.mark.django_db(transaction=True)
