@@ -67,8 +67,7 @@ def digests_of(file: BinaryIO, *, with_md5: bool) -> Digests:
 def known_blob(digests: Digests) -> Blob | None:
     """A verified blob of this content, marked as in use so that the sweep leaves it alone."""
     same = Blob.objects.filter(sha256=digests.sha256, size=digests.size)
-    same.update(updated_at=timezone.now())
-    blob = same.first()
+    blob = same.first() if same.update(updated_at=timezone.now()) else None
     if blob and digests.md5 and not blob.md5:
         same.update(md5=digests.md5)
         blob.md5 = digests.md5

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from accounts.models import User
@@ -261,3 +263,13 @@ def test_racing_files_of_one_task_complete_it(owner: User, drive: Drive) -> None
         file = sender.row().file
         assert file is not None
         assert content_of(file) == content
+
+
+def test_a_small_file_takes_few_queries(owner_api: Client) -> None:
+    """A scene has thousands of textures; each statement here is paid for every one of them."""
+    first, second, _third = begin(owner_api, *(announced(f"/a/{name}", b"content") for name in "123"))
+    first.whole(b"warm up")
+    with CaptureQueriesContext(connection) as captured:
+        assert second.whole(b"content").status_code == 200
+    statements = [query["sql"] for query in captured if "SAVEPOINT" not in query["sql"]]
+    assert len(statements) <= 18

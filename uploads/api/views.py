@@ -114,7 +114,6 @@ class TaskFileViewSet(VisibleViewSet):
         return cast(User, self.request.user)
 
     def result(self, row: TaskFile, started: float) -> Response:
-        row = TaskFile.objects.select_related("file__blob").get(pk=row.pk)
         file = row.file
         if file is None:
             raise NotVisible

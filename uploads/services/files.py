@@ -68,7 +68,8 @@ def finish(task_file: TaskFile, blob: Blob, actor: User) -> TaskFile:
         new = new_file(task, task_file, blob)
         file = put_files(drive=task.drive, actor=actor, new_files=[new], reserved=task_file.file_size)[0]
         land(task=task, landed=[(task_file, file)], status=TaskFile.Status.COMPLETED)
-        task_file.parts.all().delete()
+        if staged:
+            task_file.parts.all().delete()
         announce(task)
     if staged:
         blob_storage().discard(staged)

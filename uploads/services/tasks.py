@@ -148,12 +148,21 @@ def land(*, task: UploadTask, landed: list[tuple[TaskFile, File]], status: TaskF
     `landed` pairs each task file, not landed before, with its file in the drive.
     """
     now = timezone.now()
+    common = {
+        "status": status,
+        "is_duplicated": status == TaskFile.Status.SKIPPED,
+        "error_message": "",
+        "upload_id": "",
+        "completed_at": now,
+        "updated_at": now,
+    }
     for task_file, file in landed:
-        task_file.status, task_file.file, task_file.completed_at = status, file, now
-        task_file.is_duplicated = status == TaskFile.Status.SKIPPED
-        task_file.error_message, task_file.upload_id, task_file.updated_at = "", "", now
-    changed = ["status", "file", "completed_at", "is_duplicated", "error_message", "upload_id", "updated_at"]
-    TaskFile.objects.bulk_update([task_file for task_file, _file in landed], changed, batch_size=2000)
+        task_file.file = file
+        for name, value in common.items():
+            setattr(task_file, name, value)
+    rows = [task_file for task_file, _file in landed]
+    TaskFile.objects.bulk_update(rows, ["file"], batch_size=2000)
+    TaskFile.objects.filter(pk__in=[row.pk for row in rows]).update(**common)
     UploadTask.objects.filter(pk=task.pk).update(
         uploaded_files=F("uploaded_files") + len(landed),
         uploaded_size=F("uploaded_size") + sum(task_file.file_size for task_file, _file in landed),
