@@ -107,6 +107,15 @@ def begin(client: Client, *files: dict[str, Any], **fields: Any) -> list[Sender]
     return [Sender(client, task_id, file["id"]) for file in listed]
 
 
+def assert_stored(sender: Sender, content: bytes) -> None:
+    file = sender.row().file
+    assert file is not None
+    assert (file.blob.sha256, file.size) == (sha256_of(content), len(content))
+    assert content_of(file) == content
+    assert staged() == []
+    assert not UploadPart.objects.filter(task_file=sender.row()).exists()
+
+
 def sums(drive: Drive) -> tuple[int, int]:
     """Bytes used and reserved."""
     drive.refresh_from_db()
