@@ -141,13 +141,13 @@ def test_all_tiles_of_a_udim(owner: User) -> None:
     found = resolved(
         owner,
         asset("//tex/skin.<UDIM>.png", "udim"),
-        asset("D:/work/tex/skin.<UDIM>.png", "udim"),
+        asset("D:/studio/tex/skin.<UDIM>.png", "udim"),
         asset("//tex/none.<UDIM>.png", "udim"),
     )
 
     tiles = {f"/shots/one/tex/skin.{tile}.png" for tile in (1001, 1002, 1011)}
     assert set(found.files) == {"/shots/one/scene.blend", *tiles}
-    assert found.remap == {"D:/work/tex/skin.<UDIM>.png": "/shots/one/tex/skin.<UDIM>.png"}
+    assert found.remap == {"D:/studio/tex/skin.<UDIM>.png": "/shots/one/tex/skin.<UDIM>.png"}
     assert [entry["path"] for entry in found.missing] == ["//tex/none.<UDIM>.png"]
 
 
