@@ -1,6 +1,7 @@
 """`manage.py demo`: start the platform on a free port and do the main job as a client."""
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -101,6 +102,11 @@ class Platform:
         self.ready.set()
 
     def stop(self) -> None:
-        if self.process.poll() is None:
+        """Ask the platform to stop until it has; once it is stopping it hears no second call."""
+        for _round in range(10):
+            if self.process.poll() is not None:
+                return
             self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(3)
+        self.process.kill()  # its guardian ends whatever it had started

@@ -29,6 +29,7 @@ SLOW_START = 60.0  # seconds without an answer after which we say where to look
 class Command(BaseCommand):
     help = "Run the platform: embedded services, web, worker, render node and beat. Ctrl-C stops everything."
     requires_system_checks: list[str] = []  # the children check
+    interrupted = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         default = os.environ.get("PORT") or str(DEFAULT_PORT)
@@ -42,7 +43,7 @@ class Command(BaseCommand):
         # background. Only nohup's wish is respected.
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
-                signal.signal(signum, signal.default_int_handler)
+                signal.signal(signum, self.interrupt)
         try:
             self.run_platform(number)
         except KeyboardInterrupt:
@@ -50,14 +51,25 @@ class Command(BaseCommand):
         except EmbeddedError as error:
             raise CommandError(str(error)) from error
 
+    def interrupt(self, signum: int, frame: object) -> None:
+        """As Ctrl-C, and kept in mind: Python drops what is raised inside a callback of its own, as of an import."""
+        self.interrupted = True
+        raise KeyboardInterrupt
+
+    def stop_if_asked(self) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
+
     def run_platform(self, port: int) -> None:
         layout = settings.EMBEDDED
         self.tell(f"Yuntu starts; its state is kept in {layout.var}.")
         with EmbeddedServices(layout, tell=self.tell) as services:
             self.prepare_database()
+            self.stop_if_asked()
             for spec in child_specs(port):
                 services.supervisor.start(spec)
             threading.Thread(target=self.announce, args=(port, services.supervisor), daemon=True).start()
+            self.stop_if_asked()
             services.supervisor.run()
 
     def tell(self, text: str) -> None:
