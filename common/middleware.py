@@ -11,11 +11,14 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
+from common import origin
 from common.ids import new_id
+from common.limits import client_ip
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 API_PREFIXES = ("/api/", "/health")
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 ERRORS = {
     400: ("bad_request", _("The request is malformed.")),
     403: ("permission_denied", _("You may not do this.")),
@@ -50,6 +53,21 @@ class RequestIdMiddleware:
             request_id.reset(token)
         response["X-Request-Id"] = value
         return response
+
+
+class OriginMiddleware:
+    """Says where the request at hand comes from (common.origin)."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        device = UNPRINTABLE.sub("", request.headers.get("User-Agent", ""))[:255]
+        token = origin.current.set(origin.Origin(client_ip(request), device))
+        try:
+            return self.get_response(request)
+        finally:
+            origin.current.reset(token)
 
 
 class SlashMiddleware:

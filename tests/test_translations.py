@@ -2,19 +2,23 @@
 
 import re
 
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po
 from django.conf import settings
 
-APPS = ("accounts", "backoffice", "billing", "common", "config", "drives", "rendering", "uploads")
+KEYWORDS = {**DEFAULT_KEYWORDS, "gettext_noop": None}
 PLACEHOLDER = re.compile(r"%\(\w+\)[0-9.]*[a-z]")
 
 
 def source_texts() -> set[str]:
+    with (settings.BASE_DIR / "babel.cfg").open(encoding="utf-8") as file:
+        methods, options = parse_mapping_cfg(file)
     found = set()
-    for app in APPS:
-        for _file, _line, text, _comments, _context in extract_from_dir(settings.BASE_DIR / app):
-            found.add(text if isinstance(text, str) else text[0])
+    for _file, _line, text, _comments, _context in extract_from_dir(
+        settings.BASE_DIR, methods, options, keywords=KEYWORDS
+    ):
+        found.add(text if isinstance(text, str) else text[0])
     return found
 
 

@@ -1,14 +1,14 @@
 from django.urls import path
 
-from accounts.api import views
+from accounts.api.views import auth, profile
 
 urlpatterns = [
-    path("auth/send-code", views.SendCodeView.as_view()),
-    path("auth/register", views.RegisterView.as_view()),
-    path("auth/login", views.LoginView.as_view()),
-    path("auth/refresh", views.RefreshView.as_view()),
-    path("auth/logout", views.LogoutView.as_view()),
-    path("auth/me", views.MeView.as_view()),
-    path("auth/ws-ticket", views.WsTicketView.as_view()),
-    path("users/me", views.MeView.as_view()),
+    path("auth/send-code", auth.SendCodeView.as_view()),
+    path("auth/register", auth.RegisterView.as_view()),
+    path("auth/login", auth.LoginView.as_view()),
+    path("auth/refresh", auth.RefreshView.as_view()),
+    path("auth/logout", auth.LogoutView.as_view()),
+    path("auth/me", profile.MeView.as_view()),
+    path("auth/ws-ticket", auth.WsTicketView.as_view()),
+    path("users/me", profile.MeView.as_view()),
 ]

@@ -13,11 +13,11 @@ from rest_framework.mixins import RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api.serializers import DoneSerializer
 from accounts.models import User
 from common.errors import Invalid, NotVisible
 from common.ids import as_uuid
 from common.paging import whole_number
+from common.serializers import DoneSerializer
 from common.views import VisibleViewSet, done
 from drives.api import serializers as shapes
 from drives.links import link_to

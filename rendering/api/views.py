@@ -14,10 +14,10 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from accounts.api.serializers import DoneSerializer
 from accounts.models import User
 from common.errors import DomainError, Invalid, NotVisible
 from common.renderers import desktop_status, is_desktop_client
+from common.serializers import DoneSerializer
 from common.views import VisibleViewSet, done
 from rendering.api import serializers as shapes
 from rendering.models import Frame, FrameOutput, RenderJob

@@ -14,9 +14,9 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api.serializers import DoneSerializer
 from accounts.models import User
 from common.errors import Invalid, NotVisible
+from common.serializers import DoneSerializer
 from common.views import VisibleViewSet, done
 from drives.links import link_to
 from uploads.api import serializers as shapes

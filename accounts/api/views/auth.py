@@ -1,48 +1,28 @@
-"""Doors of accounts: each reads the request, calls one service and shapes the answer."""
+"""Signing in and out."""
 
 from dataclasses import asdict
-from typing import Any, cast
+from typing import cast
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api import serializers as shapes
+from accounts.api.serializers import auth as shapes
+from accounts.api.serializers.base import SignedInSerializer, TokenPackSerializer
+from accounts.api.views.base import PublicView, checked, device_of, signed_in
 from accounts.authentication import bearer_token
-from accounts.models import Session, User
+from accounts.models import Session
 from accounts.services import codes, registration, sessions
-from accounts.services.tokens import TokenPack
 from common.limits import client_ip
-
-
-def checked(serializer_class: type[Any], request: Request) -> dict[str, Any]:
-    serializer = serializer_class(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
-
-
-def device_of(request: Request) -> str:
-    return request.headers.get("User-Agent", "")
-
-
-def signed_in(user: User, pack: TokenPack, code: int = status.HTTP_200_OK) -> Response:
-    return Response({**asdict(pack), "user": shapes.UserSerializer(user).data}, status=code)
-
-
-class PublicView(APIView):
-    """A door that needs no sign-in; a stale token in the header does not close it."""
-
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
+from common.serializers import DoneSerializer
 
 
 class SendCodeView(PublicView):
-    @extend_schema(request=shapes.SendCodeSerializer, responses=shapes.DoneSerializer, tags=["auth"])
+    @extend_schema(request=shapes.SendCodeSerializer, responses=DoneSerializer, tags=["auth"])
     def post(self, request: Request) -> Response:
         """Send a six-digit code to a phone. Never tells whether the phone is registered."""
         data = checked(shapes.SendCodeSerializer, request)
@@ -51,9 +31,7 @@ class SendCodeView(PublicView):
 
 
 class RegisterView(PublicView):
-    @extend_schema(
-        request=shapes.RegisterSerializer, responses={201: shapes.SignedInSerializer}, tags=["auth"]
-    )
+    @extend_schema(request=shapes.RegisterSerializer, responses={201: SignedInSerializer}, tags=["auth"])
     def post(self, request: Request) -> Response:
         """Register with a phone code; answers signed in, with a default drive and a wallet in place."""
         data = checked(shapes.RegisterSerializer, request)
@@ -68,7 +46,7 @@ class RegisterView(PublicView):
 
 
 class LoginView(PublicView):
-    @extend_schema(request=shapes.LoginSerializer, responses=shapes.SignedInSerializer, tags=["auth"])
+    @extend_schema(request=shapes.LoginSerializer, responses=SignedInSerializer, tags=["auth"])
     def post(self, request: Request) -> Response:
         """Sign in with username, phone or verified e-mail."""
         data = checked(shapes.LoginSerializer, request)
@@ -77,7 +55,7 @@ class LoginView(PublicView):
 
 
 class RefreshView(PublicView):
-    @extend_schema(request=shapes.RefreshSerializer, responses=shapes.TokenPackSerializer, tags=["auth"])
+    @extend_schema(request=shapes.RefreshSerializer, responses=TokenPackSerializer, tags=["auth"])
     def post(self, request: Request) -> Response:
         """Exchange the refresh token. The old one is void; for 30 s it still gets the very same successor."""
         data = checked(shapes.RefreshSerializer, request)
@@ -87,7 +65,7 @@ class RefreshView(PublicView):
 class LogoutView(PublicView):
     @extend_schema(
         request=shapes.LogoutSerializer,
-        responses=shapes.DoneSerializer,
+        responses=DoneSerializer,
         tags=["auth"],
         auth=cast(list[str], [{"bearer": []}, {}]),  # drf-spectacular takes them as they are
     )
@@ -99,13 +77,6 @@ class LogoutView(PublicView):
             refresh_token=refresh_token, access_token="" if refresh_token else bearer_token(request) or ""
         )
         return Response({"success": True, "message": _("Signed out.")})
-
-
-class MeView(APIView):
-    @extend_schema(responses=shapes.UserSerializer, tags=["users"])
-    def get(self, request: Request) -> Response:
-        """The user who asks."""
-        return Response(shapes.UserSerializer(request.user).data)
 
 
 class WsTicketView(APIView):

@@ -1,0 +1,33 @@
+"""Other ways in: WeChat and devices."""
+
+from django.contrib import admin
+
+from accounts.models import Device, SocialAccount, WechatLoginSession
+from common.admin import ReadOnlyAdmin
+
+
+@admin.register(SocialAccount)
+class SocialAccountAdmin(ReadOnlyAdmin):
+    list_display = ("user", "provider", "nickname", "appid", "created_at")
+    list_filter = ("provider",)
+    list_select_related = ("user",)
+    search_fields = ("user__username", "user__phone", "nickname", "openid", "unionid")
+    ordering = ("-created_at", "-pk")
+
+
+@admin.register(WechatLoginSession)
+class WechatLoginSessionAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "status", "user", "nickname", "ip", "device_type", "expires_at")
+    list_filter = ("status",)
+    list_select_related = ("user",)
+    search_fields = ("user__username", "user__phone", "nickname", "ip")
+    ordering = ("-created_at", "-pk")
+
+
+@admin.register(Device)
+class DeviceAdmin(ReadOnlyAdmin):
+    list_display = ("user", "name", "device_id", "created_at", "last_seen_at", "revoked_at")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("user",)
+    search_fields = ("user__username", "user__phone", "device_id", "name")
+    ordering = ("-created_at", "-pk")

@@ -1,0 +1,1 @@
+"""Shapes of accounts on the wire."""
