@@ -44,6 +44,8 @@ ALLOWED_HOSTS: list[str] = env.list(
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 PUBLIC_URL: str = env.str("PUBLIC_URL", default="")
 """Scheme and host that links in answers begin with; empty: those of the request."""
+PORT: str = env.str("PORT", default="8000")
+"""TCP port of `make run`, for the stand-ins that are served there."""
 NUM_PROXIES: int = env.int("NUM_PROXIES", default=0)
 """Trusted reverse proxies in front; X-Forwarded-For is believed only as far as they wrote it."""
 
@@ -75,6 +77,7 @@ MIDDLEWARE = [
     "common.middleware.OriginMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "common.middleware.JsonErrorMiddleware",
     "common.middleware.SlashMiddleware",
@@ -199,6 +202,37 @@ SMS_LIMITS = {
 }
 LOGIN_LIMIT = (env.int("LOGIN_PER_MINUTE", default=20), 60)
 
+# A website application of open.weixin.qq.com, and an official account whose address a phone can open by scanning
+# (docs/adr/0008-wechat-by-two-applications.md). Where DEBUG is on, both are those of the stand-in.
+STAND_IN_WECHAT = f"http://127.0.0.1:{PORT}/standin/wechat"
+WECHAT_APP_ID: str = env.str("WECHAT_APP_ID", default="standin-website" if DEBUG else "")
+WECHAT_APP_SECRET: str = env.str("WECHAT_APP_SECRET", default="standin-website-secret" if DEBUG else "")
+WECHAT_MP_APP_ID: str = env.str("WECHAT_MP_APP_ID", default="standin-official" if DEBUG else "")
+WECHAT_MP_APP_SECRET: str = env.str(
+    "WECHAT_MP_APP_SECRET", default="standin-official-secret" if DEBUG else ""
+)
+WECHAT_OPEN_URL: str = env.str(
+    "WECHAT_OPEN_URL", default=STAND_IN_WECHAT if DEBUG else "https://open.weixin.qq.com"
+)
+WECHAT_API_URL: str = env.str(
+    "WECHAT_API_URL", default=STAND_IN_WECHAT if DEBUG else "https://api.weixin.qq.com"
+)
+WECHAT_TIMEOUT_SECONDS: float = env.float("WECHAT_TIMEOUT_SECONDS", default=5)
+WECHAT_LOGIN_SECONDS: int = env.int("WECHAT_LOGIN_SECONDS", default=300)
+WECHAT_LIMITS = {
+    "qrcode": (30, 60),
+    "poll": (1200, 60),
+    "callback": (60, 60),
+    "bind": (20, 60),
+    "phone": (10, 600),
+}
+DEVICE_LIMITS = {
+    "new": (env.int("NEW_DEVICES_PER_DAY", default=20), 86400),
+    "sign_in": (60, 60),
+}
+TEAM_INVITATION_DAYS: int = env.int("TEAM_INVITATION_DAYS", default=7)
+TEAM_INVITATION_LIMIT = (env.int("TEAM_INVITATIONS_HOUR", default=30), 3600)
+
 # --- Money ------------------------------------------------------------------------------------------------
 
 TRIAL_CREDIT = Decimal(env.str("TRIAL_CREDIT", default="50" if DEBUG else "0"))
@@ -254,7 +288,10 @@ INSPECT_TIMEOUT_SECONDS: float = env.float("INSPECT_TIMEOUT_SECONDS", default=12
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.SessionTokenAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "accounts.guests.PhoneBound",
+    ],
     "DEFAULT_RENDERER_CLASSES": ["common.renderers.ApiRenderer"],
     "DEFAULT_PARSER_CLASSES": [
         "common.parsers.ApiJsonParser",
@@ -306,6 +343,20 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_AUTOREFRESH = False
 X_FRAME_OPTIONS = "SAMEORIGIN"
+# Our own pages run our own scripts alone. Swagger, ReDoc and the admin bring inline ones along.
+CONTENT_SECURITY_POLICY = {
+    "EXCLUDE_URL_PREFIXES": ["/admin", "/docs", "/redoc"],
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    },
+}
 LOGIN_URL = "/admin/login/"
 
 UNFOLD = {
