@@ -1,9 +1,57 @@
-"""Password hashes that the platform reads but no longer writes."""
+"""Password hashes: one that is written, one of the old service that is only read, and how many are computed at once.
 
+A hash is a quarter of a second of one core by design. At most HASHING_SLOTS are computed at once in a process, and
+HASHING_WAITING more wait; who comes after them is refused at once (Busy). So a storm of sign-ins leaves cores and
+threads for everybody else. The hashers themselves keep the line, so that no door can forget it.
+"""
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore
 from typing import Any
 
 import bcrypt
-from django.contrib.auth.hashers import BCryptPasswordHasher
+from django.conf import settings
+from django.contrib.auth.hashers import BCryptPasswordHasher, BCryptSHA256PasswordHasher
+
+from accounts.errors import Busy
+
+RETRY_AFTER = 2
+"""Seconds: by then a full line has moved on."""
+
+
+class Line:
+    """At most `slots` at work and `waiting` behind them."""
+
+    def __init__(self, slots: int, waiting: int) -> None:
+        self.places = BoundedSemaphore(slots + waiting)
+        self.slots = BoundedSemaphore(slots)
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Wait for a slot. Raises Busy at once where the line is full."""
+        if not self.places.acquire(blocking=False):
+            raise Busy(retry_after=RETRY_AFTER)
+        try:
+            with self.slots:
+                yield
+        finally:
+            self.places.release()
+
+
+@functools.cache
+def line() -> Line:
+    """The process's line."""
+    return Line(settings.HASHING_SLOTS, settings.HASHING_WAITING)
+
+
+class Bcrypt(BCryptSHA256PasswordHasher):
+    """Django's BCryptSHA256, computed in turn."""
+
+    def encode(self, password: str, salt: Any) -> str:
+        with line().slot():
+            return super().encode(password, salt)
 
 
 class LegacyBcrypt(BCryptPasswordHasher):
@@ -13,5 +61,14 @@ class LegacyBcrypt(BCryptPasswordHasher):
 
     def encode(self, password: str, salt: Any) -> str:
         # bcrypt 5 refuses what is longer instead of cutting it; the stored hashes are of the cut ones.
-        hashed = bcrypt.hashpw(password.encode()[:72], salt)
+        with line().slot():
+            hashed = bcrypt.hashpw(password.encode()[:72], salt)
         return f"{self.algorithm}${hashed.decode('ascii')}"
+
+    def verify(self, password: str, encoded: str) -> bool:
+        right: bool = super().verify(password, encoded)
+        if not right:
+            # A cheaper hash must not tell by its time that there is such a user. Django sees to that only for hashes
+            # of the algorithm it writes.
+            self.harden_runtime(password, encoded)
+        return right

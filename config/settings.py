@@ -4,6 +4,7 @@ With nothing set this is the embedded profile: DEBUG on, PostgreSQL and Redis as
 state under YUNTU_VAR. With DEBUG off every secret must be given; checks in common/checks.py refuse the rest.
 """
 
+import os
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -168,7 +169,7 @@ CELERY_ENABLE_UTC = True
 
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "accounts.hashers.Bcrypt",
     "accounts.hashers.LegacyBcrypt",  # of imported users, until their next sign-in
 ]
 AUTH_PASSWORD_VALIDATORS = [
@@ -201,6 +202,11 @@ SMS_LIMITS = {
     "ip_hour": (env.int("SMS_IP_HOUR", default=10), 3600),
 }
 LOGIN_LIMIT = (env.int("LOGIN_PER_MINUTE", default=20), 60)
+LOGIN_LOCK_FAILURES = (10, 300)
+LOGIN_LOCK_SECONDS: int = env.int("LOGIN_LOCK_SECONDS", default=900)
+HASHING_SLOTS: int = env.int("HASHING_SLOTS", default=max(1, min(4, len(os.sched_getaffinity(0)) // 2)))
+HASHING_WAITING: int = env.int("HASHING_WAITING", default=3)
+"""Password hashes computed at once in a process, and those that wait: together fewer than a web process has threads."""
 
 # A website application of open.weixin.qq.com, and an official account whose address a phone can open by scanning
 # (docs/adr/0008-wechat-by-two-applications.md). Where DEBUG is on, both are those of the stand-in.

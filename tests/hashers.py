@@ -1,8 +1,12 @@
-from django.contrib.auth.hashers import BCryptSHA256PasswordHasher
+"""The hashers of production with the fewest rounds."""
+
+from accounts.hashers import Bcrypt, LegacyBcrypt
 
 
-class QuickBcrypt(BCryptSHA256PasswordHasher):
-    """The hasher of production with the fewest rounds."""
-
+class QuickBcrypt(Bcrypt):
     algorithm = "quick_bcrypt"
+    rounds = 4
+
+
+class QuickLegacyBcrypt(LegacyBcrypt):
     rounds = 4

@@ -13,6 +13,14 @@ from accounts.errors import CodeInvalid
 from accounts.models import PhoneCode
 from common import limits
 
+# Clients that name no purpose get a code for registering. It proves as much as one for signing in or for linking
+# WeChat, so it serves there; who resets a password or changes a phone must have asked for just that.
+FOR_REGISTERING = (PhoneCode.Purpose.REGISTER,)
+FOR_SIGNING_IN = (PhoneCode.Purpose.LOGIN, PhoneCode.Purpose.REGISTER)
+FOR_LINKING_WECHAT = (PhoneCode.Purpose.BIND_PHONE, PhoneCode.Purpose.REGISTER)
+FOR_RESETTING_PASSWORD = (PhoneCode.Purpose.RESET_PASSWORD,)
+FOR_CHANGING_PHONE = (PhoneCode.Purpose.BIND_PHONE,)
+
 
 def hash_of(phone: str, purpose: str, code: str) -> str:
     """Keyed hash: six digits behind a plain hash could be tried out by whoever reads the table."""
@@ -40,19 +48,27 @@ def send_code(*, phone: str, purpose: str, ip: str) -> None:
     sms.provider().send_code(phone, code)
 
 
-def count_guess(*, phone: str, purpose: str, code: str, now: datetime) -> PhoneCode:
-    """The open code that `code` matches. A guess is counted before it is compared; a right one is given back.
+def count_guess(*, phone: str, purposes: tuple[str, ...], code: str, now: datetime) -> PhoneCode:
+    """The open code for one of `purposes` that `code` matches. A guess is counted before it is compared; a right one
+    is given back.
 
     Call it outside the transaction that uses the code up (`consume`), so that a wrong guess stays counted.
     Raises CodeInvalid.
     """
+    for purpose in purposes:
+        if found := guessed(phone=phone, purpose=purpose, code=code, now=now):
+            return found
+    raise CodeInvalid
+
+
+def guessed(*, phone: str, purpose: str, code: str, now: datetime) -> PhoneCode | None:
     open_codes = PhoneCode.objects.filter(phone=phone, purpose=purpose, consumed_at__isnull=True)
-    guessed = open_codes.filter(expires_at__gt=now, guesses__lt=settings.PHONE_CODE_MAX_GUESSES).update(
+    counted = open_codes.filter(expires_at__gt=now, guesses__lt=settings.PHONE_CODE_MAX_GUESSES).update(
         guesses=F("guesses") + 1
     )
-    found = open_codes.first() if guessed else None
+    found = open_codes.first() if counted else None
     if found is None or not hmac.compare_digest(found.code_hash, hash_of(phone, purpose, code)):
-        raise CodeInvalid
+        return None
     PhoneCode.objects.filter(pk=found.pk, code_hash=found.code_hash).update(guesses=F("guesses") - 1)
     return found
 

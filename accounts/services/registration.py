@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.errors import EmailTaken, PhoneTaken, UsernameTaken
-from accounts.models import PhoneCode, User
+from accounts.models import User
 from accounts.services import codes
 from accounts.signals import user_registered
 from common.errors import DomainError, Invalid
@@ -66,7 +66,7 @@ def register(*, username: str, phone: str, code: str, password: str) -> User:
     # Before the code, so that a password to be corrected costs no guess.
     check_password_rules(password, User(username=username, phone=phone))
     now = timezone.now()
-    found = codes.count_guess(phone=phone, purpose=PhoneCode.Purpose.REGISTER, code=code, now=now)
+    found = codes.count_guess(phone=phone, purposes=codes.FOR_REGISTERING, code=code, now=now)
     with transaction.atomic():
         codes.consume(found, now=now)
         return create_user(username=username, password=password, phone=phone)

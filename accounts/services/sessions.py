@@ -5,40 +5,17 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.hashers import check_password, make_password
 from django.db.models import F
 from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
 
-from accounts.errors import TokenInvalid, TokenReused, WrongCredentials
+from accounts.errors import TokenInvalid, TokenReused
 from accounts.models import Session, User
 from accounts.services import tokens
+from accounts.services.passwords import verify_credentials
 from accounts.services.tokens import TokenPack
-from common import limits
 from common.ids import as_uuid, new_id
 from common.realtime import connection
-
-
-def find_user(identifier: str) -> User | None:
-    """The user whose phone (11 digits), verified e-mail or username this is."""
-    if identifier.isdigit():
-        return User.objects.filter(phone=identifier).first()
-    if "@" in identifier:
-        return User.objects.filter(email__iexact=identifier, email_verified_at__isnull=False).first()
-    return User.objects.filter(username=identifier).first()
-
-
-_unknown_user_hash: list[str] = []
-
-
-def password_matches(user: User | None, password: str) -> bool:
-    """Compare at the same cost whether or not the user exists, so that time does not tell."""
-    if user is None or not user.has_usable_password():
-        if not _unknown_user_hash:
-            _unknown_user_hash.append(make_password(secrets.token_hex()))
-        check_password(password, _unknown_user_hash[0])
-        return False
-    return user.check_password(password)
 
 
 def open_session(*, user: User, device: str, ip: str) -> tuple[Session, TokenPack]:
@@ -59,14 +36,8 @@ def open_session(*, user: User, device: str, ip: str) -> tuple[Session, TokenPac
 
 
 def log_in(*, identifier: str, password: str, device: str, ip: str) -> tuple[User, TokenPack]:
-    """Sign in by username, phone or verified e-mail. Raises WrongCredentials, RateLimited."""
-    limits.take(
-        ("login-ip", ip, settings.LOGIN_LIMIT),
-        ("login-account", identifier.lower(), settings.LOGIN_LIMIT),
-    )
-    user = find_user(identifier)
-    if not password_matches(user, password) or user is None or not user.is_active:
-        raise WrongCredentials
+    """Sign in by username, phone or verified e-mail. Raises what `verify_credentials` does."""
+    user = verify_credentials(identifier=identifier, password=password, ip=ip)
     _session, pack = open_session(user=user, device=device, ip=ip)
     return user, pack
 

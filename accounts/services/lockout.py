@@ -1,0 +1,67 @@
+"""Ten failed sign-ins in five minutes lock an account for the address they come from, also for the right password.
+
+Other addresses of its owner are not locked: a stranger who guesses must not be able to shut the owner out.
+"""
+
+from typing import Any
+
+from django.conf import settings
+
+from accounts.errors import LoginLocked
+from accounts.models import User
+from common.realtime import connection
+
+# Keeps the times of the last failures, newest first. One script, so that of many failures at once one locks.
+FAIL = """
+local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+local left = redis.call('TTL', KEYS[2])
+if left ~= -2 then return {0, math.max(left, 1)} end
+local now = tonumber(redis.call('TIME')[1])
+redis.call('LPUSH', KEYS[1], now)
+redis.call('LTRIM', KEYS[1], 0, limit - 1)
+redis.call('EXPIRE', KEYS[1], window)
+local oldest = redis.call('LINDEX', KEYS[1], limit - 1)
+if not oldest or now - tonumber(oldest) >= window then return {0, 0} end
+redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[2], 1, 'EX', ARGV[3])
+return {1, 0}
+"""
+
+
+def account_of(user: User | None, identifier: str) -> str:
+    """What failures are counted for: the user, or the name that nobody has, so that both lock alike."""
+    # As `find_user` compares: were names counted in any case, a lock would tell which one somebody has.
+    return f"user:{user.pk}" if user else f"name:{identifier.lower() if '@' in identifier else identifier}"
+
+
+def keys(account: str, ip: str) -> tuple[str, str]:
+    pair = f"{account}:{ip}"
+    return f"{settings.REDIS_PREFIX}:login-failures:{pair}", f"{settings.REDIS_PREFIX}:login-lock:{pair}"
+
+
+def check(account: str, ip: str) -> None:
+    """Raises LoginLocked with `retry_after` in seconds."""
+    left: Any = connection().ttl(keys(account, ip)[1])
+    if left != -2:  # there is no such key
+        raise LoginLocked(retry_after=max(left, 1))
+
+
+def count_failure(account: str, ip: str) -> bool:
+    """Count a failed sign-in; whether it is the one that locks. Raises LoginLocked where another one has by now."""
+    rule = (*settings.LOGIN_LOCK_FAILURES, settings.LOGIN_LOCK_SECONDS)
+    answer: Any = connection().eval(FAIL, 2, *keys(account, ip), *rule)
+    locks, left = answer
+    if left:
+        raise LoginLocked(retry_after=left)
+    return bool(locks)
+
+
+def clear(account: str, ip: str) -> None:
+    """Forget the failures after a right password. Raises LoginLocked where others have locked meanwhile."""
+    check(account, ip)
+    connection().delete(keys(account, ip)[0])
+
+
+def lift(account: str, ip: str) -> None:
+    """Open the lock for who has proved in another way who they are."""
+    connection().delete(*keys(account, ip))
