@@ -11,7 +11,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from common.admin import ReadOnlyAdmin
-from drives.models import Blob, Drive, File, Folder
+from drives.models import Blob, Drive, DriveUsageSample, File, Folder
 
 OWNER = ("drive__user__username", "drive__user__phone")
 
@@ -101,3 +101,24 @@ class BlobAdmin(ReadOnlyAdmin):
     @display(description=_("files"), ordering="count")
     def file_count(self, blob: Any) -> int:
         return int(blob.count)
+
+
+@admin.register(DriveUsageSample)
+class DriveUsageSampleAdmin(ReadOnlyAdmin):
+    list_display = ("sample_date", "drive", "owner", "shown_used", "shown_reserved", "file_count")
+    list_select_related = ("drive__user",)
+    search_fields = ("drive__name", *OWNER)
+    ordering = ("-sample_date", "-pk")
+    date_hierarchy = "sample_date"
+
+    @display(description=_("owner"))
+    def owner(self, sample: DriveUsageSample) -> str:
+        return str(sample.drive.user)
+
+    @display(description=_("used"), ordering="used_size")
+    def shown_used(self, sample: DriveUsageSample) -> str:
+        return filesizeformat(sample.used_size)
+
+    @display(description=_("reserved by uploads"), ordering="reserved_size")
+    def shown_reserved(self, sample: DriveUsageSample) -> str:
+        return filesizeformat(sample.reserved_size)

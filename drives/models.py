@@ -203,3 +203,23 @@ class File(Row):
     @property
     def extension(self) -> str:
         return "." + self.name.rsplit(".", 1)[1].lower() if "." in self.name else ""
+
+
+class DriveUsageSample(Row):
+    """How full a drive was on a day (UTC), as the day's sample found it; sizes in bytes."""
+
+    drive = models.ForeignKey(Drive, models.CASCADE, related_name="usage_samples", verbose_name=_("drive"))
+    sample_date = models.DateField(_("day"))
+    used_size = models.PositiveBigIntegerField(_("used"))
+    reserved_size = models.PositiveBigIntegerField(_("reserved by uploads"))
+    file_count = models.PositiveBigIntegerField(_("files"))
+
+    class Meta:
+        verbose_name = _("usage sample")
+        verbose_name_plural = _("usage samples")
+        constraints = [
+            models.UniqueConstraint(fields=["drive", "sample_date"], name="drives_usagesample_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sample_date}: {self.used_size}"

@@ -11,7 +11,7 @@ from unfold.decorators import action, display
 
 from common.admin import ReadOnlyAdmin
 from common.errors import DomainError
-from uploads.models import TaskFile, UploadPart, UploadTask
+from uploads.models import ClientLog, TaskFile, UploadPart, UploadTask
 from uploads.services.tasks import cancel_task
 
 COLOURS = {
@@ -108,3 +108,16 @@ class UploadPartAdmin(ReadOnlyAdmin):
     list_select_related = ("task_file",)
     search_fields = ("task_file__file_name", "=etag", "task_file__id")
     ordering = ("-created_at", "-pk")
+
+
+@admin.register(ClientLog)
+class ClientLogAdmin(ReadOnlyAdmin):
+    list_display = ("file_name", "user", "log_date", "shown_size", "created_at")
+    list_select_related = ("user",)
+    search_fields = ("file_name", "user__username", "user__phone")
+    ordering = ("-created_at", "-pk")
+    date_hierarchy = "created_at"
+
+    @display(description=_("size"), ordering="size")
+    def shown_size(self, log: ClientLog) -> str:
+        return filesizeformat(log.size)

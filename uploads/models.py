@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from common.models import Row, StateRow
-from drives.models import Drive, File, Folder
+from drives.models import Blob, Drive, File, Folder
 
 
 class UploadTaskQuerySet(models.QuerySet["UploadTask"]):
@@ -24,7 +24,8 @@ class UploadTask(StateRow):
     pending ──first bytes──▶ uploading ──last file──▶ completed
        └───────────┴──▶ cancelled | failed (expired)
 
-    The drive holds a reservation for every file that has not landed while the task is open.
+    The drive holds a reservation for every file that has not landed while the task is open. A paused task is open,
+    too, but takes no bytes; `client_key` is the id that a client without manifests gave to its upload.
     """
 
     class Status(models.TextChoices):
@@ -56,6 +57,8 @@ class UploadTask(StateRow):
     error_message = models.CharField(_("error"), max_length=500, blank=True)
     expires_at = models.DateTimeField(_("expires at"))
     completed_at = models.DateTimeField(_("completed at"), null=True, blank=True)
+    paused_at = models.DateTimeField(_("paused at"), null=True, blank=True)
+    client_key = models.CharField(_("id at the client"), max_length=100, blank=True)
 
     objects = UploadTaskQuerySet.as_manager()
 
@@ -69,11 +72,19 @@ class UploadTask(StateRow):
                 condition=Q(status__in=["pending", "uploading"]),
                 name="uploads_task_open",
             ),
+            models.Index(
+                fields=["user", "client_key"], condition=~Q(client_key=""), name="uploads_task_client"
+            ),
         ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(uploaded_files__lte=F("total_files"), uploaded_size__lte=F("total_size")),
                 name="uploads_task_counts_bounded",
+            ),
+            models.UniqueConstraint(
+                fields=["user", "client_key"],
+                condition=~Q(client_key="") & Q(status__in=["pending", "uploading"]),
+                name="uploads_task_client_key",
             ),
         ]
 
@@ -114,10 +125,12 @@ class TaskFile(Row):
         File, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("file")
     )
     is_duplicated = models.BooleanField(_("bytes not sent"), default=False)
+    was_stored = models.BooleanField(_("bytes not stored"), default=False)
     upload_id = models.CharField(_("multipart upload"), max_length=64, blank=True)
     part_size = models.PositiveBigIntegerField(_("part size"), default=0)
     error_message = models.CharField(_("error"), max_length=500, blank=True)
     retry_count = models.PositiveSmallIntegerField(_("retries"), default=0)
+    started_at = models.DateTimeField(_("started at"), null=True, blank=True)
     completed_at = models.DateTimeField(_("completed at"), null=True, blank=True)
 
     class Meta:
@@ -164,3 +177,33 @@ class UploadPart(Row):
 
     def __str__(self) -> str:
         return f"{self.number}"
+
+
+class ClientLogQuerySet(models.QuerySet["ClientLog"]):
+    def visible_to(self, user: User) -> ClientLogQuerySet:
+        return self.filter(user=user)
+
+
+class ClientLog(Row):
+    """A log that a client sent for support: content outside of the drives, by day (UTC) and name."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="client_logs", verbose_name=_("user")
+    )
+    log_date = models.DateField(_("day"))
+    file_name = models.CharField(_("name"), max_length=255)
+    blob = models.ForeignKey(Blob, models.PROTECT, related_name="+", verbose_name=_("blob"))
+    size = models.PositiveBigIntegerField(_("size"))
+
+    objects = ClientLogQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("client log")
+        verbose_name_plural = _("client logs")
+        constraints = [
+            models.UniqueConstraint(fields=["user", "log_date", "file_name"], name="uploads_clientlog_name")
+        ]
+        indexes = [models.Index(fields=["user", "-created_at"], name="uploads_clientlog_user")]
+
+    def __str__(self) -> str:
+        return f"{self.log_date} {self.file_name}"

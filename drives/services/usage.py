@@ -1,0 +1,30 @@
+"""How full drives are, day by day."""
+
+from datetime import UTC, datetime
+from itertools import islice
+
+from drives.models import Drive, DriveUsageSample
+
+BATCH = 1000
+
+
+def sample_usage(*, now: datetime) -> int:
+    """One sample for every drive and day (UTC); a second run on the same day replaces it. Returns how many drives."""
+    day, count = now.astimezone(UTC).date(), 0
+    figures = Drive.objects.with_file_count().values_list("pk", "used_size", "reserved_size", "file_count")
+    rows = figures.order_by("pk").iterator(BATCH)
+    while batch := list(islice(rows, BATCH)):
+        samples = [
+            DriveUsageSample(
+                drive_id=pk, sample_date=day, used_size=used, reserved_size=reserved, file_count=files
+            )
+            for pk, used, reserved, files in batch
+        ]
+        DriveUsageSample.objects.bulk_create(
+            samples,
+            update_conflicts=True,
+            unique_fields=["drive", "sample_date"],
+            update_fields=["used_size", "reserved_size", "file_count", "updated_at"],
+        )
+        count += len(samples)
+    return count
