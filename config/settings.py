@@ -306,10 +306,16 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_SCHEMA_CLASS": "common.openapi.ApiSchema",
     "EXCEPTION_HANDLER": "common.exceptions.exception_handler",
-    "NUM_PROXIES": NUM_PROXIES,
+    "DEFAULT_THROTTLE_CLASSES": ["common.throttles.RequestThrottle"],
     "UNAUTHENTICATED_USER": None,
     "COERCE_DECIMAL_TO_STRING": False,
 }
+THROTTLES = {
+    "anonymous": (env.int("THROTTLE_ANONYMOUS_PER_MINUTE", default=300), 60),
+    # A client sends small files as fast as the disk gives them.
+    "user": (env.int("THROTTLE_USER_PER_MINUTE", default=30_000), 60),
+}
+"""Requests (limit, seconds) by address and by user; further names are the `throttle_scope` of stricter doors."""
 SPECTACULAR_SETTINGS = {
     "TITLE": "Yuntu API",
     "DESCRIPTION": "Render farm and net-disk: upload scenes, render frames, watch them live, download, pay.",
@@ -327,12 +333,22 @@ SPECTACULAR_SETTINGS = {
         "JobStatusEnum": "rendering.models.RenderJob.Status",
         "UploadTaskStatusEnum": "uploads.models.UploadTask.Status",
         "TaskFileStatusEnum": "uploads.models.TaskFile.Status",
+        "TeamRoleEnum": "accounts.models.TeamMember.Role",
     },
 }
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ORIGINS", default=[])
 CORS_ALLOWED_ORIGIN_REGEXES = [r"^http://(localhost|127\.0\.0\.1)(:\d+)?$"] if DEBUG else []
 CORS_ALLOW_CREDENTIALS = True
-CORS_EXPOSE_HEADERS = ["X-Request-Id", "Retry-After", "ETag", "Content-Range", "Content-Disposition"]
+CORS_EXPOSE_HEADERS = [
+    "X-Request-Id",
+    "Retry-After",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "ETag",
+    "Content-Range",
+    "Content-Disposition",
+]
 
 # --- Language, time, static files, admin ------------------------------------------------------------------
 

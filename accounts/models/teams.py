@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Count, F, OuterRef, Q, Subquery
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models.users import User
@@ -14,7 +14,13 @@ from common.models import Row, StateRow
 
 class TeamQuerySet(models.QuerySet["Team"]):
     def visible_to(self, user: User) -> TeamQuerySet:
-        return self.filter(members__user=user)
+        """The user's teams, each with their own `role` in it and its `member_count`."""
+        members = TeamMember.objects.filter(team=OuterRef("pk")).order_by().values("team")
+        # The annotation reads the membership that the filter joined.
+        return self.filter(members__user=user).annotate(
+            role=F("members__role"),
+            member_count=Subquery(members.annotate(count=Count("pk")).values("count")),
+        )
 
 
 class Team(Row):
@@ -62,9 +68,13 @@ class TeamInvitationQuerySet(models.QuerySet["TeamInvitation"]):
     def open(self, now: datetime) -> TeamInvitationQuerySet:
         return self.filter(status=TeamInvitation.Status.OPEN, expires_at__gt=now)
 
-    def addressed_to(self, user: User) -> TeamInvitationQuerySet:
-        """Those sent to the user's own phone."""
+    def visible_to(self, user: User) -> TeamInvitationQuerySet:
+        """Those sent to the user's own phone, whoever had it when they were sent."""
         return self.filter(phone=user.phone) if user.phone else self.none()
+
+    def by_token(self, token_hash: str, user: User) -> TeamInvitationQuerySet:
+        """The one whose token it is, unless it was sent to somebody else's phone."""
+        return self.filter(Q(phone="") | Q(phone=user.phone or ""), token_hash=token_hash)
 
 
 class TeamInvitation(StateRow):
@@ -127,3 +137,6 @@ class TeamInvitation(StateRow):
 
     def __str__(self) -> str:
         return f"{self.team_id} {self.status}"
+
+    def is_open(self, now: datetime) -> bool:
+        return self.status == self.Status.OPEN and self.expires_at > now
