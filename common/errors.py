@@ -3,6 +3,8 @@
 The body is `{"detail": text, "code": slug, "errors": [...], ...data}` for every 4xx and 5xx.
 """
 
+import re
+import time
 from typing import Any
 
 from django.utils.functional import Promise
@@ -29,6 +31,9 @@ class DomainError(Exception):
     def body(self) -> dict[str, Any]:
         return {"detail": str(self), "code": self.code, **self.data}
 
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.data["retry_after"])} if "retry_after" in self.data else {}
+
 
 class Conflict(DomainError):
     code, status, text = "conflict", 409, _("The request conflicts with what is there.")
@@ -45,7 +50,7 @@ class NotVisible(DomainError):
 class Invalid(DomainError):
     """A value that a service refuses; answered like the serializers' errors, 422.
 
-    `field` is the dotted path of the value inside `source`: body, query or path.
+    `field` is the dotted path of the value inside `source`: body, query or path; digits in it are places in a list.
     """
 
     code, status, text = "validation_error", 422, _("The request holds a value that is not allowed.")
@@ -57,7 +62,8 @@ class Invalid(DomainError):
         self.field, self.source = field, source
 
     def body(self) -> dict[str, Any]:
-        loc = [self.source, *self.field.split(".")] if self.field else [self.source]
+        parts = self.field.split(".") if self.field else []
+        loc = [self.source, *(int(part) if re.fullmatch("[0-9]+", part) else part for part in parts)]
         return {**super().body(), "errors": [{"loc": loc, "msg": str(self), "type": self.code}]}
 
 
@@ -74,7 +80,18 @@ class Unauthorized(DomainError):
 
 
 class RateLimited(DomainError):
+    """Data: retry_after in seconds, and limit, the uses that the window which is full allows."""
+
     code, status, text = "rate_limited", 429, _("Too many requests; try again in %(retry_after)s s.")
+
+    def headers(self) -> dict[str, str]:
+        found = super().headers()
+        if "limit" in self.data:
+            # The second (Unix time) at which the window ends.
+            reset = int(time.time()) + self.data["retry_after"]
+            shown = {"Limit": self.data["limit"], "Remaining": 0, "Reset": reset}
+            found |= {f"X-RateLimit-{name}": str(value) for name, value in shown.items()}
+        return found
 
 
 class ServiceUnavailable(DomainError):

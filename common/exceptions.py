@@ -64,9 +64,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         logger.warning("PostgreSQL refused a value", exc_info=exc)
         exc = Invalid()
     if isinstance(exc, DomainError):
-        status, body = exc.status, exc.body()
-        if "retry_after" in exc.data:
-            headers["Retry-After"] = str(exc.data["retry_after"])
+        status, body, headers = exc.status, exc.body(), exc.headers()
     elif isinstance(exc, exceptions.ValidationError):
         status, body = 422, validation_body(exc.detail)
     elif isinstance(exc, exceptions.APIException):

@@ -1,6 +1,7 @@
 """Counters in Redis that all processes share: fixed windows per name and subject."""
 
 import ipaddress
+from typing import cast
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -12,26 +13,39 @@ from common.realtime import connection
 TAKE = """
 for i, key in ipairs(KEYS) do
   if tonumber(redis.call('GET', key) or '0') >= tonumber(ARGV[2 * i - 1]) then
-    return math.max(redis.call('TTL', key), 1)
+    return {math.max(redis.call('TTL', key), 1), i}
   end
 end
 for i, key in ipairs(KEYS) do
   if redis.call('INCR', key) == 1 then redis.call('EXPIRE', key, ARGV[2 * i]) end
 end
-return 0
+return {0, 0}
 """
 
 
 def take(*rules: tuple[str, str, tuple[int, int]]) -> None:
     """Count one use against each rule (name, subject, (limit, seconds)); all of them or none.
 
-    Raises RateLimited with `retry_after` in seconds.
+    An IPv6 address counts with its whole /64 network, which is what one subscriber gets.
+    Raises RateLimited with `retry_after` in seconds and the `limit` that is reached.
     """
-    keys = [f"{settings.REDIS_PREFIX}:limit:{name}:{subject}" for name, subject, _rule in rules]
+    keys = [f"{settings.REDIS_PREFIX}:limit:{name}:{counted_as(subject)}" for name, subject, _rule in rules]
     arguments = [number for _name, _subject, rule in rules for number in rule]
-    wait = connection().eval(TAKE, len(keys), *keys, *arguments)
+    # redis-py cannot tell mypy what a script answers.
+    wait, reached = cast(list[int], connection().eval(TAKE, len(keys), *keys, *arguments))
     if wait:
-        raise RateLimited(retry_after=int(str(wait)))
+        limit, _seconds = rules[reached - 1][2]
+        raise RateLimited(retry_after=wait, limit=limit)
+
+
+def counted_as(subject: str) -> str:
+    """What `subject` is counted as. Asked of all, so that no caller can forget the networks."""
+    if ":" not in subject:
+        return subject
+    try:
+        return str(ipaddress.IPv6Network((subject, 64), strict=False))
+    except ValueError:
+        return subject
 
 
 def client_ip(request: HttpRequest) -> str:
@@ -48,8 +62,12 @@ def client_ip(request: HttpRequest) -> str:
 
 
 def plain_address(text: str) -> str:
-    """`text` as an address that PostgreSQL takes too (no zone), or nothing."""
+    """`text` as an address that PostgreSQL takes too (no zone), or nothing.
+
+    A socket that takes both families shows IPv4 clients as ::ffff:192.0.2.1.
+    """
     try:
-        return str(ipaddress.ip_address(text.strip().partition("%")[0]))
+        address = ipaddress.ip_address(text.strip().partition("%")[0])
     except ValueError:
         return ""
+    return str(getattr(address, "ipv4_mapped", None) or address)

@@ -190,9 +190,11 @@ SIMPLE_JWT = {
     "USER_ID_CLAIM": "sub",
     "UPDATE_LAST_LOGIN": False,
 }
+AUTH_CACHE_SECONDS: int = env.int("AUTH_CACHE_SECONDS", default=30)
+"""How long a living session and its user are remembered; ends and changes are seen at once all the same. 0: never."""
 REFRESH_GRACE = timedelta(seconds=env.int("REFRESH_GRACE_SECONDS", default=30))
 WS_TICKET_SECONDS: int = env.int("WS_TICKET_SECONDS", default=30)
-WS_RECHECK_SECONDS: float = env.float("WS_RECHECK_SECONDS", default=30)
+WS_RECHECK_SECONDS: float = env.float("WS_RECHECK_SECONDS", default=20)
 PHONE_CODE_LIFETIME = timedelta(seconds=env.int("PHONE_CODE_SECONDS", default=300))
 PHONE_CODE_MAX_GUESSES = 5
 SMS_BACKEND: str = env.str("SMS_BACKEND", default="accounts.sms.OutboxSms" if DEBUG else "")

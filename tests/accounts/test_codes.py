@@ -124,7 +124,7 @@ def test_a_limit_holds_to_the_very_end_of_its_window() -> None:
     connection().pexpire(f"{settings.REDIS_PREFIX}:limit:test:end", 400)
     with pytest.raises(RateLimited) as refused:
         limits.take(rule)
-    assert refused.value.data == {"retry_after": 1}
+    assert refused.value.data == {"retry_after": 1, "limit": 1}
 
 
 def test_a_provider_that_fails_is_told(anonymous: Client, monkeypatch: pytest.MonkeyPatch) -> None:
