@@ -3,10 +3,24 @@
 from celery import shared_task
 from django.utils import timezone
 
-from accounts.services import invitations
+from accounts.services import codes, invitations, sessions, wechat
 
 
 @shared_task
 def sweep_invitations() -> None:
     """Mark invitations to teams as expired; they are refused from the moment on, swept or not."""
     invitations.sweep(now=timezone.now())
+
+
+@shared_task
+def purge_wechat_logins() -> None:
+    """Delete sign-ins by WeChat that are over for a day."""
+    wechat.purge(now=timezone.now())
+
+
+@shared_task
+def purge_sign_ins() -> None:
+    """Delete phone codes and sessions that have long been of no use."""
+    now = timezone.now()
+    codes.purge(now=now)
+    sessions.purge(now=now)

@@ -7,15 +7,30 @@ from django.dispatch import receiver
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from accounts.signals import user_registered
+from accounts.signals import phone_bound, user_registered
 from billing.models import Currency, LedgerEntry, Wallet
-from billing.services.ledger import post_entry
+from billing.services.ledger import post_entry, wallet_of
 
 
 @receiver(user_registered)
 def give_wallet(sender: Any, user: User, **kwargs: Any) -> None:
-    """A new user gets a wallet in CNY and, in the embedded profile, some credit to try things."""
+    """A new user gets a wallet in CNY and, in the embedded profile, some credit to try things.
+
+    Guests wait for theirs until they bind a phone: a device costs nothing, and so would any number of credits.
+    """
     wallet = Wallet.objects.create(user=user, currency=Currency.CNY)
+    if not user.is_guest:
+        give_trial_credit(wallet)
+
+
+@receiver(phone_bound)
+def welcome_former_guest(sender: Any, user: User, was_guest: bool, **kwargs: Any) -> None:
+    """The trial credit that a guest did not get; who changes a phone has had theirs."""
+    if was_guest:
+        give_trial_credit(wallet_of(user))
+
+
+def give_trial_credit(wallet: Wallet) -> None:
     if settings.TRIAL_CREDIT > 0:
         post_entry(
             wallet=wallet,

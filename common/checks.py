@@ -15,6 +15,11 @@ def is_stand_in(path: str) -> bool:
         return True
 
 
+def is_outside(url: str) -> bool:
+    """Whether `url` may be WeChat's: over TLS, and not the stand-in of the embedded profile."""
+    return url.startswith("https://") and "/standin/" not in url
+
+
 @register()
 def no_stand_ins_in_production(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """The embedded profile's stand-ins and gifts are refused when DEBUG is off."""
@@ -27,6 +32,8 @@ def no_stand_ins_in_production(app_configs: Any, **kwargs: Any) -> list[CheckMes
         found.append(Error("EMAIL_BACKEND must really send when DEBUG is off.", id="yuntu.E006"))
     if "simulated" in settings.RENDER_ENGINES:
         found.append(Error("The simulated engine is not for production.", id="yuntu.E002"))
+    if not all(is_outside(url) for url in (settings.WECHAT_OPEN_URL, settings.WECHAT_API_URL)):
+        found.append(Error("WECHAT_OPEN_URL and WECHAT_API_URL must be WeChat's own.", id="yuntu.E007"))
     if not settings.ALLOWED_HOSTS:
         found.append(Error("ALLOWED_HOSTS must be set when DEBUG is off.", id="yuntu.E003"))
     if min(len(settings.SECRET_KEY), len(str(settings.SIMPLE_JWT["SIGNING_KEY"]))) < 32:

@@ -1,5 +1,6 @@
 """Identifiers: time-ordered UUIDs, so that primary keys are appended to an index instead of scattered in it."""
 
+import hashlib
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -16,3 +17,8 @@ def as_uuid(value: object) -> UUID | None:
         return UUID(str(value))
     except ValueError:
         return None
+
+
+def digest(secret: str) -> str:
+    """How a random secret is kept, and found again: whoever reads the table cannot use it."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

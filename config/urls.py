@@ -1,9 +1,11 @@
 """All routes. API routes carry no trailing slash; common.middleware answers both forms."""
 
+from django.conf import settings
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
+from accounts import pages
 from common import api as common_api
 from drives.api.downloads import BlobLinkView
 
@@ -19,6 +21,8 @@ api: list[URLPattern | URLResolver] = [
 urlpatterns = [
     path("", common_api.root),
     path("health", common_api.health_view),
+    re_path("^login/?$", pages.login, name="login"),
+    re_path("^account/?$", pages.account, name="account"),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api)),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
@@ -26,3 +30,6 @@ urlpatterns = [
     path("redoc", SpectacularRedocView.as_view(url_name="schema")),
     path("blobs/<str:token>/<str:name>", BlobLinkView.as_view(), name="blob-link"),
 ]
+
+if settings.EMBEDDED_PROFILE:
+    urlpatterns.append(path("standin/wechat/", include("accounts.wechat.standin")))

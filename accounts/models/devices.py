@@ -5,8 +5,14 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models.sessions import Session
 from accounts.models.users import User
 from common.models import Row
+
+
+class DeviceQuerySet(models.QuerySet["Device"]):
+    def visible_to(self, user: User) -> DeviceQuerySet:
+        return self.filter(user=user, revoked_at__isnull=True)
 
 
 class Device(Row):
@@ -16,8 +22,13 @@ class Device(Row):
     device_id = models.CharField(_("device id"), max_length=128, unique=True)
     secret_hash = models.CharField(max_length=64, editable=False)
     name = models.CharField(_("name"), max_length=100, blank=True)
+    sessions = models.ManyToManyField(
+        Session, related_name="devices", blank=True, editable=False, verbose_name=_("sessions")
+    )
     last_seen_at = models.DateTimeField(_("last seen at"))
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
+
+    objects = DeviceQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("device")

@@ -43,15 +43,20 @@ class SocialAccount(Row):
     def __str__(self) -> str:
         return f"{self.provider} {self.nickname or self.openid[:8]}"
 
+    @property
+    def masked_openid(self) -> str:
+        """Enough to see that there is one."""
+        return f"{self.openid[:4]}****{self.openid[-4:]}"
+
 
 class WechatLoginSession(StateRow):
-    """One attempt to sign in by QR code, good for five minutes.
+    """One attempt to sign in by QR code, good for WECHAT_LOGIN_SECONDS until the scan, and as long after it.
 
     The poll id is the secret of the asking browser and is kept hashed; the QR code carries `state`, another secret,
     good for one callback. Whoever polls first after the confirmation gets the tokens, once.
 
-        PENDING ──> SCANNED (WeChat knows them, we do not: a phone is bound or an account linked) ──> CONFIRMED
-           └──────────────────────────────────────────────────────────────────────> CONFIRMED ──> COLLECTED
+        PENDING ──> CONFIRMED (a user's WeChat) ────────────── the first poll ──> COLLECTED
+           └──────> SCANNED (nobody's yet) ── a phone bound or an account linked ──> COLLECTED
         All but COLLECTED ──> EXPIRED
     """
 
@@ -65,7 +70,7 @@ class WechatLoginSession(StateRow):
     FINAL_STATUSES = {Status.COLLECTED, Status.EXPIRED}
     TRANSITIONS = {
         Status.PENDING: {Status.SCANNED, Status.CONFIRMED, Status.EXPIRED},
-        Status.SCANNED: {Status.CONFIRMED, Status.COLLECTED, Status.EXPIRED},
+        Status.SCANNED: {Status.COLLECTED, Status.EXPIRED},
         Status.CONFIRMED: {Status.COLLECTED, Status.EXPIRED},
         Status.COLLECTED: set(),
         Status.EXPIRED: set(),

@@ -9,6 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.models import PHONE_PATTERN, User
+from accounts.selectors import wechat_of
 
 phone_rule = RegexValidator(PHONE_PATTERN, _("Not a valid phone number."))
 
@@ -19,14 +20,26 @@ class UserSerializer(serializers.ModelSerializer):
     avatar = serializers.SerializerMethodField()
     balance = serializers.SerializerMethodField()
     last_login_at = serializers.DateTimeField(source="last_login", read_only=True)
+    wechat_openid = serializers.CharField(
+        source="wechat.masked_openid", default="", read_only=True, help_text="Masked; empty without WeChat."
+    )
+    wechat_nickname = serializers.CharField(source="wechat.nickname", default="", read_only=True)
+    wechat_avatar = serializers.CharField(source="wechat.avatar_url", default="", read_only=True)
+    wechat_bound_at = serializers.DateTimeField(
+        source="wechat.created_at", default=None, read_only=True, allow_null=True
+    )
 
     class Meta:
         model = User
         fields = (
             "id", "username", "phone", "email", "avatar", "balance", "member_level", "is_active", "created_at",
-            "updated_at", "last_login_at",
+            "updated_at", "last_login_at", "wechat_openid", "wechat_nickname", "wechat_avatar", "wechat_bound_at",
         )  # fmt: skip
         read_only_fields = fields
+
+    def to_representation(self, user: Any) -> dict[str, Any]:
+        user.wechat = wechat_of(user)  # one query for four fields
+        return dict(super().to_representation(user))
 
     def get_avatar(self, user: User) -> str:
         return user.avatar.url if user.avatar else ""
