@@ -92,16 +92,23 @@ class EventConsumer(AsyncWebsocketConsumer):
             await self.forward(revision, text)
 
     async def watch_session(self, session: Session) -> None:
-        """Close the socket soon after its session has ended (sign-out, block, password change)."""
+        """Close the socket soon after its session has ended, also where the word about it was lost."""
         while True:
             await asyncio.sleep(settings.WS_RECHECK_SECONDS)
-            try:
-                await database_sync_to_async(sessions.living_session)(session.pk, session.user_id)
-            except TokenInvalid:
-                await self.close(REFUSED)
-                return
-            except DatabaseError:
-                logger.warning("session %s could not be looked up", session.pk, exc_info=True)
+            await self.check_session(session)
+
+    async def check_session(self, session: Session) -> None:
+        try:
+            await database_sync_to_async(sessions.living_session)(session.pk, session.user_id)
+        except TokenInvalid:
+            await self.close(REFUSED)
+        except DatabaseError:
+            logger.warning("session %s could not be looked up", session.pk, exc_info=True)
+
+    async def session_check(self, message: dict[str, Any]) -> None:
+        """A session of the user has ended (sign-out, block, password change): look whether it is this one."""
+        if self.session:
+            await self.check_session(self.session)
 
     async def disconnect(self, code: int) -> None:
         if self.watcher:

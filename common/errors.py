@@ -79,19 +79,21 @@ class Unauthorized(DomainError):
     code, status, text = "not_authenticated", 401, _("Sign in first.")
 
 
+def rate_headers(limit: int, remaining: int, seconds: int) -> dict[str, str]:
+    """What a window of `limit` uses still allows; Reset is the second (Unix time) at which it ends."""
+    shown = {"Limit": limit, "Remaining": remaining, "Reset": int(time.time()) + seconds}
+    return {f"X-RateLimit-{name}": str(value) for name, value in shown.items()}
+
+
 class RateLimited(DomainError):
     """Data: retry_after in seconds, and limit, the uses that the window which is full allows."""
 
     code, status, text = "rate_limited", 429, _("Too many requests; try again in %(retry_after)s s.")
 
     def headers(self) -> dict[str, str]:
-        found = super().headers()
-        if "limit" in self.data:
-            # The second (Unix time) at which the window ends.
-            reset = int(time.time()) + self.data["retry_after"]
-            shown = {"Limit": self.data["limit"], "Remaining": 0, "Reset": reset}
-            found |= {f"X-RateLimit-{name}": str(value) for name, value in shown.items()}
-        return found
+        known = "limit" in self.data
+        shown = rate_headers(self.data["limit"], 0, self.data["retry_after"]) if known else {}
+        return {**super().headers(), **shown}
 
 
 class ServiceUnavailable(DomainError):

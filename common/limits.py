@@ -6,7 +6,7 @@ from typing import cast
 from django.conf import settings
 from django.http import HttpRequest
 
-from common.errors import RateLimited
+from common.errors import RateLimited, rate_headers
 from common.realtime import connection
 
 # One script, so that counting and expiry are one step and a limit that refuses does not use up the others.
@@ -23,19 +23,54 @@ return {0, 0}
 """
 
 
-def take(*rules: tuple[str, str, tuple[int, int]]) -> None:
+GIVE_BACK = """
+for _, key in ipairs(KEYS) do
+  if tonumber(redis.call('GET', key) or '0') > 0 then redis.call('DECR', key) end
+end
+"""
+Rule = tuple[str, str, tuple[int, int]]
+"""Name, subject, (limit, seconds)."""
+
+
+def key_of(rule: Rule) -> str:
+    name, subject, _window = rule
+    return f"{settings.REDIS_PREFIX}:limit:{name}:{counted_as(subject)}"
+
+
+def take(*rules: Rule) -> None:
     """Count one use against each rule (name, subject, (limit, seconds)); all of them or none.
 
     An IPv6 address counts with its whole /64 network, which is what one subscriber gets.
     Raises RateLimited with `retry_after` in seconds and the `limit` that is reached.
     """
-    keys = [f"{settings.REDIS_PREFIX}:limit:{name}:{counted_as(subject)}" for name, subject, _rule in rules]
+    keys = [key_of(rule) for rule in rules]
     arguments = [number for _name, _subject, rule in rules for number in rule]
     # redis-py cannot tell mypy what a script answers.
     wait, reached = cast(list[int], connection().eval(TAKE, len(keys), *keys, *arguments))
     if wait:
         limit, _seconds = rules[reached - 1][2]
         raise RateLimited(retry_after=wait, limit=limit)
+
+
+def give_back(*rules: Rule) -> None:
+    """Take one use back from each rule, where it was counted for nothing."""
+    connection().eval(GIVE_BACK, len(rules), *[key_of(rule) for rule in rules])
+
+
+def headers_of(*rules: Rule) -> dict[str, str]:
+    """The X-RateLimit headers of the rule with the fewest uses left; of several, the one that takes longest."""
+    pipe = connection().pipeline(transaction=False)
+    for rule in rules:
+        pipe.get(key_of(rule))
+        pipe.ttl(key_of(rule))
+    answers = pipe.execute()
+    left = []
+    for (_name, _subject, (limit, seconds)), used, ttl in zip(
+        rules, answers[::2], answers[1::2], strict=True
+    ):
+        left.append((max(limit - int(used or 0), 0), ttl if ttl >= 0 else seconds, limit))
+    remaining, seconds, limit = min(left, key=lambda rule: (rule[0], -rule[1]))
+    return rate_headers(limit, remaining, seconds)
 
 
 def counted_as(subject: str) -> str:

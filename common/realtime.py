@@ -8,6 +8,7 @@ event costs a redraw, never data.
 import functools
 import json
 import logging
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +30,7 @@ local revision = redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[3], '*', 'event', AR
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('PUBLISH', ARGV[2], cmsgpack.pack({type = 'news', text = ARGV[1], revision = revision}))
 """
+CALL = "return redis.call('PUBLISH', ARGV[1], cmsgpack.pack({type = ARGV[2]}))"
 
 
 @functools.cache
@@ -43,6 +45,10 @@ def group_of(user_id: UUID) -> str:
     return f"user.{user_id}"
 
 
+def channel_of(user_id: UUID) -> str:
+    return f"{settings.CHANNEL_PREFIX}__group__{group_of(user_id)}"
+
+
 def stream_of(user_id: UUID) -> str:
     return f"{settings.REDIS_PREFIX}:events:{user_id}"
 
@@ -54,9 +60,10 @@ def publish(user_id: UUID, event: str, data: dict[str, Any]) -> None:
     """
     body = {"timestamp": timezone.now(), **data}
     text = json.dumps({"event": event, "data": body}, cls=DjangoJSONEncoder, ensure_ascii=False)
-    channel = f"{settings.CHANNEL_PREFIX}__group__{group_of(user_id)}"
     try:
-        connection().eval(PUBLISH, 1, stream_of(user_id), text, channel, STREAM_LENGTH, STREAM_SECONDS)
+        connection().eval(
+            PUBLISH, 1, stream_of(user_id), text, channel_of(user_id), STREAM_LENGTH, STREAM_SECONDS
+        )
     except redis.RedisError:
         logger.warning("event %s for user %s was not sent", event, user_id, exc_info=True)
 
@@ -64,6 +71,18 @@ def publish(user_id: UUID, event: str, data: dict[str, Any]) -> None:
 def publish_on_commit(user_id: UUID, event: str, data: dict[str, Any]) -> None:
     """`publish` once the transaction at hand is committed; at once where there is none."""
     transaction.on_commit(functools.partial(publish, user_id, event, data))
+
+
+def call_sockets_on_commit(user_id: UUID, handler: str) -> None:
+    """Once the transaction at hand is committed, have every open socket of the user run `handler`; nothing is kept."""
+    transaction.on_commit(functools.partial(call_sockets, user_id, handler))
+
+
+def call_sockets(user_id: UUID, handler: str) -> None:
+    try:
+        connection().eval(CALL, 0, channel_of(user_id), handler)
+    except redis.RedisError:
+        logger.warning("the sockets of user %s were not called", user_id, exc_info=True)
 
 
 def missed(user_id: UUID, since: str) -> list[tuple[str, str]] | None:
@@ -88,3 +107,9 @@ def take_turn(subject: str, seconds: float = 0.5) -> bool:
         return bool(connection().set(key, 1, nx=True, px=int(seconds * 1000)))
     except redis.RedisError:
         return False
+
+
+def end_turn(subject: str) -> None:
+    """Let the next caller of `take_turn` have it at once."""
+    with suppress(redis.RedisError):
+        connection().delete(f"{settings.REDIS_PREFIX}:turn:{subject}")

@@ -264,10 +264,18 @@ ACCEL_REDIRECT_PREFIX: str = env.str("ACCEL_REDIRECT_PREFIX", default="")
 """Internal nginx location that maps to the blob folder; empty: the web process sends the bytes itself."""
 DOWNLOAD_LINK_SECONDS: int = env.int("DOWNLOAD_LINK_SECONDS", default=3600)
 DEFAULT_DRIVE_SIZE: int = env.int("DEFAULT_DRIVE_SIZE", default=100 * 2**30)
+OWNER_STORAGE_LIMIT: int | None = env.int("OWNER_STORAGE_LIMIT", default=0) or None
+"""Bytes that all drives of an owner may hold together; none without it."""
 UPLOAD_PART_SIZE: int = env.int("UPLOAD_PART_SIZE", default=5 * 2**20)
 UPLOAD_DIRECT_MAX_SIZE: int = env.int("UPLOAD_DIRECT_MAX_SIZE", default=64 * 2**20)
 UPLOAD_MAX_FILES: int = env.int("UPLOAD_MAX_FILES", default=20_000)
 UPLOAD_LIFETIME = timedelta(hours=env.int("UPLOAD_LIFETIME_HOURS", default=72))
+UPLOAD_ACCEPTED_TYPES: list[str] = env.list("UPLOAD_ACCEPTED_TYPES", default=[])
+UPLOAD_REFUSED_TYPES: list[str] = env.list(
+    "UPLOAD_REFUSED_TYPES", default=[".exe", ".bat", ".cmd", ".com", ".scr", ".msi", ".pif", ".vbs", ".lnk"]
+)
+"""Endings in lower case, with their dot. With nothing accepted by name, all but the refused are taken."""
+CLIENT_LOG_LIMIT = (env.int("CLIENT_LOGS_PER_HOUR", default=20), 3600)
 MAX_JSON_BODY: int = env.int("MAX_JSON_BODY", default=16 * 2**20)
 MAX_BODY: int = env.int("MAX_BODY", default=66 * 2**20)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_JSON_BODY

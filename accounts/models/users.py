@@ -7,9 +7,10 @@ from typing import Any
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.core.validators import RegexValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Upper
+from django.dispatch import Signal
 from django.utils.translation import gettext_lazy as _
 
 from common.models import Row
@@ -18,11 +19,27 @@ USERNAME_PATTERN = r"^[A-Za-z0-9_]{3,50}$"
 PHONE_PATTERN = r"^1[3-9][0-9]{9}$"
 
 
-class UserManager(BaseUserManager["User"]):
+users_updated = Signal()
+"""Sent with the `ids` of users whose rows an UPDATE changes, in its transaction: an update is no save and sends no
+other signal. Those who remember users listen."""
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    def update(self, **changes: Any) -> int:
+        """Like Django's; tells `users_updated`."""
+        with transaction.atomic(using=self.db, savepoint=False):
+            ids = list(self.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
+            changed = super().update(**changes)
+            users_updated.send(sender=User, ids=ids)
+        return changed
+
+
+class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
     def create_user(self, username: str, password: str | None = None, **fields: Any) -> User:
         user = self.model(username=username, **fields)
         user.set_password(password)
-        user.save(using=self._db)
+        with transaction.atomic(using=self.db):  # with what every user has: accounts.receivers
+            user.save(using=self.db)
         return user
 
     def create_superuser(self, username: str, password: str | None = None, **fields: Any) -> User:
@@ -86,6 +103,18 @@ class User(Row, AbstractBaseUser, PermissionsMixin):
                 Upper("email"),
                 name="accounts_user_email",
                 violation_error_message=_("This e-mail address is already registered."),
+            ),
+            models.CheckConstraint(
+                condition=Q(deleted_at__isnull=True) | Q(is_active=False, phone__isnull=True, email__isnull=True),
+                name="accounts_user_deleted_is_nobody",
+                violation_error_message=_("This account was deleted; it cannot be used again."),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["deletion_due_at"],
+                condition=Q(deletion_due_at__isnull=False, deleted_at__isnull=True),
+                name="accounts_user_deletion_due",
             ),
         ]
 

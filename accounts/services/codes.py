@@ -2,14 +2,14 @@
 
 import hmac
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
 from accounts import sms
-from accounts.errors import CodeInvalid
+from accounts.errors import CodeInvalid, SmsFailed
 from accounts.models import PhoneCode
 from common import limits
 
@@ -21,6 +21,9 @@ FOR_LINKING_WECHAT = (PhoneCode.Purpose.BIND_PHONE, PhoneCode.Purpose.REGISTER)
 FOR_RESETTING_PASSWORD = (PhoneCode.Purpose.RESET_PASSWORD,)
 FOR_CHANGING_PHONE = (PhoneCode.Purpose.BIND_PHONE,)
 
+KEPT = timedelta(days=1)
+"""For operators whom somebody asks where their code is."""
+
 
 def hash_of(phone: str, purpose: str, code: str) -> str:
     """Keyed hash: six digits behind a plain hash could be tried out by whoever reads the table."""
@@ -28,16 +31,22 @@ def hash_of(phone: str, purpose: str, code: str) -> str:
     return hmac.new(settings.SECRET_KEY.encode(), text, "sha256").hexdigest()
 
 
-def send_code(*, phone: str, purpose: str, ip: str) -> None:
-    """Send a fresh six-digit code; an earlier one for the same purpose is void from now on.
-
-    Raises RateLimited (phone: 1 a minute, 5 an hour; address: 10 an hour) and SmsFailed.
-    """
-    limits.take(
+def rules(phone: str, ip: str) -> list[limits.Rule]:
+    """How often codes are sent: to a phone once a minute and five times an hour, for an address ten times an hour."""
+    return [
         ("sms-phone-minute", phone, settings.SMS_LIMITS["phone_minute"]),
         ("sms-phone-hour", phone, settings.SMS_LIMITS["phone_hour"]),
         ("sms-ip-hour", ip, settings.SMS_LIMITS["ip_hour"]),
-    )
+    ]
+
+
+def send_code(*, phone: str, purpose: str, ip: str) -> None:
+    """Send a fresh six-digit code; an earlier one for the same purpose is void from now on.
+
+    Raises RateLimited (by `rules`, or by the provider's own) and SmsFailed.
+    """
+    minute, *hours = rules(phone, ip)
+    limits.take(minute, *hours)
     code = f"{secrets.randbelow(10**6):06d}"
     fresh = {
         "code_hash": hash_of(phone, purpose, code),
@@ -45,7 +54,13 @@ def send_code(*, phone: str, purpose: str, ip: str) -> None:
         "expires_at": timezone.now() + settings.PHONE_CODE_LIFETIME,
     }
     PhoneCode.objects.update_or_create(phone=phone, purpose=purpose, consumed_at=None, defaults=fresh)
-    sms.provider().send_code(phone, code)
+    try:
+        sms.provider().send_code(phone, code)
+    except SmsFailed:
+        # Nobody has to wait a minute for what never came. The hours stay counted: the provider was asked, and where
+        # it was too slow to answer it may have sent the message, which somebody pays for and somebody else gets.
+        limits.give_back(minute)
+        raise
 
 
 def count_guess(*, phone: str, purposes: tuple[str, ...], code: str, now: datetime) -> PhoneCode:
@@ -78,3 +93,9 @@ def consume(found: PhoneCode, *, now: datetime) -> None:
     open_code = PhoneCode.objects.filter(pk=found.pk, consumed_at__isnull=True, code_hash=found.code_hash)
     if not open_code.update(consumed_at=now):
         raise CodeInvalid
+
+
+def purge(*, now: datetime) -> int:
+    """Delete codes that have been of no use for a day; returns how many."""
+    deleted, _by_model = PhoneCode.objects.filter(expires_at__lt=now - KEPT).delete()
+    return deleted

@@ -2,17 +2,31 @@
 
 from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from accounts.errors import Busy, WrongCredentials
-from accounts.models import AuditEvent, Notification, User
-from accounts.services import audit, lockout
+from accounts.errors import AccountBlocked, Busy, PhoneNotRegistered, WrongCredentials, WrongPassword
+from accounts.models import AuditEvent, Notification, Session, User
+from accounts.services import audit, codes, lockout
 from accounts.services.notifications import notify
+from accounts.services.sessions import End, end_sessions
 from common import limits
+from common.errors import Invalid
 
 NOBODYS_HASH = "!"
 """Django computes one hash for it, which matches nothing: an unknown user costs the time of a known one."""
+
+
+def check_rules(password: str, user: User, *, field: str = "password") -> None:
+    """Raises Invalid with the validators' words."""
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise Invalid(" ".join(error.messages), field=field) from error
 
 
 def find_user(identifier: str) -> User | None:
@@ -22,6 +36,16 @@ def find_user(identifier: str) -> User | None:
     if "@" in identifier:
         return User.objects.filter(email__iexact=identifier, email_verified_at__isnull=False).first()
     return User.objects.filter(username=identifier).first()
+
+
+def user_of_phone(phone: str) -> User:
+    """The user of a phone, for who has proved to hold it. Raises PhoneNotRegistered, AccountBlocked."""
+    user = User.objects.filter(phone=phone).first()
+    if user is None:
+        raise PhoneNotRegistered
+    if not user.is_active:
+        raise AccountBlocked
+    return user
 
 
 def verify_credentials(*, identifier: str, password: str, ip: str) -> User:
@@ -36,13 +60,22 @@ def verify_credentials(*, identifier: str, password: str, ip: str) -> User:
         ("login-account", identifier.lower(), settings.LOGIN_LIMIT),
     )
     user = find_user(identifier)
-    account = lockout.account_of(user, identifier)
-    lockout.check(account, ip)
-    if not matches(user, password) or user is None or not user.is_active:
-        note_failure(user, account, ip)
+    if not guess(user, password, account=lockout.account_of(user, identifier), ip=ip) or user is None:
         raise WrongCredentials
-    lockout.clear(account, ip)
     return user
+
+
+def guess(user: User | None, password: str, *, account: str, ip: str) -> bool:
+    """Whether this is the password of an active user; a wrong one is counted, recorded, and in the end locks.
+
+    Raises LoginLocked, Busy.
+    """
+    lockout.check(account, ip)
+    if matches(user, password) and user is not None and user.is_active:
+        lockout.clear(account, ip)
+        return True
+    note_failure(user, account, ip)
+    return False
 
 
 def matches(user: User | None, password: str) -> bool:
@@ -84,3 +117,61 @@ def note_failure(user: User | None, account: str, ip: str) -> None:
                 level=Notification.Level.WARNING,
                 params={"ip": ip, "minutes": settings.LOGIN_LOCK_SECONDS // 60},
             )
+
+
+def change(*, user: User, session: Session, old_password: str, new_password: str, ip: str) -> None:
+    """Change the password of who is signed in by `session`; all other sessions end at once.
+
+    Raises Invalid (rules, or the same password), WrongPassword, LoginLocked, RateLimited, Busy.
+    """
+    if new_password == old_password:
+        raise Invalid(_("The new password must differ from the old one."), field="new_password")
+    # Before the old one, so that a password to be corrected costs no guess.
+    check_rules(new_password, user, field="new_password")
+    limits.take(("password-user", str(user.pk), settings.LOGIN_LIMIT))
+    # Not the user at hand, who may have been remembered: what is compared is what is replaced below.
+    mine = User.objects.get(pk=user.pk)
+    if not guess(mine, old_password, account=lockout.account_of(mine, ""), ip=ip):
+        raise WrongPassword(field="old_password")
+    hashed = make_password(new_password)  # a quarter of a second: before the transaction
+    with transaction.atomic():
+        unchanged = User.objects.filter(pk=mine.pk, password=mine.password)
+        if not unchanged.update(password=hashed, updated_at=timezone.now()):
+            raise WrongPassword(field="old_password")
+        note_change(mine, actor=mine, keep=session)
+
+
+def reset(*, phone: str, code: str, new_password: str, ip: str) -> None:
+    """Set a new password by a code that was sent to the phone; all sessions end at once, and a lock is opened.
+
+    Nothing about users is told before the code is right. Raises Invalid (rules), CodeInvalid, RateLimited, Busy;
+    PhoneNotRegistered, AccountBlocked: the code then stays usable.
+    """
+    check_rules(new_password, User(phone=phone), field="new_password")
+    limits.take(("login-ip", ip, settings.LOGIN_LIMIT))
+    now = timezone.now()
+    found = codes.count_guess(phone=phone, purposes=codes.FOR_RESETTING_PASSWORD, code=code, now=now)
+    user = user_of_phone(phone)
+    check_rules(new_password, user, field="new_password")
+    hashed = make_password(new_password)
+    with transaction.atomic():
+        codes.consume(found, now=now)
+        if not User.objects.filter(pk=user.pk, phone=phone).update(password=hashed, updated_at=now):
+            raise PhoneNotRegistered
+        note_change(user, actor=user)
+    lockout.lift(lockout.account_of(user, ""), ip)
+
+
+def note_change(user: User, *, actor: User, keep: Session | None = None) -> None:
+    """Inside the transaction that changed a password: end the sessions but `keep`, record it and tell the user."""
+    others = user.sessions.exclude(pk=keep.pk) if keep else user.sessions.all()
+    end_sessions(others, reason=End.PASSWORD_CHANGED, actor=actor)
+    audit.record(AuditEvent.Action.PASSWORD_CHANGED, user=user, actor=actor, target=user)
+    notify(
+        user=user,
+        title=gettext_noop("Password changed"),
+        message=gettext_noop(
+            "All other devices were signed out. If it was not you, contact the operators at once."
+        ),
+        level=Notification.Level.WARNING,
+    )

@@ -1,26 +1,15 @@
 """New users."""
 
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.errors import EmailTaken, PhoneTaken, UsernameTaken
-from accounts.models import User
-from accounts.services import codes
-from accounts.signals import user_registered
+from accounts.models import AuditEvent, User
+from accounts.services import audit, codes, passwords
 from common.errors import DomainError, Invalid
 
 TAKEN: dict[str, type[DomainError]] = {"username": UsernameTaken, "phone": PhoneTaken, "email": EmailTaken}
-
-
-def check_password_rules(password: str, user: User) -> None:
-    """Raises Invalid with the validators' words."""
-    try:
-        validate_password(password, user)
-    except ValidationError as error:
-        raise Invalid(" ".join(error.messages), field="password") from error
 
 
 def taken(error: IntegrityError) -> DomainError:
@@ -32,15 +21,15 @@ def taken(error: IntegrityError) -> DomainError:
     raise error
 
 
-def save_new_user(*, user: User) -> None:
+def save_new_user(*, user: User, actor: User | None = None) -> None:
     """Save a user with what every user has (wallet, drive, trial credit: by the signal), in one transaction.
 
-    Raises UsernameTaken, PhoneTaken, EmailTaken.
+    `actor` is who made them: an operator, or themselves when left out. Raises UsernameTaken, PhoneTaken, EmailTaken.
     """
     try:
         with transaction.atomic():
             user.save(force_insert=True)
-            user_registered.send(sender=User, user=user)
+            audit.record(AuditEvent.Action.REGISTERED, user=user, actor=actor or user, target=user)
     except IntegrityError as error:
         raise taken(error) from error
 
@@ -48,25 +37,33 @@ def save_new_user(*, user: User) -> None:
 def create_user(*, username: str, password: str | None, phone: str | None = None) -> User:
     """Create a user.
 
-    Raises UsernameTaken, PhoneTaken; Invalid for a username of digits that is not the user's phone.
+    Raises UsernameTaken, PhoneTaken, Busy; Invalid for a username of digits that is not the user's phone.
     """
+    user = new_user(username, password, phone)
+    save_new_user(user=user)
+    return user
+
+
+def new_user(username: str, password: str | None, phone: str | None) -> User:
+    """A user who is not saved yet. Takes the time of a hash."""
     if username.isdigit() and username != phone:
         raise Invalid(_("A username of digits must be your own phone number."), field="username")
     user = User(username=username, phone=phone)
     user.set_password(password)
-    save_new_user(user=user)
     return user
 
 
 def register(*, username: str, phone: str, code: str, password: str) -> User:
     """Register with a phone code. Nothing about other users is told before the code is right.
 
-    Raises CodeInvalid, Invalid (password rules), UsernameTaken, PhoneTaken; the code then stays usable.
+    Raises CodeInvalid, Busy, Invalid (password rules), UsernameTaken, PhoneTaken; the code then stays usable.
     """
     # Before the code, so that a password to be corrected costs no guess.
-    check_password_rules(password, User(username=username, phone=phone))
+    passwords.check_rules(password, User(username=username, phone=phone))
     now = timezone.now()
     found = codes.count_guess(phone=phone, purposes=codes.FOR_REGISTERING, code=code, now=now)
+    user = new_user(username, password, phone)
     with transaction.atomic():
         codes.consume(found, now=now)
-        return create_user(username=username, password=password, phone=phone)
+        save_new_user(user=user)
+    return user

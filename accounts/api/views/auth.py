@@ -15,8 +15,9 @@ from accounts.api.serializers import auth as shapes
 from accounts.api.serializers.base import SignedInSerializer, TokenPackSerializer
 from accounts.api.views.base import PublicView, checked, device_of, signed_in
 from accounts.authentication import bearer_token
-from accounts.models import Session
-from accounts.services import codes, registration, sessions
+from accounts.models import Session, User
+from accounts.services import codes, login, passwords, registration, sessions
+from common import limits
 from common.limits import client_ip
 from common.serializers import DoneSerializer
 
@@ -26,8 +27,12 @@ class SendCodeView(PublicView):
     def post(self, request: Request) -> Response:
         """Send a six-digit code to a phone. Never tells whether the phone is registered."""
         data = checked(shapes.SendCodeSerializer, request)
-        codes.send_code(phone=data["phone"], purpose=data["purpose"], ip=client_ip(request))
-        return Response({"success": True, "message": _("The verification code is on its way.")})
+        ip = client_ip(request)
+        codes.send_code(phone=data["phone"], purpose=data["purpose"], ip=ip)
+        headers = limits.headers_of(*codes.rules(data["phone"], ip))
+        return Response(
+            {"success": True, "message": _("The verification code is on its way.")}, headers=headers
+        )
 
 
 class RegisterView(PublicView):
@@ -50,8 +55,45 @@ class LoginView(PublicView):
     def post(self, request: Request) -> Response:
         """Sign in with username, phone or verified e-mail."""
         data = checked(shapes.LoginSerializer, request)
-        user, pack = sessions.log_in(**data, device=device_of(request), ip=client_ip(request))
+        user, pack = login.log_in(**data, device=device_of(request), ip=client_ip(request))
         return signed_in(user, pack)
+
+
+class LoginPhoneView(PublicView):
+    @extend_schema(request=shapes.LoginPhoneSerializer, responses=SignedInSerializer, tags=["auth"])
+    def post(self, request: Request) -> Response:
+        """Sign in with a code sent to the phone (purpose `login`, or none given).
+
+        404 phone_not_registered after a right code, which can then still be used to register.
+        """
+        data = checked(shapes.LoginPhoneSerializer, request)
+        user, pack = login.log_in_by_code(**data, device=device_of(request), ip=client_ip(request))
+        return signed_in(user, pack)
+
+
+class ChangePasswordView(APIView):
+    @extend_schema(request=shapes.ChangePasswordSerializer, responses=DoneSerializer, tags=["auth"])
+    def post(self, request: Request) -> Response:
+        """Change the password of who asks. All other sessions end at once; this one goes on."""
+        data = checked(shapes.ChangePasswordSerializer, request)
+        passwords.change(
+            user=cast(User, request.user), session=cast(Session, request.auth), **data, ip=client_ip(request)
+        )
+        return Response({"success": True, "message": _("The password is changed.")})
+
+
+class ResetPasswordView(PublicView):
+    @extend_schema(request=shapes.ResetPasswordSerializer, responses=DoneSerializer, tags=["auth"])
+    def post(self, request: Request) -> Response:
+        """Set a new password by a code sent to the phone (purpose `reset_password`). All sessions end at once."""
+        data = checked(shapes.ResetPasswordSerializer, request)
+        passwords.reset(
+            phone=data["phone"],
+            code=data["verification_code"],
+            new_password=data["new_password"],
+            ip=client_ip(request),
+        )
+        return Response({"success": True, "message": _("The password is changed; sign in with it.")})
 
 
 class RefreshView(PublicView):

@@ -1,0 +1,82 @@
+"""Who asks, remembered for a moment: most requests then cost no query for session and user.
+
+What is kept carries the user's stamp, a random value that was read before the rows were. Whoever ends a session or
+changes a user throws the stamp away after commit, so nothing that was read before can be taken for present: not what
+lies in the cache, and not what a slower reader is about to put there. Without Redis the database is asked.
+"""
+
+import functools
+import logging
+import pickle
+import secrets
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import UUID
+
+import redis
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import Session
+from common.realtime import connection
+
+logger = logging.getLogger(__name__)
+STAMP_SECONDS = 24 * 3600
+
+
+def stamp_key(user_id: UUID) -> str:
+    return f"{settings.REDIS_PREFIX}:auth-stamp:{user_id}"
+
+
+def remembered(session_id: UUID, user_id: UUID, look_up: Callable[[], Session]) -> Session:
+    """The living session (with its user) as kept at most AUTH_CACHE_SECONDS ago, or else from `look_up`."""
+    if not settings.AUTH_CACHE_SECONDS:
+        return look_up()
+    key = f"{settings.REDIS_PREFIX}:auth:{session_id}:{user_id}"
+    try:
+        kept, stamp = read(key, user_id)
+    except redis.RedisError:
+        logger.warning("the cache of sessions does not answer", exc_info=True)
+        return look_up()
+    if kept is not None and kept.expires_at > timezone.now():
+        return kept
+    session = look_up()
+    if stamp:
+        keep(key, stamp, session)
+    return session
+
+
+def read(key: str, user_id: UUID) -> tuple[Session | None, bytes]:
+    """What is kept and still good, and the stamp to keep something anew with; none where another one was quicker."""
+    values: Any = connection().mget(key, stamp_key(user_id))
+    value, stamp = values
+    if stamp is None:
+        stamp = secrets.token_bytes(16)
+        first = connection().set(stamp_key(user_id), stamp, nx=True, ex=STAMP_SECONDS)
+        return None, stamp if first else b""
+    if value is None:
+        return None, stamp
+    kept_stamp, session = pickle.loads(value)  # noqa: S301  (as Django's cache does: Redis is ours alone)
+    return session if kept_stamp == stamp else None, stamp
+
+
+def keep(key: str, stamp: bytes, session: Session) -> None:
+    try:
+        connection().set(key, pickle.dumps((stamp, session)), ex=settings.AUTH_CACHE_SECONDS)
+    except redis.RedisError:
+        logger.warning("session %s was not kept", session.pk, exc_info=True)
+
+
+def forget(user_ids: Iterable[UUID]) -> None:
+    """Once the transaction at hand is committed, nothing that was read of these users before is taken for present."""
+    transaction.on_commit(functools.partial(throw_stamps_away, [stamp_key(user_id) for user_id in user_ids]))
+
+
+def throw_stamps_away(keys: list[str]) -> None:
+    try:
+        if keys:
+            connection().delete(*keys)
+    except redis.RedisError:
+        # Those who ask Redis do not reach it either; if they do, AUTH_CACHE_SECONDS is the bound.
+        logger.warning("%s stamps were not thrown away", len(keys), exc_info=True)
