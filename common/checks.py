@@ -44,6 +44,19 @@ def no_stand_ins_in_production(app_configs: Any, **kwargs: Any) -> list[CheckMes
 
 
 @register()
+def sms_is_configured(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """The chosen provider of text messages says which settings it cannot do without."""
+    try:
+        required = getattr(import_string(settings.SMS_BACKEND), "required_settings", ())
+    except ImportError:
+        return []  # yuntu.E001
+    missing = [name for name in required if not getattr(settings, name)]
+    if missing:
+        return [Error(f"{settings.SMS_BACKEND} needs {', '.join(missing)}.", id="yuntu.E008")]
+    return []
+
+
+@register()
 def heartbeat_fits_lease(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A lease that runs out between two heartbeats would lose every frame."""
     if settings.RENDER_LEASE.total_seconds() < 3 * settings.RENDER_HEARTBEAT_SECONDS:

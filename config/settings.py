@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import environ
+from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
@@ -198,6 +199,13 @@ WS_RECHECK_SECONDS: float = env.float("WS_RECHECK_SECONDS", default=20)
 PHONE_CODE_LIFETIME = timedelta(seconds=env.int("PHONE_CODE_SECONDS", default=300))
 PHONE_CODE_MAX_GUESSES = 5
 SMS_BACKEND: str = env.str("SMS_BACKEND", default="accounts.sms.OutboxSms" if DEBUG else "")
+# Of accounts.sms.aliyun.AliyunSms: keys of a RAM user who may send messages, and what was approved for them.
+ALIYUN_ACCESS_KEY_ID: str = env.str("ALIYUN_ACCESS_KEY_ID", default="")
+ALIYUN_ACCESS_KEY_SECRET: str = env.str("ALIYUN_ACCESS_KEY_SECRET", default="")
+SMS_SIGN_NAME: str = env.str("SMS_SIGN_NAME", default="")
+SMS_TEMPLATE_CODE: str = env.str("SMS_TEMPLATE_CODE", default="")
+SMS_ENDPOINT: str = env.str("SMS_ENDPOINT", default="https://dysmsapi.aliyuncs.com")
+SMS_TIMEOUT_SECONDS: float = env.float("SMS_TIMEOUT_SECONDS", default=5)
 SMS_LIMITS = {
     "phone_minute": (1, 60),
     "phone_hour": (5, 3600),
@@ -248,17 +256,60 @@ TRIAL_CREDIT = Decimal(env.str("TRIAL_CREDIT", default="50" if DEBUG else "0"))
 
 # --- Files ------------------------------------------------------------------------------------------------
 
+BLOB_STORAGE: str = env.str("BLOB_STORAGE", default="filesystem")
+"""Where blobs lie: filesystem, oss or s3 (docs/storage.md)."""
+BLOB_LOCATION: str = env.str("BLOB_LOCATION", default="blobs")
+"""What the names of all objects begin with; nothing else may lie below it."""
+BLOB_STORAGES = {
+    "filesystem": {
+        "BACKEND": "drives.storage.filesystem.FileSystemBlobStorage",
+        "OPTIONS": {"location": YUNTU_VAR / "blobs"},
+    },
+    "oss": {
+        "BACKEND": "drives.storage.oss.OSSStorage",
+        "OPTIONS": {
+            "access_key_id": env.str("OSS_ACCESS_KEY_ID", default=""),
+            "access_key_secret": env.str("OSS_ACCESS_KEY_SECRET", default=""),
+            "bucket_name": env.str("OSS_BUCKET_NAME", default=""),
+            "region": env.str("OSS_REGION", default=""),
+            "endpoint": env.str("OSS_ENDPOINT", default=""),
+            "public_endpoint": env.str("OSS_PUBLIC_ENDPOINT", default=""),
+            "public_is_cname": env.bool("OSS_PUBLIC_IS_CNAME", default=False),
+            "encryption": env.str("OSS_ENCRYPTION", default=""),
+            "encryption_key_id": env.str("OSS_ENCRYPTION_KEY_ID", default=""),
+            "location": BLOB_LOCATION,
+        },
+    },
+    "s3": {
+        "BACKEND": "drives.storage.s3.S3BlobStorage",
+        "OPTIONS": {
+            "access_key": env.str("S3_ACCESS_KEY_ID", default=""),
+            "secret_key": env.str("S3_SECRET_ACCESS_KEY", default=""),
+            "bucket_name": env.str("S3_BUCKET_NAME", default=""),
+            "region_name": env.str("S3_REGION", default=""),
+            "endpoint_url": env.str("S3_ENDPOINT", default=""),
+            "public_endpoint_url": env.str("S3_PUBLIC_ENDPOINT", default=""),
+            "addressing_style": env.str("S3_ADDRESSING_STYLE", default="auto"),
+            "encryption": env.str("S3_ENCRYPTION", default=""),
+            "encryption_key_id": env.str("S3_ENCRYPTION_KEY_ID", default=""),
+            "location": BLOB_LOCATION,
+        },
+    },
+}
+if BLOB_STORAGE not in BLOB_STORAGES:
+    raise ImproperlyConfigured("BLOB_STORAGE must be filesystem, oss or s3.")
 STORAGES = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": YUNTU_VAR / "media"},
     },
-    "blobs": {
-        "BACKEND": "drives.storage.FileSystemBlobStorage",
-        "OPTIONS": {"location": YUNTU_VAR / "blobs"},
-    },
+    "blobs": BLOB_STORAGES[BLOB_STORAGE],
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+STAGING_FOLDER = YUNTU_VAR / "staging"
+"""Where bytes wait until they are a blob."""
+BLOB_GRACE = timedelta(hours=env.int("BLOB_GRACE_HOURS", default=24))
+"""How long content that nothing points to is kept, and bytes that nobody finishes beyond an upload's life."""
 FILE_UPLOAD_TEMP_DIR = None
 ACCEL_REDIRECT_PREFIX: str = env.str("ACCEL_REDIRECT_PREFIX", default="")
 """Internal nginx location that maps to the blob folder; empty: the web process sends the bytes itself."""
@@ -278,6 +329,8 @@ UPLOAD_REFUSED_TYPES: list[str] = env.list(
 CLIENT_LOG_LIMIT = (env.int("CLIENT_LOGS_PER_HOUR", default=20), 3600)
 MAX_JSON_BODY: int = env.int("MAX_JSON_BODY", default=16 * 2**20)
 MAX_BODY: int = env.int("MAX_BODY", default=66 * 2**20)
+ARRIVING_PATHS = ["/api/v1/tus"]
+"""Where views read their bodies while they arrive (common.bodies), bounded by what was announced alone."""
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_JSON_BODY
 # A part of the usual size is checked in memory before it is written to its place.
 FILE_UPLOAD_MAX_MEMORY_SIZE = 6 * 2**20
@@ -349,6 +402,8 @@ SPECTACULAR_SETTINGS = {
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ORIGINS", default=[])
 CORS_ALLOWED_ORIGIN_REGEXES = [r"^http://(localhost|127\.0\.0\.1)(:\d+)?$"] if DEBUG else []
 CORS_ALLOW_CREDENTIALS = True
+TUS_HEADERS = ["Tus-Resumable", "Upload-Length", "Upload-Metadata", "Upload-Offset"]
+CORS_ALLOW_HEADERS = [*default_headers, *map(str.lower, TUS_HEADERS), "x-http-method-override", "x-request-id"]
 CORS_EXPOSE_HEADERS = [
     "X-Request-Id",
     "Retry-After",
@@ -358,6 +413,13 @@ CORS_EXPOSE_HEADERS = [
     "ETag",
     "Content-Range",
     "Content-Disposition",
+    *TUS_HEADERS,
+    "Location",
+    "Tus-Extension",
+    "Tus-Max-Size",
+    "Tus-Version",
+    "Upload-Expires",
+    "Yuntu-File-Id",
 ]
 
 # --- Language, time, static files, admin ------------------------------------------------------------------
@@ -395,6 +457,7 @@ UNFOLD = {
     "SITE_TITLE": _("Yuntu"),
     "SITE_HEADER": _("Yuntu back office"),
     "SITE_SYMBOL": "cloud",
+    "LOGIN": {"form": "accounts.forms.OfficeLoginForm"},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"show_search": True, "show_all_applications": True},
@@ -422,5 +485,11 @@ LOGGING = {
         "console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["request_id"]},
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {"httpx": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
+    "loggers": {
+        "httpx": {"level": "WARNING"},
+        "oss2": {"level": "WARNING"},
+        "botocore": {"level": "WARNING"},
+        "urllib3": {"level": "WARNING"},  # it writes down addresses, and one of Aliyun's holds the code
+        "django.request": {"level": "ERROR"},
+    },
 }

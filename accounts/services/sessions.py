@@ -38,6 +38,7 @@ class End(StrEnum):
     OTHERS_ENDED = "others_ended"
     TOKEN_REUSED = "token_reused"  # noqa: S105
     BLOCKED = "blocked"
+    OPERATOR = "operator"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
 
 

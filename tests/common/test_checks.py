@@ -16,8 +16,11 @@ GOOD = {
     "JWT_SIGNING_KEY": "j" * 50,
     "ALLOWED_HOSTS": "yuntu.example.com",
     "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
-    # No provider comes with the platform yet; any class that is no stand-in passes for one.
-    "SMS_BACKEND": "accounts.sms.SmsProvider",
+    "SMS_BACKEND": "accounts.sms.aliyun.AliyunSms",
+    "ALIYUN_ACCESS_KEY_ID": "LTAI",
+    "ALIYUN_ACCESS_KEY_SECRET": "secret",
+    "SMS_SIGN_NAME": "盛世云图",
+    "SMS_TEMPLATE_CODE": "SMS_1",
 }
 
 
@@ -47,6 +50,12 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     assert code != 0
     found = set(re.findall(r"yuntu\.E\d+", words))
     assert found == {f"yuntu.E00{number}" for number in range(1, 7)}
+
+
+def test_a_provider_of_messages_without_its_settings() -> None:
+    code, words = check(SMS_SIGN_NAME="")
+    assert code != 0
+    assert "(yuntu.E008) accounts.sms.aliyun.AliyunSms needs SMS_SIGN_NAME." in words
 
 
 @pytest.mark.parametrize(
