@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, Spec
 from accounts import pages
 from common import api as common_api
 from drives.api.downloads import BlobLinkView
+from uploads.api.archive_views import ArchiveLinkView
 
 api: list[URLPattern | URLResolver] = [
     path("ping", common_api.ping),
@@ -29,6 +30,7 @@ urlpatterns = [
     path("docs", SpectacularSwaggerView.as_view(url_name="schema")),
     path("redoc", SpectacularRedocView.as_view(url_name="schema")),
     path("blobs/<str:token>/<str:name>", BlobLinkView.as_view(), name="blob-link"),
+    path("archives/<str:token>/<str:name>", ArchiveLinkView.as_view(), name="archive-link"),
 ]
 
 if settings.EMBEDDED_PROFILE:

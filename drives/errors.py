@@ -4,7 +4,7 @@ from common.errors import Conflict, DomainError, Forbidden, Invalid
 
 
 class QuotaExceeded(DomainError):
-    """Data: required and available, in bytes."""
+    """Data: required and available, in bytes; scope: drive or owner (all drives together)."""
 
     code, status = "quota_exceeded", 413
     text = _("The drive is full: %(required)s bytes needed, %(available)s available.")

@@ -9,6 +9,9 @@ from drives.errors import BadName
 MAX_NAME_BYTES = 255
 # Slashes, control characters (Cc), surrogates (Cs).
 FORBIDDEN = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# Devices of Windows, whatever the ending: a drive that holds one cannot be mounted or downloaded there whole.
+DEVICES = {"con", "prn", "aux", "nul", "conin$", "conout$"}
+DEVICES |= {f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³"}
 MAX_PATH_LENGTH = 1024
 # A key of a PostgreSQL B-tree holds 2,704 bytes: the path with an id and, in the trash, a prefix; or with a name.
 MAX_PATH_BYTES = 2400
@@ -17,11 +20,13 @@ MAX_PATH_BYTES = 2400
 def clean_name(name: str, *, field: str = "file_name") -> str:
     """`name` in Unicode normal form C. Raises BadName for what no file system should be given.
 
-    Refused: empty, `.`, `..`, `/`, backslash, NUL and other control characters, surrogates, spaces at the ends,
-    more than 255 bytes of UTF-8.
+    Refused: empty, `.`, `..`, `/`, backslash, NUL and other control characters, surrogates, spaces at the ends, a
+    dot at the end, devices of Windows (`CON`, `nul.txt`), more than 255 bytes of UTF-8.
     """
     clean = unicodedata.normalize("NFC", name)
-    if clean in ("", ".", "..") or clean != clean.strip() or FORBIDDEN.search(clean):
+    if not clean or clean != clean.strip() or clean.endswith(".") or FORBIDDEN.search(clean):
+        raise BadName(field=field)
+    if clean.partition(".")[0].rstrip().lower() in DEVICES:
         raise BadName(field=field)
     if len(clean.encode()) > MAX_NAME_BYTES:
         raise BadName(field=field)

@@ -22,7 +22,7 @@ class UploadTask(StateRow):
     """A manifest of files on their way into a drive.
 
     pending ──first bytes──▶ uploading ──last file──▶ completed
-       └───────────┴──▶ cancelled | failed (expired)
+       └───────────┴──▶ cancelled | failed (expired, or nothing is left but files whose retries are spent)
 
     The drive holds a reservation for every file that has not landed while the task is open. A paused task is open,
     too, but takes no bytes; `client_key` is the id that a client without manifests gave to its upload.
@@ -52,6 +52,7 @@ class UploadTask(StateRow):
     total_files = models.PositiveIntegerField(_("files"), default=0)
     total_size = models.PositiveBigIntegerField(_("size"), default=0)
     uploaded_files = models.PositiveIntegerField(_("files landed"), default=0)
+    failed_files = models.PositiveIntegerField(_("files given up"), default=0)
     uploaded_size = models.PositiveBigIntegerField(_("bytes landed"), default=0)
     client_info = models.JSONField(_("client"), default=dict, blank=True)
     error_message = models.CharField(_("error"), max_length=500, blank=True)
@@ -78,7 +79,10 @@ class UploadTask(StateRow):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=Q(uploaded_files__lte=F("total_files"), uploaded_size__lte=F("total_size")),
+                condition=Q(
+                    uploaded_files__lte=F("total_files") - F("failed_files"),
+                    uploaded_size__lte=F("total_size"),
+                ),
                 name="uploads_task_counts_bounded",
             ),
             models.UniqueConstraint(
@@ -92,10 +96,18 @@ class UploadTask(StateRow):
         return self.task_name
 
 
+class TaskFileQuerySet(models.QuerySet["TaskFile"]):
+    def visible_to(self, user: User) -> TaskFileQuerySet:
+        return self.filter(task__in=UploadTask.objects.visible_to(user))
+
+
 class TaskFile(Row):
     """A file of a task.
 
     pending → uploading → completed; pending → skipped (already there); pending | uploading → failed → pending (retry)
+
+    Where the fault was ours it is pending again by itself. Either way a file is tried again three times at most.
+    `was_stored` tells of content that was there already, whether its bytes were sent or (`is_duplicated`) not.
     """
 
     class Status(models.TextChoices):
@@ -128,10 +140,13 @@ class TaskFile(Row):
     was_stored = models.BooleanField(_("bytes not stored"), default=False)
     upload_id = models.CharField(_("multipart upload"), max_length=64, blank=True)
     part_size = models.PositiveBigIntegerField(_("part size"), default=0)
+    sha256 = models.CharField(_("SHA-256 of all parts"), max_length=64, blank=True)
     error_message = models.CharField(_("error"), max_length=500, blank=True)
     retry_count = models.PositiveSmallIntegerField(_("retries"), default=0)
     started_at = models.DateTimeField(_("started at"), null=True, blank=True)
     completed_at = models.DateTimeField(_("completed at"), null=True, blank=True)
+
+    objects = TaskFileQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("upload file")

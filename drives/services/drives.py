@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -62,11 +62,29 @@ def delete_drive(*, drive: Drive, actor: User) -> None:
 
 
 def reserve(*, drive: Drive, size: int) -> None:
-    """Set `size` bytes aside for an upload, by one conditional UPDATE. Raises QuotaExceeded."""
+    """Set `size` bytes aside for an upload, by one conditional UPDATE. Raises QuotaExceeded.
+
+    Where OWNER_STORAGE_LIMIT is set, all drives of the owner together must have room, too: call it in a transaction.
+    """
+    if settings.OWNER_STORAGE_LIMIT is not None:
+        require_room_of_owner(drive, size, settings.OWNER_STORAGE_LIMIT)
     fits = Q(total_size__isnull=True) | Q(total_size__gte=F("used_size") + F("reserved_size") + size)
     if not Drive.objects.filter(fits, pk=drive.pk).update(reserved_size=F("reserved_size") + size):
         drive.refresh_from_db()
-        raise QuotaExceeded(required=size, available=drive.available_size)
+        raise QuotaExceeded(required=size, available=drive.available_size, scope="drive")
+
+
+def require_room_of_owner(drive: Drive, size: int, limit: int) -> None:
+    """Raises QuotaExceeded. The owner's row is the lock: reservations in several drives take turns.
+
+    Drives that were deleted count as long as they hold anything.
+    """
+    User.objects.select_for_update(of=("self",), no_key=True).filter(pk=drive.user_id).first()
+    sums = Drive.objects.filter(user=drive.user_id).aggregate(
+        total=Sum(F("used_size") + F("reserved_size"), default=0)
+    )
+    if sums["total"] + size > limit:
+        raise QuotaExceeded(required=size, available=max(limit - sums["total"], 0), scope="owner")
 
 
 def release(*, drive_id: Any, size: int) -> None:

@@ -10,14 +10,17 @@ from django.db.models import F
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import User
 from drives.models import Drive
 from drives.services import drives
+from drives.services.usage import sample_usage
 from tests.conftest import Client
 from tests.factories import make_user, put
 from tests.uploads.conftest import PART, announced, begin, sums
 from uploads.models import UploadTask
+from uploads.services.client_logs import store_log
 
 pytestmark = pytest.mark.django_db
 MODELS = [*apps.get_app_config("drives").get_models(), *apps.get_app_config("uploads").get_models()]
@@ -39,6 +42,8 @@ def fill(client: Client, folder: str) -> None:
     big.part(1, bytes(PART))
     assert client.user is not None
     put(client.user, f"/{folder}/more", folder.encode())
+    store_log(user=client.user, file_name=f"{folder}.log", content=folder.encode(), now=timezone.now())
+    sample_usage(now=timezone.now())
 
 
 def address(model: Any, page: str, *arguments: Any) -> str:

@@ -73,12 +73,14 @@ def test_a_manifest_becomes_a_task(owner: User, owner_api: Client, drive: Drive)
         "priority": 10,
         "total_files": 2,
         "uploaded_files": 0,
+        "failed_files": 0,
         "total_size": 12,
         "uploaded_size": 0,
         "error_message": "",
         "created_at": task["created_at"],
         "updated_at": task["updated_at"],
         "completed_at": None,
+        "paused_at": None,
         "expires_at": task["expires_at"],
         "progress_percentage": 0.0,
         "size_progress_percentage": 0.0,
@@ -87,7 +89,9 @@ def test_a_manifest_becomes_a_task(owner: User, owner_api: Client, drive: Drive)
         "is_completed": False,
         "is_in_progress": True,
     }
-    assert owner_api.get(f"/upload-tasks/{task['id']}").json() == task
+    shown = owner_api.get(f"/upload-tasks/{task['id']}").json()
+    assert {name: shown[name] for name in task} == task
+    assert owner_api.get("/upload-tasks").json()["tasks"] == [task]
     assert UploadTask.objects.get().client_info == {"platform": "web", "version": "1.2"}
     assert sums(drive) == (0, 12)
     assert list(Folder.objects.order_by("path").values_list("path", flat=True)) == ["/场景", "/场景/贴图"]

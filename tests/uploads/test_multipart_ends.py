@@ -167,9 +167,10 @@ def test_bytes_taken_by_a_process_that_died_must_come_again(
         lambda _seconds: monkeypatch.setattr(files.time, "monotonic", lambda: moment + 11),
     )
     answer = sender.complete()
-    assert (answer.status_code, answer.json()["code"]) == (409, "upload_closed")
-    assert sender.row().status == TaskFile.Status.FAILED
-    sender.retry()
+    assert (answer.status_code, answer.json()["code"]) == (409, "upload_interrupted")
+    # The fault was ours: it is pending again by itself, and one of its retries is spent.
+    row = sender.row()
+    assert (row.status, row.retry_count, row.upload_id) == (TaskFile.Status.PENDING, 1, "")
     sender.send_parts(CONTENT)
     assert sender.complete().status_code == 200
     assert_stored(sender, CONTENT)

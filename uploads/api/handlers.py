@@ -1,21 +1,28 @@
 """How file bytes of a request reach the staging area: hashed as they pass, never whole in memory."""
 
+from datetime import datetime
 from typing import Any, BinaryIO
 
+from django.conf import settings
+from django.core.exceptions import TooManyFilesSent
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
+from django.http import UnreadablePostError
+from django.utils import timezone
+from rest_framework.request import Request
 
 from common.ids import new_id
 from drives.services.blobs import Digests, Hasher
 from drives.storage import blob_storage
+from uploads.errors import StorageFailed, TooManyFiles
 
 
 class StagedFile(UploadedFile):
     """A file of the form that lies in the staging area; what nobody kept goes when the request is closed."""
 
-    def __init__(self, staging_id: str, digests: Digests, name: str) -> None:
+    def __init__(self, staging_id: str, digests: Digests, name: str, started_at: datetime) -> None:
         super().__init__(file=None, name=name, size=digests.size)
-        self.staging_id, self.digests = staging_id, digests
+        self.staging_id, self.digests, self.started_at = staging_id, digests, started_at
 
     def close(self) -> None:
         blob_storage().discard(self.staging_id)
@@ -28,7 +35,7 @@ class StagingHandler(FileUploadHandler):
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
-        self.staging_id, self.hasher = new_id().hex, Hasher()
+        self.staging_id, self.hasher, self.started_at = new_id().hex, Hasher(), timezone.now()
         self.target: BinaryIO = blob_storage().staging_path(self.staging_id).open("wb")
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
@@ -37,9 +44,26 @@ class StagingHandler(FileUploadHandler):
 
     def file_complete(self, file_size: int) -> StagedFile:
         self.target.close()
-        return StagedFile(self.staging_id, self.hasher.digests(), self.file_name or "")
+        return StagedFile(self.staging_id, self.hasher.digests(), self.file_name or "", self.started_at)
 
     def upload_interrupted(self) -> None:
         if hasattr(self, "target"):
             self.target.close()
             blob_storage().discard(self.staging_id)
+
+
+def staged_files(request: Request) -> list[tuple[str, StagedFile]]:
+    """Every file of the form by its field, in the order of the fields. Call it before anything reads the form.
+
+    The bytes go straight to the staging area. Raises TooManyFiles, StorageFailed.
+    """
+    request._request.upload_handlers = [StagingHandler(request._request)]
+    try:
+        found = request.FILES
+    except TooManyFilesSent as error:
+        raise TooManyFiles(limit=settings.DATA_UPLOAD_MAX_NUMBER_FILES) from error
+    except UnreadablePostError:  # an OSError, too: the client went away
+        raise
+    except OSError as error:
+        raise StorageFailed(retry_after=5) from error
+    return [(name, file) for name, files in found.lists() for file in files if isinstance(file, StagedFile)]

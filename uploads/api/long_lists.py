@@ -13,7 +13,8 @@ from rest_framework import serializers
 
 from common.ids import as_uuid
 from drives.api.serializers import PathText
-from uploads.services.tasks import CheckedFile, ManifestFile
+from uploads.services.instant import CheckedFile
+from uploads.services.manifests import ManifestFile
 
 MD5 = re.compile(r"[0-9a-fA-F]{32}")
 PRINTABLE = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*")

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from common.parsers import snake
 from uploads.api.long_lists import CheckedFiles, ManifestFiles, Md5Field, PlainText
 from uploads.models import TaskFile, UploadTask
 from uploads.selectors import percentage
@@ -48,9 +49,9 @@ class TaskSerializer(serializers.ModelSerializer):
         model = UploadTask
         fields = (
             "id", "user_id", "drive_id", "task_name", "task_description", "status", "priority", "total_files",
-            "uploaded_files", "total_size", "uploaded_size", "error_message", "created_at", "updated_at",
-            "completed_at", "expires_at", "progress_percentage", "size_progress_percentage", "remaining_files",
-            "remaining_size", "is_completed", "is_in_progress",
+            "uploaded_files", "failed_files", "total_size", "uploaded_size", "error_message", "created_at",
+            "updated_at", "completed_at", "paused_at", "expires_at", "progress_percentage",
+            "size_progress_percentage", "remaining_files", "remaining_size", "is_completed", "is_in_progress",
         )  # fmt: skip
 
     def get_progress_percentage(self, task: UploadTask) -> float:
@@ -114,6 +115,7 @@ class ProgressSerializer(serializers.Serializer):
     total_size = serializers.IntegerField()
     remaining_files = serializers.IntegerField()
     remaining_size = serializers.IntegerField()
+    paused_at = serializers.DateTimeField(allow_null=True)
     updated_at = serializers.DateTimeField()
 
 
@@ -157,9 +159,27 @@ class MultipartStartedSerializer(serializers.Serializer):
     uploaded_chunks = serializers.ListField(child=serializers.IntegerField())
 
 
-class PartSerializer(serializers.Serializer):
-    chunk_index = serializers.IntegerField(help_text="From 1.")
+INDEX_BASE = {
+    "choices": [0, 1],
+    "default": 1,
+    "help_text": "The number of the first part: 1, or 0 if said so.",
+}
+
+
+class AnyCaseSerializer(serializers.Serializer):
+    """Fields may be spelt in camelCase, too, whoever the client is: a form, or JSON of the desktop client."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return super().to_internal_value({snake(name): value for name, value in data.items()})
+
+
+class PartSerializer(AnyCaseSerializer):
+    """The digest of the part under either name."""
+
+    chunk_index = serializers.IntegerField()
+    index_base = serializers.ChoiceField(**INDEX_BASE)
     chunk_md5 = Md5Field()
+    chunk_hash = Md5Field()
 
 
 class PartResultSerializer(serializers.Serializer):
@@ -175,6 +195,7 @@ class CompleteSerializer(serializers.Serializer):
     """`chunk_etags` as a map of number to etag, as a list of {part_number, etag?}, or left out."""
 
     chunk_etags = serializers.JSONField(required=False, allow_null=True, default=None)
+    index_base = serializers.ChoiceField(**INDEX_BASE)
 
     def validate_chunk_etags(self, value: Any) -> dict[int, str]:
         try:

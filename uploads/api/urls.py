@@ -1,13 +1,16 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from uploads.api.views import TaskFileViewSet, UploadTaskViewSet
+from uploads.api.file_views import TaskFileViewSet
+from uploads.api.tus import TusViewSet
+from uploads.api.views import UploadTaskViewSet
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("upload-tasks", UploadTaskViewSet, basename="upload-task")
 
 FILES = "upload-tasks/<uuid:task_id>/files"
 FILE = f"{FILES}/<uuid:file_id>"
+TUS_UPLOAD = {"head": "find_offset", "patch": "append", "delete": "terminate", "options": "capabilities"}
 urlpatterns = [
     *router.urls,
     path(FILES, TaskFileViewSet.as_view({"get": "list"})),
@@ -19,4 +22,6 @@ urlpatterns = [
     path(f"{FILE}/multipart/upload", TaskFileViewSet.as_view({"post": "multipart_upload"})),
     path(f"{FILE}/multipart/complete", TaskFileViewSet.as_view({"post": "multipart_complete"})),
     path(f"{FILE}/multipart/abort", TaskFileViewSet.as_view({"post": "multipart_abort"})),
+    path("tus", TusViewSet.as_view({"post": "create", "options": "capabilities"})),
+    path("tus/<uuid:pk>", TusViewSet.as_view(TUS_UPLOAD)),
 ]

@@ -1,11 +1,12 @@
-"""Doors of uploads: /upload-tasks and the files of a task."""
+"""Doors of upload tasks: /upload-tasks."""
 
-import time
+from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import QuerySet, Sum
-from django.utils.translation import gettext as _
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
@@ -16,31 +17,32 @@ from rest_framework.response import Response
 
 from accounts.models import User
 from common.errors import Invalid, NotVisible
+from common.ids import new_id
+from common.paging import whole_number
 from common.serializers import DoneSerializer
 from common.views import VisibleViewSet, done
-from drives.links import link_to
+from drives.links import MAX_SECONDS, MIN_SECONDS, link_to
+from drives.models import File
+from uploads import selectors
+from uploads.api import manifest_serializers as manifests
 from uploads.api import serializers as shapes
-from uploads.api.handlers import StagedFile, StagingHandler
-from uploads.errors import FileMissing
+from uploads.archives import member_names
+from uploads.errors import NotVerifiedYet, UploadNotCompleted
+from uploads.links import ArchiveLink
 from uploads.models import TaskFile, UploadTask
-from uploads.selectors import percentage, progress_of
-from uploads.services import files, tasks
+from uploads.services import tasks
 
 STATUS = OpenApiParameter("status", OpenApiTypes.STR, enum=UploadTask.Status.values)
-FORM = {
-    "multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
-}
-PART_FORM = {
-    "multipart/form-data": {
-        "type": "object",
-        "required": ["chunk_index", "chunk"],
-        "properties": {
-            "chunk_index": {"type": "integer", "minimum": 1},
-            "chunk_md5": {"type": "string"},
-            "chunk": {"type": "string", "format": "binary"},
-        },
-    }
-}
+
+
+def files_of_completed(task: UploadTask) -> list[tuple[TaskFile, File]]:
+    """The files of a completed task that are still there. Raises UploadNotCompleted, NotVisible."""
+    if task.status != UploadTask.Status.COMPLETED:
+        raise UploadNotCompleted(status=task.status)
+    found = selectors.downloadable(task)
+    if not found:
+        raise NotVisible
+    return found
 
 
 @extend_schema(tags=["upload-tasks"])
@@ -70,6 +72,20 @@ class UploadTaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
         task = tasks.create_task(user=cast(User, request.user), **manifest)
         return Response(shapes.TaskSerializer(task).data, status=status.HTTP_201_CREATED)
 
+    @extend_schema(responses=manifests.TaskDetailSerializer)
+    def retrieve(self, request: Request, pk: UUID) -> Response:
+        """A task with both manifests. To watch a large one, ask for its progress instead."""
+        task = cast(UploadTask, self.get_object())
+        rows = selectors.manifest_rows(task)
+        landed = task.status == UploadTask.Status.COMPLETED
+        body = {
+            **shapes.TaskSerializer(task).data,
+            "statistics": selectors.sizes_of(task.files),
+            "upload_manifest": selectors.upload_manifest(task, rows),
+            "storage_manifest": selectors.storage_manifest(task, rows, self.link) if landed else None,
+        }
+        return Response(body)
+
     @extend_schema(responses={200: DoneSerializer})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Forget a task; files that have landed stay in the drive."""
@@ -81,168 +97,90 @@ class UploadTaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
     def cancel(self, request: Request, pk: UUID) -> Response:
         return Response(shapes.TaskSerializer(tasks.cancel_task(task=self.get_object())).data)
 
+    @extend_schema(request=None, responses=shapes.TaskSerializer)
+    @action(detail=True, methods=["put"])
+    def pause(self, request: Request, pk: UUID) -> Response:
+        """Take no more bytes until it is resumed. Pausing twice is no error."""
+        return Response(shapes.TaskSerializer(tasks.pause_task(task=self.get_object())).data)
+
+    @extend_schema(request=None, responses=shapes.TaskSerializer)
+    @action(detail=True, methods=["put"])
+    def resume(self, request: Request, pk: UUID) -> Response:
+        """Go on; what had arrived is still there."""
+        return Response(shapes.TaskSerializer(tasks.resume_task(task=self.get_object())).data)
+
     @extend_schema(responses=shapes.ProgressSerializer)
     @action(detail=True)
     def progress(self, request: Request, pk: UUID) -> Response:
-        return Response(progress_of(self.get_object()))
+        return Response(selectors.progress_of(self.get_object()))
 
+    @extend_schema(responses=manifests.UploadStatsSerializer, filters=False)
+    @action(detail=False, pagination_class=None)
+    def stats(self, request: Request) -> Response:
+        """Counts and bytes of all upload tasks, those that were not sent or not stored included."""
+        return Response(selectors.statistics_of(cast(User, request.user)))
 
-@extend_schema(tags=["upload-tasks"], parameters=[OpenApiParameter("task_id", OpenApiTypes.UUID, "path")])
-class TaskFileViewSet(VisibleViewSet):
-    """Files of an upload task, in the order of the manifest."""
+    def link(self, file: File, seconds: int | None = None) -> str:
+        return link_to(file.blob_id, file.name, request=self.request, seconds=seconds)
 
-    model = UploadTask
-    serializer_class = shapes.TaskFileSerializer
-    results_key = "files"
-    default_limit = 100
-    max_limit = 1000
-    lookup_url_kwarg = "task_id"
-
-    def task_file(self) -> TaskFile:
+    @extend_schema(request=None, responses=manifests.StorageManifestSerializer)
+    @action(detail=True, methods=["post"], url_path="export-manifest")
+    def export_manifest(self, request: Request, pk: UUID) -> Response:
+        """What has become of the files so far, with mappings between their names here and there."""
         task = cast(UploadTask, self.get_object())
-        rows = task.files.select_related("task__user", "task__drive", "folder", "file__blob")
-        task_file = rows.filter(pk=self.kwargs["file_id"]).first()
-        if task_file is None:
-            raise NotVisible
-        return task_file
+        return Response(selectors.storage_manifest(task, selectors.manifest_rows(task), self.link))
 
-    def narrow(self, rows: QuerySet) -> QuerySet:
-        return rows.select_related("drive")
+    def archive_link(self, task: UploadTask, name: str, seconds: int) -> ArchiveLink:
+        plain = member_names([name.replace("/", "_") or task.task_name.replace("/", "_")])[0]
+        named = plain if plain.lower().endswith(".zip") else f"{plain}.zip"
+        return ArchiveLink(task.pk, new_id(), named, timezone.now() + timedelta(seconds=seconds))
 
-    @property
-    def actor(self) -> User:
-        return cast(User, self.request.user)
-
-    def result(self, row: TaskFile, started: float) -> Response:
-        file = row.file
-        if file is None:
-            raise NotVisible
-        body = {
-            "task_file_id": row.pk,
-            "file_id": file.pk,
-            "file_size": row.file_size,
-            "md5": file.blob.md5,
-            "sha256": file.blob.sha256,
-            "oss_key": row.virtual_path,
-            "oss_url": link_to(file.blob_id, file.name, request=self.request),
-            "is_duplicated": row.is_duplicated,
-            "instant_upload": row.is_duplicated,
-            "upload_duration": round(time.monotonic() - started, 3),
-        }
-        return Response(body)
-
-    @extend_schema(operation_id="upload_tasks_files_list")
-    def list(self, request: Request, task_id: UUID) -> Response:
-        rows = self.get_object().files.annotate(received_size=Sum("parts__size")).order_by("position")
-        return self.page(rows)
-
-    @extend_schema(request=shapes.CheckSerializer, responses=shapes.CheckResultSerializer)
-    def check(self, request: Request, task_id: UUID) -> Response:
-        """Link at once what the caller can already read; the rest must be sent."""
-        asked = self.valid(shapes.CheckSerializer, request)["files"]
-        hits = tasks.check_files(task=self.get_object(), actor=self.actor, asked=asked)
-        md5_of = {item.task_file_id: item.md5.lower() for item in asked}
-        existing = [
+    @extend_schema(
+        parameters=[OpenApiParameter("expires_in", OpenApiTypes.INT, description="Seconds, 60 to 86400.")],
+        responses=manifests.TaskDownloadSerializer,
+    )
+    @action(detail=True)
+    def download(self, request: Request, pk: UUID) -> Response:
+        """Signed links to all files of a completed task, and one to all of them together."""
+        wanted = whole_number(request, "expires_in", settings.DOWNLOAD_LINK_SECONDS)
+        seconds = min(max(wanted, MIN_SECONDS), MAX_SECONDS)
+        task = cast(UploadTask, self.get_object())
+        found = files_of_completed(task)
+        links = [
             {
                 "task_file_id": row.pk,
-                "md5": md5_of[row.pk],
-                "existing_file_id": row.file_id,
-                "file_size": row.file_size,
-                "oss_key": row.virtual_path,
-                "oss_url": "",
+                "file_id": file.pk,
+                "file_name": file.name,
+                "virtual_path": selectors.path_of(row),
+                "file_size": file.size,
+                "download_url": self.link(file, seconds),
             }
-            for row in hits
+            for row, file in found
         ]
-        saved = sum(row.file_size for row in hits)
-        return Response(
-            {"existing_files": existing, "new_files_count": len(md5_of) - len(hits), "storage_saved": saved}
-        )
-
-    @extend_schema(request=FORM, responses=shapes.UploadResultSerializer)
-    def upload(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
-        """Send a file whole, as the form field `file`."""
-        started = time.monotonic()
-        task_file = self.task_file()
-        if task_file.status not in TaskFile.LANDED_STATUSES:
-            files.require_receiving(task_file)
-        # Before anything reads the form: the bytes go straight to the staging area, hashed as they pass.
-        request._request.upload_handlers = [StagingHandler(request._request)]
-        wanted = request.FILES.get("file")
-        if not isinstance(wanted, StagedFile):
-            raise FileMissing(field="file")
-        row = files.upload_whole(
-            task_file=task_file, actor=self.actor, staging_id=wanted.staging_id, digests=wanted.digests
-        )
-        return self.result(row, started)
-
-    @extend_schema(request=None, responses=shapes.RetrySerializer)
-    def retry(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
-        """Make a failed file pending again, at most three times."""
-        row = files.retry_file(task_file=self.task_file())
-        body = {"task_file_id": row.pk, "status": row.status, "retry_count": row.retry_count}
-        return Response({**body, "message": _("Ready to be sent again.")})
-
-    def multipart_state(self, row: TaskFile) -> dict[str, Any]:
-        numbers = list(row.parts.order_by("number").values_list("number", flat=True))
-        return {
-            "task_file_id": row.pk,
-            "upload_id": row.upload_id,
-            "chunk_size": row.part_size,
-            "total_chunks": row.total_parts,
-            "uploaded_chunks": numbers,
-        }
-
-    @extend_schema(request=None, responses=shapes.MultipartStartedSerializer)
-    def multipart_init(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
-        """Start a multipart upload, or find the open one with the parts that are there."""
-        return Response(self.multipart_state(files.start_multipart(task_file=self.task_file())))
-
-    @extend_schema(responses=shapes.MultipartStartedSerializer)
-    def multipart_parts(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
-        """The parts that are there, for a client that comes back."""
-        return Response(self.multipart_state(self.task_file()))
-
-    @extend_schema(request=PART_FORM, responses=shapes.PartResultSerializer)
-    def multipart_upload(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
-        """Send a part, in any order and as often as need be.
-
-        Form fields: `chunk_index` (from 1), `chunk`, optionally `chunk_md5`.
-        """
-        task_file = self.task_file()
-        files.require_receiving(task_file)
-        data = self.valid(shapes.PartSerializer, request)
-        chunk = request.FILES.get("chunk")
-        if chunk is None:
-            raise FileMissing(field="chunk")
-        part = files.receive_part(
-            task_file=task_file,
-            number=data["chunk_index"],
-            chunks=chunk.chunks(),
-            md5=data["chunk_md5"] or "",
-        )
-        received = task_file.parts.count()
+        only = links[0]["download_url"] if len(links) == 1 else ""
         body = {
-            "chunk_index": part.number,
-            "etag": part.etag,
-            "chunk_etag": part.etag,
-            "uploaded_chunks": received,
-            "total_chunks": task_file.total_parts,
-            "progress_percentage": percentage(received, task_file.total_parts),
+            "download_url": only or self.archive_link(task, "", seconds).url(request._request),
+            "expires_in": seconds,
+            "file_count": len(links),
+            "total_size": sum(file.size for _row, file in found),
+            "files": links,
         }
         return Response(body)
 
-    @extend_schema(request=shapes.CompleteSerializer, responses=shapes.UploadResultSerializer)
-    def multipart_complete(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
-        """Put the parts together. Repeating it answers the same result."""
-        started = time.monotonic()
-        etags = self.valid(shapes.CompleteSerializer, request)["chunk_etags"]
-        row = files.complete_multipart(task_file=self.task_file(), actor=self.actor, etags=etags)
-        return self.result(row, started)
-
-    @extend_schema(request=shapes.AbortSerializer, responses=DoneSerializer)
-    def multipart_abort(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
-        """Discard the parts; the file is failed and can be retried."""
-        files.abort_multipart(
-            task_file=self.task_file(), reason=self.valid(shapes.AbortSerializer, request)["reason"]
-        )
-        return done()
+    @extend_schema(request=manifests.NewArchiveSerializer, responses=manifests.ArchiveSerializer)
+    @action(detail=True, methods=["post"])
+    def archive(self, request: Request, pk: UUID) -> Response:
+        """A signed link to a ZIP of all files of a completed task, made as it is read."""
+        wanted = self.valid(manifests.NewArchiveSerializer, request)
+        task = cast(UploadTask, self.get_object())
+        found = files_of_completed(task)
+        if any(file.blob.crc32 is None for _row, file in found):
+            raise NotVerifiedYet
+        link = self.archive_link(task, wanted["archive_name"], settings.DOWNLOAD_LINK_SECONDS)
+        body = {
+            "archive_id": link.archive_id,
+            "status": "completed",
+            "download_url": link.url(request._request),
+            "expires_at": link.expires_at,
+        }
+        return Response(body)

@@ -1,9 +1,11 @@
 """Bytes of one file: whole, or in parts of any order."""
 
 import hashlib
+import logging
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
@@ -14,26 +16,46 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from common.errors import DomainError, NotVisible
 from common.ids import new_id
-from common.realtime import publish, take_turn
 from drives.errors import DigestMismatch, SizeMismatch
 from drives.models import Blob
-from drives.services.blobs import Digests, digests_of, store_staged
+from drives.services.blobs import Digests, digests_of, known_blob, store_staged
 from drives.services.tree import put_files
 from drives.storage import StagingClosed, blob_storage
-from uploads.errors import MultipartNotStarted, PartNumberInvalid, PartsMissing, UploadClosed
+from uploads.errors import (
+    MultipartNotStarted,
+    PartNumberInvalid,
+    PartsMissing,
+    SentInOrder,
+    StorageFailed,
+    TooLargeAtOnce,
+    UploadClosed,
+    UploadInterrupted,
+)
 from uploads.models import TaskFile, UploadPart, UploadTask
-from uploads.selectors import progress_of
-from uploads.services.tasks import announce, land, lock_open_task, lock_task, new_file, require_open
+from uploads.selectors import MAX_PART_SIZE, MAX_PARTS
+from uploads.services.landing import fail_file, land, new_file
+from uploads.services.news import tell
+from uploads.services.tasks import lock_open_task, lock_task, require_active, require_open
 
-MAX_PARTS = 10_000
-MAX_PART_SIZE = 64 * 2**20
+logger = logging.getLogger(__name__)
 
 
 def require_receiving(task_file: TaskFile) -> None:
-    """Raises UploadClosed where task or file take no more bytes."""
-    require_open(task_file.task)
+    """Raises UploadClosed, UploadPaused where task or file take no more bytes."""
+    require_active(task_file.task)
+    require_unfinished(task_file)
+
+
+def require_unfinished(task_file: TaskFile) -> None:
+    """Raises UploadClosed where the file has landed or is given up."""
     if task_file.status not in TaskFile.OPEN_STATUSES:
         raise UploadClosed(status=task_file.status)
+
+
+def require_size_at_once(task_file: TaskFile) -> None:
+    """Raises TooLargeAtOnce for a file that has to come in parts."""
+    if task_file.file_size > settings.UPLOAD_DIRECT_MAX_SIZE:
+        raise TooLargeAtOnce(limit=settings.UPLOAD_DIRECT_MAX_SIZE)
 
 
 def reload(task_file: TaskFile) -> TaskFile:
@@ -53,40 +75,86 @@ def check_content(task_file: TaskFile, digests: Digests) -> None:
         raise DigestMismatch(expected=task_file.md5, actual=digests.md5, field="file")
 
 
-def finish(task_file: TaskFile, blob: Blob, actor: User) -> TaskFile:
+def store(staging_id: str, digests: Digests) -> tuple[Blob, bool]:
+    """The blob of staged bytes, and whether it was there before."""
+    begun = timezone.now()
+    blob = store_staged(staging_id=staging_id, digests=digests)
+    return blob, blob.created_at < begun
+
+
+@contextmanager
+def counting_our_failures(task_file: TaskFile) -> Iterator[None]:
+    """Raises StorageFailed where the storage fails.
+
+    That is our fault: the file can be sent, or completed, again at once. But it counts as a retry, and after three
+    of them the file is given up.
+    """
+    try:
+        yield
+    except OSError as error:
+        logger.exception("the bytes of upload file %s were not stored", task_file.pk)
+        count_our_failure(task_file)
+        raise StorageFailed(retry_after=5) from error
+
+
+def count_our_failure(task_file: TaskFile) -> None:
+    """One of the three retries is spent; there being none, the file is given up."""
+    message = str(StorageFailed.text)
+    again = TaskFile.objects.filter(
+        pk=task_file.pk, status__in=TaskFile.OPEN_STATUSES, retry_count__lt=TaskFile.MAX_RETRIES
+    ).update(retry_count=F("retry_count") + 1, error_message=message, updated_at=timezone.now())
+    if not again:
+        fail_file(task_file=task_file, message=message)
+
+
+def finish(
+    task_file: TaskFile, blob: Blob, actor: User, *, was_stored: bool, started_at: datetime | None = None
+) -> TaskFile:
     """Put the content into the drive and count the file as landed; once, whoever comes first.
 
-    Raises UploadClosed, NameTaken.
+    Also in a task that was paused while the bytes were on their way. Raises UploadClosed, NameTaken.
     """
     with transaction.atomic():
         lock_task(task_file.task_id)
         task_file = reload(task_file)
         if task_file.status in TaskFile.LANDED_STATUSES:
             return task_file
-        require_receiving(task_file)
+        require_open(task_file.task)
+        require_unfinished(task_file)
         task, staged = task_file.task, task_file.upload_id
         new = new_file(task, task_file, blob)
         file = put_files(drive=task.drive, actor=actor, new_files=[new], reserved=task_file.file_size)[0]
+        task_file.was_stored, task_file.started_at = was_stored, task_file.started_at or started_at
         land(task=task, landed=[(task_file, file)], status=TaskFile.Status.COMPLETED)
         if staged:
             task_file.parts.all().delete()
-        announce(task)
     if staged:
         blob_storage().discard(staged)
     return task_file
 
 
-def upload_whole(*, task_file: TaskFile, actor: User, staging_id: str, digests: Digests) -> TaskFile:
+def upload_whole(
+    *,
+    task_file: TaskFile,
+    actor: User,
+    staging_id: str,
+    digests: Digests,
+    started_at: datetime | None = None,
+) -> TaskFile:
     """A file that came in one request and lies staged. Answers the earlier result when it has landed already.
 
-    Raises UploadClosed, SizeMismatch, DigestMismatch, NameTaken; the staged bytes are gone then.
+    Raises UploadClosed, UploadPaused, TooLargeAtOnce, SizeMismatch, DigestMismatch, NameTaken, StorageFailed; the
+    staged bytes are gone then.
     """
     try:
         if task_file.status in TaskFile.LANDED_STATUSES:
             return task_file
         require_receiving(task_file)
+        require_size_at_once(task_file)
         check_content(task_file, digests)
-        return finish(task_file, store_staged(staging_id=staging_id, digests=digests), actor)
+        with counting_our_failures(task_file):
+            blob, was_stored = store(staging_id, digests)
+        return finish(task_file, blob, actor, was_stored=was_stored, started_at=started_at)
     finally:
         blob_storage().discard(staging_id)
 
@@ -104,12 +172,29 @@ def part_size_for(size: int) -> int:
 def start_multipart(*, task_file: TaskFile) -> TaskFile:
     """Open a multipart upload, or answer the open one, so that a client that comes back goes on where it was.
 
-    Raises UploadClosed, SizeMismatch.
+    Raises UploadClosed, UploadPaused, SizeMismatch, SentInOrder.
     """
     require_receiving(task_file)
-    if task_file.upload_id:
-        return task_file
-    part_size, upload_id = part_size_for(task_file.file_size), new_id().hex
+    if not task_file.upload_id:
+        task_file = start_upload(task_file=task_file, part_size=part_size_for(task_file.file_size))
+    require_in_parts(task_file)
+    return task_file
+
+
+def require_in_parts(task_file: TaskFile) -> None:
+    """Raises MultipartNotStarted; SentInOrder where the open upload has no parts."""
+    if not task_file.upload_id:
+        raise MultipartNotStarted
+    if not task_file.part_size:
+        raise SentInOrder
+
+
+def start_upload(*, task_file: TaskFile, part_size: int) -> TaskFile:
+    """Make room for the bytes: in parts of `part_size`, or, where that is 0, one after the other.
+
+    The upload that is open afterwards may be another request's. Raises UploadClosed, UploadPaused.
+    """
+    upload_id = new_id().hex
     blob_storage().open_staging(upload_id)
     started = 0
     try:
@@ -120,7 +205,9 @@ def start_multipart(*, task_file: TaskFile) -> TaskFile:
             ).update(
                 upload_id=upload_id,
                 part_size=part_size,
+                sha256="",
                 status=TaskFile.Status.UPLOADING,
+                started_at=timezone.now(),
                 updated_at=timezone.now(),
             )
             if started and task.status == UploadTask.Status.PENDING:
@@ -136,12 +223,11 @@ def start_multipart(*, task_file: TaskFile) -> TaskFile:
 def receive_part(*, task_file: TaskFile, number: int, chunks: Iterable[bytes], md5: str = "") -> UploadPart:
     """Check a part and write it at its place; the same part again replaces it.
 
-    `number` counts from 1. Raises UploadClosed, MultipartNotStarted, PartNumberInvalid, SizeMismatch,
-    DigestMismatch; a refused part changes nothing.
+    `number` counts from 1. Raises UploadClosed, UploadPaused, MultipartNotStarted, SentInOrder, PartNumberInvalid,
+    SizeMismatch, DigestMismatch, StorageFailed; a refused part changes nothing.
     """
     require_receiving(task_file)
-    if not task_file.upload_id:
-        raise MultipartNotStarted
+    require_in_parts(task_file)
     if not 1 <= number <= task_file.total_parts:
         raise PartNumberInvalid(field="chunk_index", total_parts=task_file.total_parts)
     content = b"".join(chunks)
@@ -160,9 +246,11 @@ def receive_part(*, task_file: TaskFile, number: int, chunks: Iterable[bytes], m
             part = note_part(task_file, number=number, size=expected, etag=etag)
     except StagingClosed as error:
         raise UploadClosed(status="closed") from error
-    if take_turn(f"upload:{task_file.task_id}"):
-        task_file.task.refresh_from_db()
-        publish(task_file.task.user_id, "upload:progress", progress_of(task_file.task))
+    except OSError as error:
+        # The part was not acknowledged; nothing is lost, and the client sends it again.
+        logger.exception("a part of upload file %s was not written", task_file.pk)
+        raise StorageFailed(retry_after=5) from error
+    tell(task_file.task_id)
     return part
 
 
@@ -198,26 +286,40 @@ def check_parts(task_file: TaskFile, etags: dict[int, str]) -> None:
 def complete_multipart(*, task_file: TaskFile, actor: User, etags: dict[int, str] | None = None) -> TaskFile:
     """Check that all parts are there, hash the whole and put it into the drive. Idempotent.
 
-    `etags`, where the client sends them, must be those of the parts. Raises UploadClosed, MultipartNotStarted,
-    PartsMissing; DigestMismatch and NameTaken, after which the file is failed and can be retried.
+    `etags`, where the client sends them, must be those of the parts. Raises UploadClosed, UploadPaused,
+    MultipartNotStarted, PartsMissing; StorageFailed, after which it can be completed again; UploadInterrupted, after
+    which it is sent again; DigestMismatch and NameTaken, after which the file is failed and can be retried.
     """
     if task_file.status in TaskFile.LANDED_STATUSES:
         return task_file
     require_receiving(task_file)
-    if not task_file.upload_id:
-        raise MultipartNotStarted
+    require_in_parts(task_file)
+    return land_staged(task_file=task_file, actor=actor, etags=etags)
+
+
+def land_staged(*, task_file: TaskFile, actor: User, etags: dict[int, str] | None = None) -> TaskFile:
+    """Hash what lies staged and put it into the drive, once, whoever comes first.
+
+    Raises UploadClosed, PartsMissing; StorageFailed, UploadInterrupted, DigestMismatch and NameTaken as
+    `complete_multipart` does.
+    """
     try:
         with blob_storage().staged(task_file.upload_id) as file:
             # Under the lock: nobody else has just put the parts together and tidied them away.
             check_parts(task_file, etags or {})
-            with given_up_when_refused(task_file):
+            with counting_our_failures(task_file):
                 digests = digests_of(file, with_md5=bool(task_file.md5))
+            with given_up_when_refused(task_file):
                 check_content(task_file, digests)
-                blob = store_staged(staging_id=task_file.upload_id, digests=digests)
+            with counting_our_failures(task_file):
+                # Known from here on, so that a process that dies before the file lands takes nothing with it.
+                same = TaskFile.objects.filter(pk=task_file.pk, upload_id=task_file.upload_id)
+                same.update(sha256=digests.sha256)
+                blob, was_stored = store(task_file.upload_id, digests)
     except StagingClosed:
-        return await_landing(task_file)
+        return await_landing(task_file, actor)
     with given_up_when_refused(task_file):
-        return finish(task_file, blob, actor)
+        return finish(task_file, blob, actor, was_stored=was_stored)
 
 
 @contextmanager
@@ -230,36 +332,23 @@ def given_up_when_refused(task_file: TaskFile) -> Iterator[None]:
         raise
 
 
-def await_landing(task_file: TaskFile, seconds: float = 10) -> TaskFile:
-    """Another request has taken the same bytes: its result is ours. Raises UploadClosed if there is none."""
+def await_landing(task_file: TaskFile, actor: User, seconds: float = 10) -> TaskFile:
+    """Another request has taken the same bytes: its result is ours, also where it died before the file landed.
+
+    Raises UploadClosed, UploadInterrupted.
+    """
     deadline = time.monotonic() + seconds
     while (found := reload(task_file)).upload_id == task_file.upload_id and time.monotonic() < deadline:
+        blob = known_blob(Digests(found.file_size, found.sha256, crc32=0)) if found.sha256 else None
+        if blob is not None:
+            return finish(found, blob, actor, was_stored=False)
         time.sleep(0.05)
     if found.status in TaskFile.LANDED_STATUSES:
         return found
-    # Whoever took them died before the file landed, or they were given up: the bytes must come again.
-    fail_file(task_file=task_file, message=str(_("The upload was interrupted.")))
-    raise UploadClosed(status=TaskFile.Status.FAILED)
-
-
-def fail_file(*, task_file: TaskFile, message: str) -> None:
-    """Give up the upload of a file as the caller knows it, not a later one: its parts are discarded.
-
-    `retry_file` makes the file pending again.
-    """
-    with transaction.atomic():
-        failed = TaskFile.objects.filter(
-            pk=task_file.pk, upload_id=task_file.upload_id, status__in=TaskFile.OPEN_STATUSES
-        ).update(
-            status=TaskFile.Status.FAILED,
-            upload_id="",
-            error_message=message[:500],
-            updated_at=timezone.now(),
-        )
-        if failed:
-            task_file.parts.all().delete()
-    if failed and task_file.upload_id:
-        blob_storage().discard(task_file.upload_id)
+    # The bytes are gone: our fault, and they must come again.
+    if fail_file(task_file=task_file, message=str(UploadInterrupted.text), was_ours=True):
+        raise UploadInterrupted
+    raise UploadClosed(status=reload(task_file).status)
 
 
 def abort_multipart(*, task_file: TaskFile, reason: str = "") -> None:

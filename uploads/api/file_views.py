@@ -1,0 +1,206 @@
+"""Doors of the files of an upload task."""
+
+import time
+from typing import Any, cast
+from uuid import UUID
+
+from django.db.models import QuerySet, Sum
+from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import User
+from common.errors import NotVisible
+from common.serializers import DoneSerializer
+from common.views import VisibleViewSet, done
+from drives.links import link_to
+from uploads.api import serializers as shapes
+from uploads.api.handlers import staged_files
+from uploads.errors import FileMissing
+from uploads.models import TaskFile, UploadTask
+from uploads.selectors import percentage
+from uploads.services import files, instant
+
+FORM = {
+    "multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
+}
+PART_FORM = {
+    "multipart/form-data": {
+        "type": "object",
+        "required": ["chunk_index", "chunk"],
+        "properties": {
+            "chunk_index": {"type": "integer", "minimum": 0},
+            "index_base": {"type": "integer", "enum": [0, 1], "default": 1},
+            "chunk_md5": {"type": "string"},
+            "chunkHash": {"type": "string"},
+            "chunk": {"type": "string", "format": "binary"},
+        },
+    }
+}
+
+
+@extend_schema(tags=["upload-tasks"], parameters=[OpenApiParameter("task_id", OpenApiTypes.UUID, "path")])
+class TaskFileViewSet(VisibleViewSet):
+    """Files of an upload task, in the order of the manifest."""
+
+    model = UploadTask
+    serializer_class = shapes.TaskFileSerializer
+    results_key = "files"
+    default_limit = 100
+    max_limit = 1000
+    lookup_url_kwarg = "task_id"
+
+    def task_file(self) -> TaskFile:
+        task = cast(UploadTask, self.get_object())
+        rows = task.files.select_related("task__user", "task__drive", "folder", "file__blob")
+        task_file = rows.filter(pk=self.kwargs["file_id"]).first()
+        if task_file is None:
+            raise NotVisible
+        return task_file
+
+    def narrow(self, rows: QuerySet) -> QuerySet:
+        return rows.select_related("drive")
+
+    @property
+    def actor(self) -> User:
+        return cast(User, self.request.user)
+
+    def result(self, row: TaskFile, started: float) -> Response:
+        file = row.file
+        if file is None:
+            raise NotVisible
+        body = {
+            "task_file_id": row.pk,
+            "file_id": file.pk,
+            "file_size": row.file_size,
+            "md5": file.blob.md5,
+            "sha256": file.blob.sha256,
+            "oss_key": row.virtual_path,
+            "oss_url": link_to(file.blob_id, file.name, request=self.request),
+            "is_duplicated": row.is_duplicated,
+            "instant_upload": row.is_duplicated,
+            "upload_duration": round(time.monotonic() - started, 3),
+        }
+        return Response(body)
+
+    @extend_schema(operation_id="upload_tasks_files_list")
+    def list(self, request: Request, task_id: UUID) -> Response:
+        rows = self.get_object().files.annotate(received_size=Sum("parts__size")).order_by("position")
+        return self.page(rows)
+
+    @extend_schema(request=shapes.CheckSerializer, responses=shapes.CheckResultSerializer)
+    def check(self, request: Request, task_id: UUID) -> Response:
+        """Link at once what the caller can already read; the rest must be sent."""
+        asked = self.valid(shapes.CheckSerializer, request)["files"]
+        hits = instant.check_files(task=self.get_object(), actor=self.actor, asked=asked)
+        md5_of = {item.task_file_id: item.md5.lower() for item in asked}
+        existing = [
+            {
+                "task_file_id": row.pk,
+                "md5": md5_of[row.pk],
+                "existing_file_id": row.file_id,
+                "file_size": row.file_size,
+                "oss_key": row.virtual_path,
+                "oss_url": "",
+            }
+            for row in hits
+        ]
+        saved = sum(row.file_size for row in hits)
+        return Response(
+            {"existing_files": existing, "new_files_count": len(md5_of) - len(hits), "storage_saved": saved}
+        )
+
+    @extend_schema(request=FORM, responses=shapes.UploadResultSerializer)
+    def upload(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
+        """Send a file whole, as the form field `file`."""
+        started = time.monotonic()
+        task_file = self.task_file()
+        if task_file.status not in TaskFile.LANDED_STATUSES:
+            files.require_receiving(task_file)
+            files.require_size_at_once(task_file)
+        sent = dict(staged_files(request)).get("file")
+        if sent is None:
+            raise FileMissing(field="file")
+        row = files.upload_whole(
+            task_file=task_file,
+            actor=self.actor,
+            staging_id=sent.staging_id,
+            digests=sent.digests,
+            started_at=sent.started_at,
+        )
+        return self.result(row, started)
+
+    @extend_schema(request=None, responses=shapes.RetrySerializer)
+    def retry(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
+        """Make a failed file pending again, at most three times."""
+        row = files.retry_file(task_file=self.task_file())
+        body = {"task_file_id": row.pk, "status": row.status, "retry_count": row.retry_count}
+        return Response({**body, "message": _("Ready to be sent again.")})
+
+    def multipart_state(self, row: TaskFile) -> dict[str, Any]:
+        numbers = list(row.parts.order_by("number").values_list("number", flat=True))
+        return {
+            "task_file_id": row.pk,
+            "upload_id": row.upload_id,
+            "chunk_size": row.part_size,
+            "total_chunks": row.total_parts,
+            "uploaded_chunks": numbers,
+        }
+
+    @extend_schema(request=None, responses=shapes.MultipartStartedSerializer)
+    def multipart_init(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
+        """Start a multipart upload, or find the open one with the parts that are there."""
+        return Response(self.multipart_state(files.start_multipart(task_file=self.task_file())))
+
+    @extend_schema(responses=shapes.MultipartStartedSerializer)
+    def multipart_parts(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
+        """The parts that are there, for a client that comes back."""
+        return Response(self.multipart_state(self.task_file()))
+
+    @extend_schema(request=PART_FORM, responses=shapes.PartResultSerializer)
+    def multipart_upload(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
+        """Send a part, in any order and as often as need be.
+
+        Form fields: `chunk_index` (from 1, or from 0 with `index_base=0`), `chunk`, optionally `chunk_md5`.
+        """
+        task_file = self.task_file()
+        files.require_receiving(task_file)
+        data = self.valid(shapes.PartSerializer, request)
+        chunk = request.FILES.get("chunk")
+        if chunk is None:
+            raise FileMissing(field="chunk")
+        part = files.receive_part(
+            task_file=task_file,
+            number=data["chunk_index"] + 1 - data["index_base"],
+            chunks=chunk.chunks(),
+            md5=data["chunk_md5"] or data["chunk_hash"] or "",
+        )
+        received = task_file.parts.count()
+        body = {
+            "chunk_index": data["chunk_index"],
+            "etag": part.etag,
+            "chunk_etag": part.etag,
+            "uploaded_chunks": received,
+            "total_chunks": task_file.total_parts,
+            "progress_percentage": percentage(received, task_file.total_parts),
+        }
+        return Response(body)
+
+    @extend_schema(request=shapes.CompleteSerializer, responses=shapes.UploadResultSerializer)
+    def multipart_complete(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
+        """Put the parts together. Repeating it answers the same result."""
+        started = time.monotonic()
+        data = self.valid(shapes.CompleteSerializer, request)
+        etags = {number + 1 - data["index_base"]: etag for number, etag in data["chunk_etags"].items()}
+        row = files.complete_multipart(task_file=self.task_file(), actor=self.actor, etags=etags)
+        return self.result(row, started)
+
+    @extend_schema(request=shapes.AbortSerializer, responses=DoneSerializer)
+    def multipart_abort(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
+        """Discard the parts; the file is failed and can be retried."""
+        files.abort_multipart(
+            task_file=self.task_file(), reason=self.valid(shapes.AbortSerializer, request)["reason"]
+        )
+        return done()

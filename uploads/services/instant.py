@@ -1,0 +1,78 @@
+"""Instant upload: what the caller can already read need not be sent."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+
+from accounts.models import User
+from common.errors import NotVisible
+from drives.models import Blob, File
+from drives.services.tree import put_files
+from uploads.models import TaskFile, UploadTask
+from uploads.services.landing import land, new_file
+from uploads.services.tasks import lock_open_task, require_active
+
+
+@dataclass(frozen=True)
+class CheckedFile:
+    """A file the client asks about, by its id in the task; size in bytes, md5 in hex."""
+
+    task_file_id: UUID
+    md5: str
+    file_size: int
+
+
+def check_files(*, task: UploadTask, actor: User, asked: Iterable[CheckedFile]) -> list[TaskFile]:
+    """Link at once what the caller can already read; returns the files that need not be sent.
+
+    A hash never opens a file: only verified blobs behind the caller's own living files count.
+    Raises UploadClosed, UploadPaused; NotVisible for a file that is not of this task.
+    """
+    by_id = {item.task_file_id: item for item in asked}
+    with transaction.atomic():
+        task = lock_open_task(task.pk)
+        require_active(task)
+        rows = list(task.files.filter(pk__in=by_id).select_related("folder"))
+        if len(rows) != len(by_id):
+            raise NotVisible
+        wanted = [
+            (row, (by_id[row.pk].md5.lower(), row.file_size)) for row in rows if asks(row, by_id[row.pk])
+        ]
+        known = readable_blobs(actor, {md5 for _row, (md5, _size) in wanted})
+        found = [(row, known[content]) for row, content in wanted if content in known]
+        if not found:
+            return []
+        new_files = [new_file(task, row, blob) for row, blob in found]
+        reserved = sum(row.file_size for row, _blob in found)
+        files = put_files(drive=task.drive, actor=actor, new_files=new_files, reserved=reserved)
+        hits = [row for row, _blob in found]
+        for row in hits:
+            row.was_stored = True
+        land(task=task, landed=list(zip(hits, files, strict=True)), status=TaskFile.Status.SKIPPED)
+    return hits
+
+
+def asks(row: TaskFile, asked: CheckedFile) -> bool:
+    """Whether the question agrees with the manifest and the file is still to be sent."""
+    agrees = asked.file_size == row.file_size and row.md5 in ("", asked.md5.lower())
+    return bool(asked.md5) and agrees and row.status == TaskFile.Status.PENDING
+
+
+def readable_blobs(actor: User, digests: set[str]) -> dict[tuple[str, int], Blob]:
+    """Verified blobs of the given MD5s behind living files that `actor` can read, by MD5 and size.
+
+    Where one MD5 and size stand for two contents, neither counts.
+    """
+    pointing = File.objects.visible_to(actor).filter(blob=OuterRef("pk"))
+    blobs = Blob.objects.filter(Exists(pointing), md5__in=digests, verified_at__isnull=False)
+    known: dict[tuple[str, int], Blob] = {}
+    ambiguous = set()
+    for blob in blobs:
+        content = (blob.md5, blob.size)
+        if content in known:
+            ambiguous.add(content)
+        known[content] = blob
+    return {content: blob for content, blob in known.items() if content not in ambiguous}
