@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from accounts.services import codes, invitations, sessions, wechat
+from accounts.services import codes, invitations, notifications, sessions, wechat
 
 
 @shared_task
@@ -24,3 +24,9 @@ def purge_sign_ins() -> None:
     now = timezone.now()
     codes.purge(now=now)
     sessions.purge(now=now)
+
+
+@shared_task
+def purge_notifications() -> None:
+    """Delete notifications that are old."""
+    notifications.purge(now=timezone.now())

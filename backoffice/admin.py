@@ -11,8 +11,10 @@ from django_celery_beat.models import (
     PeriodicTask,
     SolarSchedule,
 )
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from common.admin import AuditedAdmin
 
 for model in (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule):
     admin.site.unregister(model)
@@ -32,7 +34,7 @@ class PeriodicTaskForm(beat.PeriodicTaskForm):
 
 
 @admin.register(PeriodicTask)
-class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, ModelAdmin):
+class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, AuditedAdmin):
     form = PeriodicTaskForm
     ordering = ("name",)
 
@@ -41,7 +43,7 @@ class PeriodicTaskInline(beat.PeriodicTaskInline, TabularInline):
     pass
 
 
-class ScheduleAdmin(ModelAdmin):
+class ScheduleAdmin(AuditedAdmin):
     inlines = (PeriodicTaskInline,)
 
 

@@ -4,10 +4,9 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
 from billing.models import Bill, BillLine, Hold, LedgerEntry, PriceRule, Wallet
-from common.admin import ReadOnlyAdmin, ReadOnlyInline
+from common.admin import AuditedAdmin, ReadOnlyAdmin, ReadOnlyInline
 
 OWNER = ("wallet__user__username", "wallet__user__phone")
 
@@ -78,7 +77,7 @@ class BillLineAdmin(ReadOnlyAdmin):
 
 
 @admin.register(PriceRule)
-class PriceRuleAdmin(ModelAdmin):
+class PriceRuleAdmin(AuditedAdmin):
     """A price is replaced by adding a newer one: bills and running jobs point to the old."""
 
     list_display = ("engine", "unit", "price", "currency", "valid_from", "valid_to", "created_at")

@@ -7,17 +7,16 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from common.admin import ReadOnlyAdmin
+from common.admin import AuditedAdmin, ReadOnlyAdmin
 from drives.models import Blob, Drive, DriveUsageSample, File, Folder
 
 OWNER = ("drive__user__username", "drive__user__phone")
 
 
 @admin.register(Drive)
-class DriveAdmin(ModelAdmin):
+class DriveAdmin(AuditedAdmin):
     """Name, quota and whether it is in use may be changed; an empty quota means no limit."""
 
     list_display = ("name", "user", "shown_used", "shown_reserved", "shown_quota", "is_active", "created_at")

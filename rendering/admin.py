@@ -7,10 +7,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.decorators import action, display
 
-from common.admin import ReadOnlyAdmin
+from common.admin import AuditedAdmin, ReadOnlyAdmin
 from common.errors import DomainError
 from rendering import models
 from rendering.services import jobs
@@ -114,7 +114,7 @@ class AttemptAdmin(ReadOnlyAdmin):
 
 
 @admin.register(models.RenderNode)
-class RenderNodeAdmin(ModelAdmin):
+class RenderNodeAdmin(AuditedAdmin):
     """Operators may take a node out of service; everything else the node says itself."""
 
     list_display = ("name", "host", "shown_state", "is_enabled", "slots", "cores", "engines", "heartbeat_at")

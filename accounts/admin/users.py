@@ -1,6 +1,8 @@
 """The operators' view of people and their sessions."""
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -9,26 +11,46 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
+from accounts.errors import Busy
 from accounts.models import PhoneCode, Session, User
-from accounts.services import blocking, sessions
-from accounts.signals import user_registered
-from common.admin import ReadOnlyAdmin, ReadOnlyInline
+from accounts.services import blocking, passwords
+from accounts.services.registration import save_new_user
+from accounts.services.sessions import End, end_sessions
+from common.admin import AuditedAdmin, ReadOnlyAdmin, ReadOnlyInline
 
 admin.site.unregister(Group)
 
 
+def acting(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+def patiently(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """A page that computes a hash: where too many do at this moment, the operator is told to try again."""
+
+    @functools.wraps(view)
+    def shown(page: "UserAdmin", request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(page, request, *args, **kwargs)
+        except Busy as busy:
+            messages.error(request, str(busy))
+            return redirect(request.get_full_path())
+
+    return shown
+
+
 class PasswordForm(AdminPasswordChangeForm):
-    """A changed password ends what was signed in with the old one."""
+    """A changed password ends what was signed in with the old one. `user.changed_by` is the operator."""
 
     def save(self, commit: bool = True) -> User:
         with transaction.atomic():
             user: User = super().save(commit)
-            sessions.end_sessions(user.sessions.all())
+            passwords.note_change(user, actor=self.user.changed_by)
         return user
 
 
@@ -42,7 +64,7 @@ class SessionInline(ReadOnlyInline):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(DjangoUserAdmin, AuditedAdmin):
     form = ModelForm
     add_form = UserCreationForm
     change_password_form = PasswordForm
@@ -83,12 +105,30 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         """A user's money has a history; a user who must go is blocked."""
         return False
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> User | None:
+        user: User | None = super().get_object(request, object_id, from_field)
+        if user is not None:
+            vars(user)["changed_by"] = request.user  # for PasswordForm, which knows no request
+        return user
+
+    @patiently
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        return super().add_view(request, form_url, extra_context)
+
+    @patiently
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        return super().user_change_password(request, id, form_url)
+
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
         if not change:
-            user_registered.send(sender=User, user=obj)
-        if not obj.is_active:
-            sessions.end_sessions(obj.sessions.all())
+            save_new_user(user=obj, actor=acting(request))
+            return
+        # What the form did not touch may have changed since it was loaded, a password above all; blocking is a service.
+        columns = {field.name for field in obj._meta.concrete_fields} - {"is_active"}
+        obj.save(update_fields=[*columns.intersection(form.changed_data), "updated_at"])
+        if "is_active" in form.changed_data:
+            act = blocking.unblock if obj.is_active else blocking.block
+            act(User.objects.filter(pk=obj.pk), actor=acting(request))
 
     def below(self, request: HttpRequest, chosen: QuerySet[User]) -> QuerySet[User]:
         """Those of `chosen` whom the operator may act on."""
@@ -96,22 +136,24 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 
     @admin.action(description=_("Block and sign out"), permissions=["change"])
     def block(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        blocked = blocking.block(self.below(request, queryset).exclude(username=request.user.get_username()))
+        others = self.below(request, queryset).exclude(pk=acting(request).pk)
+        blocked = blocking.block(others, actor=acting(request))
         messages.success(request, _("%(count)s users blocked.") % {"count": blocked})
 
     @admin.action(description=_("Unblock"), permissions=["change"])
     def unblock(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        unblocked = blocking.unblock(self.below(request, queryset))
+        unblocked = blocking.unblock(self.below(request, queryset), actor=acting(request))
         messages.success(request, _("%(count)s users unblocked.") % {"count": unblocked})
 
     @admin.action(description=_("End all sessions"), permissions=["change"])
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        ended = sessions.end_sessions(Session.objects.filter(user__in=self.below(request, queryset)))
+        chosen = Session.objects.filter(user__in=self.below(request, queryset))
+        ended = end_sessions(chosen, reason=End.OPERATOR, actor=acting(request))
         messages.success(request, _("%(count)s sessions ended.") % {"count": ended})
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(DjangoGroupAdmin, AuditedAdmin):
     pass
 
 

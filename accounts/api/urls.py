@@ -1,11 +1,12 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from accounts.api.views import auth, devices, profile, sessions, teams, wechat
+from accounts.api.views import auth, devices, notifications, profile, security, sessions, teams, wechat
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("teams", teams.TeamViewSet, basename="team")
 router.register("team-invitations", teams.ReceivedInvitationViewSet, basename="team-invitation")
+router.register("notifications", notifications.NotificationViewSet, basename="notification")
 router.register("auth/sessions", sessions.SessionViewSet, basename="session")
 
 urlpatterns = [
@@ -23,6 +24,7 @@ urlpatterns = [
     path("auth/wechat-login", wechat.DesktopSignInView.as_view()),
     path("auth/ws-ticket", auth.WsTicketView.as_view()),
     path("users/me", profile.MeView.as_view()),
+    path("users/me/security-log", security.SecurityLogViewSet.as_view({"get": "list"})),
     path("users/me/phone", devices.PhoneView.as_view()),
     path("users/me/devices", devices.DeviceViewSet.as_view({"get": "list"})),
     path("users/me/devices/<uuid:pk>", devices.DeviceViewSet.as_view({"delete": "destroy"})),

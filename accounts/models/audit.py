@@ -44,6 +44,18 @@ class AuditEvent(models.Model):
         ADMIN_ADDED = "admin_added", _("Added by an operator")
         ADMIN_CHANGED = "admin_changed", _("Changed by an operator")
         ADMIN_DELETED = "admin_deleted", _("Deleted by an operator")
+        ADMIN_RAN = "admin_ran", _("Action of an operator")
+
+    BY_OPERATORS = {
+        Action.BLOCKED,
+        Action.UNBLOCKED,
+        Action.BALANCE_CHANGED,
+        Action.ADMIN_ADDED,
+        Action.ADMIN_CHANGED,
+        Action.ADMIN_DELETED,
+        Action.ADMIN_RAN,
+    }
+    """What only operators do, also where none is named: on the command line nobody is signed in."""
 
     id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True, editable=False)

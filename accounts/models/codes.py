@@ -17,6 +17,7 @@ class PhoneCode(Row):
         LOGIN = "login", _("Sign-in")
         RESET_PASSWORD = "reset_password", _("Password reset")
         BIND_PHONE = "bind_phone", _("Phone binding")
+        DELETE_ACCOUNT = "delete_account", _("Account deletion")
 
     phone = models.CharField(_("phone"), max_length=20)
     purpose = models.CharField(_("purpose"), max_length=20, choices=Purpose.choices)

@@ -105,7 +105,8 @@ class User(Row, AbstractBaseUser, PermissionsMixin):
                 violation_error_message=_("This e-mail address is already registered."),
             ),
             models.CheckConstraint(
-                condition=Q(deleted_at__isnull=True) | Q(is_active=False, phone__isnull=True, email__isnull=True),
+                condition=Q(deleted_at__isnull=True)
+                | Q(is_active=False, phone__isnull=True, email__isnull=True),
                 name="accounts_user_deleted_is_nobody",
                 violation_error_message=_("This account was deleted; it cannot be used again."),
             ),

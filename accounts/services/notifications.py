@@ -1,13 +1,17 @@
 """Messages to users: stored, and pushed to their open sockets."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext
 
 from accounts.models import Notification, User
 from common.realtime import publish_on_commit
+
+KEPT = timedelta(days=90)
 
 
 def rendered(text: str, params: dict[str, Any]) -> str:
@@ -31,17 +35,31 @@ def notify(
     stored = Notification.objects.create(
         user=user, title=title, message=message, level=level, params=values, action_url=action_url
     )
-    news = {
-        "id": stored.pk,
-        "title": rendered(title, values),
-        "message": rendered(message, values),
-        "type": level.value,
-        "action_url": action_url,
-    }
+    # Not in the language of the request at hand, which often is somebody else's; sockets speak the platform's.
+    with translation.override(settings.LANGUAGE_CODE):
+        news = {
+            "id": stored.pk,
+            "title": rendered(title, values),
+            "message": rendered(message, values),
+            "type": level.value,
+            "action_url": action_url,
+        }
     publish_on_commit(user.pk, "notification", news)
     return stored
 
 
 def mark_read(notifications: QuerySet[Notification]) -> int:
     """Mark those of `notifications` that are unread; returns how many they were."""
-    return notifications.filter(read_at__isnull=True).update(read_at=timezone.now())
+    now = timezone.now()
+    return notifications.filter(read_at__isnull=True).update(read_at=now, updated_at=now)
+
+
+def delete(notification: Notification) -> None:
+    """Delete a notification; one that is gone already is no error."""
+    Notification.objects.filter(pk=notification.pk).delete()
+
+
+def purge(*, now: datetime) -> int:
+    """Delete notifications of more than KEPT ago, read or not; returns how many."""
+    deleted, _by_model = Notification.objects.filter(created_at__lt=now - KEPT).delete()
+    return deleted

@@ -9,7 +9,8 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User
+from accounts.models import AuditEvent, User
+from accounts.services import audit
 from billing.errors import HoldExceeded, IdempotencyConflict, InsufficientBalance
 from billing.models import Bill, BillLine, Hold, LedgerEntry, Wallet
 from common.errors import Invalid
@@ -113,13 +114,36 @@ def credit(*, user: User, amount: Decimal, key: str, reason: str, actor: User | 
         )
     if not reason.strip() or len(reason) > 500:
         raise Invalid(_("A reason of at most 500 characters is needed."), field="reason")
-    return post_entry(
-        wallet=wallet_of(user),
-        kind=LedgerEntry.Kind.RECHARGE,
-        amount=amount,
-        key=key,
-        description=reason,
+    with transaction.atomic():
+        entry = post_entry(
+            wallet=wallet_of(user),
+            kind=LedgerEntry.Kind.RECHARGE,
+            amount=amount,
+            key=key,
+            description=reason,
+            actor=actor,
+        )
+        record_credit(user, entry, actor)
+    return entry
+
+
+def record_credit(user: User, entry: LedgerEntry, actor: User | None) -> None:
+    """Write a credit down in the audit log, once: for a repeated call the entry is an earlier one, and so is this."""
+    action = AuditEvent.Action.BALANCE_CHANGED
+    done = {"action": action, "target_type": LedgerEntry._meta.label_lower, "target_id": str(entry.pk)}
+    if AuditEvent.objects.filter(**done).exists():
+        return
+    audit.record(
+        action,
+        user=user,
         actor=actor,
+        target=entry,
+        before={"balance": f"{entry.balance_after - entry.amount:.2f}"},
+        after={
+            "balance": f"{entry.balance_after:.2f}",
+            "amount": f"{entry.amount:.2f}",
+            "reason": entry.description,
+        },
     )
 
 
