@@ -13,4 +13,6 @@ def extract(
 ) -> Iterator[Any]:
     """Babel's interface: what `{% translate %}` and `{% blocktranslate %}` hold, as Django itself reads them."""
     source = templatize(file.read().decode("utf-8"))
-    yield from extract_python(BytesIO(source.encode("utf-8")), keywords, tags, options)
+    # A page's indentation is none that Python would take.
+    lines = "\n".join(line.lstrip() for line in source.split("\n"))
+    yield from extract_python(BytesIO(lines.encode("utf-8")), keywords, tags, options)

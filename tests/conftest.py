@@ -42,7 +42,9 @@ class Client(APIClient):
             self.credentials(HTTP_AUTHORIZATION=f"Bearer {factories.token_of(user)}")
 
     def generic(self, method: str, path: str, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
-        outside = path.startswith(("/blobs", "/health", "/docs", "/redoc", "/api", "/admin"))
+        outside = path.startswith(
+            ("/blobs", "/health", "/docs", "/redoc", "/api", "/admin", "/login", "/account", "/standin")
+        )
         return super().generic(method, path if outside else f"/api/v1{path}", *args, **kwargs)
 
 

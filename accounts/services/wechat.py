@@ -4,6 +4,7 @@ Three secrets, each for one party: the poll id for the browser that asks, the st
 session token for the browser again, once a phone has to be bound.
 """
 
+import io
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -82,8 +83,14 @@ def start(*, redirect_uri: str, device_type: str, browser: str, device: str, ip:
         expires_at=timezone.now() + timedelta(seconds=settings.WECHAT_LOGIN_SECONDS),
     )
     address = client.confirm_address(app, redirect_uri=redirect_uri, state=state)
-    svg = segno.make(address, error="m").svg_inline(omitsize=True, border=2, title=str(_("QR code")))
-    return QrCode(poll_id, address, svg)
+    return QrCode(poll_id, address, picture_of(address))
+
+
+def picture_of(address: str) -> str:
+    """A QR code as SVG with a namespace, so that it also stands alone."""
+    drawn = io.BytesIO()
+    segno.make(address, error="m").save(drawn, kind="svg", xmldecl=False, omitsize=True, border=2)
+    return drawn.getvalue().decode("ascii")
 
 
 def poll(*, poll_id: str, browser: str, device: str, ip: str) -> Progress:

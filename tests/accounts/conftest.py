@@ -7,8 +7,11 @@ import pytest
 from django.conf import settings
 
 from common.realtime import connection
+from tests.accounts.wechat_servers import standin_server, told_wechat, wechat
 from tests.conftest import Client
 from tests.factories import PASSWORD
+
+__all__ = ["standin_server", "told_wechat", "wechat"]  # fixtures
 
 PHONE = "13912345678"
 
@@ -20,8 +23,9 @@ def codes_sent(phone: str = PHONE) -> list[str]:
     return [line["code"] for line in lines if line["phone"] == phone]
 
 
-def code_for(api: Client, phone: str = PHONE) -> str:
-    answer = api.post("/auth/send-code", {"phone": phone})
+def code_for(api: Client, phone: str = PHONE, purpose: str = "") -> str:
+    """A fresh code; without `purpose` as old clients ask for it."""
+    answer = api.post("/auth/send-code", {"phone": phone, **({"purpose": purpose} if purpose else {})})
     assert answer.status_code == 200, answer.json()
     return codes_sent(phone)[-1]
 

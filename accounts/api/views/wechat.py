@@ -83,6 +83,8 @@ class QrCodeView(PublicView):
 
 
 class PollView(PublicView):
+    throttle_classes = ()  # asked every two seconds by each open page; the service has a limit for it
+
     @extend_schema(responses=shapes.ProgressSerializer, tags=["wechat"])
     def get(self, request: Request, poll_id: str) -> Response:
         """How the sign-in stands. Ask every two seconds; tokens are handed out once."""

@@ -1,0 +1,76 @@
+// The REST API as this browser's user: tokens in localStorage, refreshed before they run out and once after a 401.
+
+const KEYS = ["access_token", "refresh_token", "token_expires_at", "user"];
+const EARLY = 60_000; // milliseconds before its end at which a token counts as stale
+
+export class ApiError extends Error {
+  constructor(status, body, retryAfter) {
+    super(body.detail);
+    this.status = status;
+    this.code = body.code;
+    this.fields = body.errors ?? [];
+    this.hint = body.hint;
+    this.retryAfter = retryAfter; // seconds, 0 where the answer named none
+  }
+}
+
+export function keepTokens({ access_token, refresh_token, expires_in, user }) {
+  localStorage.setItem("access_token", access_token);
+  localStorage.setItem("refresh_token", refresh_token);
+  localStorage.setItem("token_expires_at", String(Date.now() + expires_in * 1000));
+  if (user) localStorage.setItem("user", JSON.stringify(user));
+}
+
+export function forgetTokens() {
+  KEYS.forEach((key) => localStorage.removeItem(key));
+}
+
+export function isSignedIn() {
+  return Boolean(localStorage.getItem("refresh_token"));
+}
+
+/** The answer's JSON. Throws ApiError; status 0 where nobody answers. */
+export async function call(method, path, body, { token } = {}) {
+  const headers = { Accept: "application/json" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (token) headers.Authorization = `Bearer ${token}`;
+  let answer;
+  let data;
+  try {
+    answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+    data = await answer.json();
+  } catch {
+    throw new ApiError(answer?.status ?? 0, { detail: document.body.dataset.offline, code: "offline" }, 0);
+  }
+  if (!answer.ok) throw new ApiError(answer.status, data, Number(answer.headers.get("Retry-After")) || 0);
+  return data;
+}
+
+/** The same as the signed-in user. Throws ApiError with status 401 where nobody is signed in any more. */
+export async function callSignedIn(method, path, body) {
+  const stale = Date.now() > Number(localStorage.getItem("token_expires_at")) - EARLY;
+  if (stale) await refresh();
+  const token = localStorage.getItem("access_token");
+  try {
+    return await call(method, path, body, { token });
+  } catch (error) {
+    if (error.status !== 401 || stale) throw error;
+    await refresh(token);
+    return call(method, path, body, { token: localStorage.getItem("access_token") });
+  }
+}
+
+/** One tab at a time; the others then find the new pair in place of `refused`. */
+async function refresh(refused) {
+  await navigator.locks.request("yuntu-refresh", async () => {
+    const fresh = Date.now() < Number(localStorage.getItem("token_expires_at")) - EARLY;
+    if (fresh && localStorage.getItem("access_token") !== refused) return;
+    const refresh_token = localStorage.getItem("refresh_token") ?? "";
+    try {
+      keepTokens(await call("POST", "/api/v1/auth/refresh", { refresh_token }));
+    } catch (error) {
+      if (error.status === 401 || error.status === 422) forgetTokens();
+      throw error.status === 422 ? new ApiError(401, { detail: error.message, code: "token_invalid" }, 0) : error;
+    }
+  });
+}

@@ -1,0 +1,73 @@
+"""A real Chromium over our pages. Whatever a page may not do fails its test: errors, foreign addresses, CSP."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
+# An answer of 4xx is a thing of the API's, not of the page's.
+REFUSED = "Failed to load resource: the server responded with a status of 4"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.fail("Chromium is missing: install what scripts/system-packages.txt names.", pytrace=False)
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright keeps an event loop in this thread; the ORM of the tests runs beside it, never in it.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Watch:
+    """What the pages of a context did that they may not."""
+
+    def __init__(self, context: BrowserContext, origin: str) -> None:
+        self.origin = urlsplit(origin).netloc
+        self.faults: list[str] = []
+        context.on("console", self.on_console)
+        context.on("weberror", lambda error: self.faults.append(str(error.error)))
+        context.on("request", self.on_request)
+
+    def on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not message.text.startswith(REFUSED):
+            self.faults.append(message.text)
+
+    def on_request(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme != "data" and parts.netloc != self.origin:
+            self.faults.append(request.url)
+
+
+@pytest.fixture
+def open_page(chromium: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
+    """A page of a new browser on the live server: `open_page("/login", locale="en-US", width=390)`."""
+    opened: list[tuple[BrowserContext, Watch]] = []
+
+    def open_page(path: str, *, locale: str = "zh-CN", width: int = 1280) -> Page:
+        context = chromium.new_context(
+            base_url=live_server.url, locale=locale, viewport={"width": width, "height": 860}
+        )
+        context.set_default_timeout(10_000)
+        opened.append((context, Watch(context, live_server.url)))
+        page = context.new_page()
+        page.goto(path)
+        return page
+
+    yield open_page
+    for context, watch in opened:
+        context.close()
+        assert watch.faults == []
