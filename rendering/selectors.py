@@ -1,7 +1,11 @@
 """Reads of rendering."""
 
+from typing import Any
+
 from django.conf import settings
 
+from billing.errors import NoPrice
+from billing.services.prices import price_of
 from rendering.models import RenderNode
 
 
@@ -13,3 +17,16 @@ def offered_engines() -> dict[str, list[str]]:
             if name in settings.RENDER_ENGINES:
                 found.setdefault(name, set()).add(version)
     return {name: sorted(versions) for name, versions in sorted(found.items())}
+
+
+def client_config() -> dict[str, Any]:
+    """Engines that can be asked for, with what a frame of each costs; null where there is no price yet."""
+    engines = []
+    for name, versions in offered_engines().items():
+        try:
+            rule = price_of(engine=name)
+            price = {"price_per_frame": rule.price, "currency": rule.currency}
+        except NoPrice:
+            price = {"price_per_frame": None, "currency": None}
+        engines.append({"name": name, "versions": versions, **price})
+    return {"engines": engines}

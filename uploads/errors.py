@@ -19,6 +19,15 @@ class PartsMissing(Conflict):
     code, text = "parts_missing", _("Parts are missing.")
 
 
+class ChunksDisagree(Conflict):
+    """Data: total_chunks, as it was said at first."""
+
+    code, text = (
+        "total_chunks_changed",
+        _("This upload was begun with another number of chunks (%(total_chunks)s)."),
+    )
+
+
 class PartNumberInvalid(Invalid):
     code, text = "part_number_invalid", _("There is no part of this number.")
 

@@ -11,7 +11,6 @@ from drives.models import File
 from drives.paths import MAX_NAME_BYTES, MAX_PATH_LENGTH
 from uploads.models import TaskFile, UploadPart, UploadTask
 
-BATCH_MAX_FILES = 100
 MAX_PARTS = 10_000
 MAX_PART_SIZE = 64 * 2**20
 Link = Callable[[File], str]
@@ -214,7 +213,7 @@ def client_config() -> dict[str, Any]:
             "direct_max_size": settings.UPLOAD_DIRECT_MAX_SIZE,
             "max_body_size": settings.MAX_BODY,
             "max_files": settings.UPLOAD_MAX_FILES,
-            "batch_max_files": BATCH_MAX_FILES,
+            "batch_max_files": settings.DATA_UPLOAD_MAX_NUMBER_FILES,
             "lifetime_seconds": int(settings.UPLOAD_LIFETIME.total_seconds()),
             "max_retries": TaskFile.MAX_RETRIES,
             "accepted_types": settings.UPLOAD_ACCEPTED_TYPES,

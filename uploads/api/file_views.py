@@ -4,6 +4,7 @@ import time
 from typing import Any, cast
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import QuerySet, Sum
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
@@ -12,7 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from common.errors import NotVisible
+from common.errors import DomainError, NotVisible
+from common.ids import as_uuid
 from common.serializers import DoneSerializer
 from common.views import VisibleViewSet, done
 from drives.links import link_to
@@ -21,10 +23,19 @@ from uploads.api.handlers import staged_files
 from uploads.errors import FileMissing
 from uploads.models import TaskFile, UploadTask
 from uploads.selectors import percentage
-from uploads.services import files, instant
+from uploads.services import batches, files, instant
+from uploads.services.tasks import require_active
 
 FORM = {
     "multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
+}
+BATCH_FORM = {
+    "multipart/form-data": {
+        "type": "object",
+        "description": "The field of a file is its id in the task.",
+        "maxProperties": settings.DATA_UPLOAD_MAX_NUMBER_FILES,
+        "additionalProperties": {"type": "string", "format": "binary"},
+    }
 }
 PART_FORM = {
     "multipart/form-data": {
@@ -51,6 +62,10 @@ class TaskFileViewSet(VisibleViewSet):
     default_limit = 100
     max_limit = 1000
     lookup_url_kwarg = "task_id"
+    open_to_guests = (
+        "check", "batch", "upload", "retry", "multipart_init", "multipart_upload", "multipart_complete",
+        "multipart_abort",
+    )  # fmt: skip
 
     def task_file(self) -> TaskFile:
         task = cast(UploadTask, self.get_object())
@@ -131,6 +146,43 @@ class TaskFileViewSet(VisibleViewSet):
             started_at=sent.started_at,
         )
         return self.result(row, started)
+
+    @extend_schema(request=BATCH_FORM, responses=shapes.BatchResultSerializer)
+    def batch(self, request: Request, task_id: UUID) -> Response:
+        """Send up to 100 small files at once, each as the form field named by its id in the task.
+
+        Each has a result of its own, in the order of the form; a file that is refused spoils no other.
+        """
+        task = cast(UploadTask, self.get_object())
+        require_active(task)
+        named = staged_files(request)
+        if not named:
+            raise FileMissing
+        sent = [
+            batches.SentFile(as_uuid(name), file.staging_id, file.digests, file.started_at)
+            for name, file in named
+        ]
+        outcomes = batches.upload_batch(task=task, actor=self.actor, sent=sent)
+        results = [
+            self.outcome(name, outcome) for (name, _file), outcome in zip(named, outcomes, strict=True)
+        ]
+        landed = sum(result["status"] in TaskFile.LANDED_STATUSES for result in results)
+        return Response({"results": results, "landed": landed, "refused": len(results) - landed})
+
+    def outcome(self, name: str, outcome: batches.Outcome) -> dict[str, Any]:
+        file = outcome.file if isinstance(outcome, TaskFile) else None
+        refusal = outcome if isinstance(outcome, DomainError) else NotVisible()
+        if file is None or not isinstance(outcome, TaskFile):
+            return {"task_file_id": name, "status": "refused", **refusal.body()}
+        return {
+            "task_file_id": name,
+            "status": outcome.status,
+            "file_id": file.pk,
+            "file_size": outcome.file_size,
+            "md5": file.blob.md5,
+            "sha256": file.blob.sha256,
+            "is_duplicated": outcome.is_duplicated,
+        }
 
     @extend_schema(request=None, responses=shapes.RetrySerializer)
     def retry(self, request: Request, task_id: UUID, file_id: UUID) -> Response:

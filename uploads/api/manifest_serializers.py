@@ -106,7 +106,12 @@ class TaskDetailSerializer(TaskSerializer):
     storage_manifest = StorageManifestSerializer(allow_null=True)
 
     class Meta(TaskSerializer.Meta):
-        fields = (*TaskSerializer.Meta.fields, "statistics", "upload_manifest", "storage_manifest")
+        fields: tuple[str, ...] = (
+            *TaskSerializer.Meta.fields,
+            "statistics",
+            "upload_manifest",
+            "storage_manifest",
+        )
 
 
 class TaskDownloadFileSerializer(serializers.Serializer):

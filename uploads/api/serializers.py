@@ -47,7 +47,7 @@ class TaskSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = UploadTask
-        fields = (
+        fields: tuple[str, ...] = (
             "id", "user_id", "drive_id", "task_name", "task_description", "status", "priority", "total_files",
             "uploaded_files", "failed_files", "total_size", "uploaded_size", "error_message", "created_at",
             "updated_at", "completed_at", "paused_at", "expires_at", "progress_percentage",
@@ -151,6 +151,26 @@ class UploadResultSerializer(serializers.Serializer):
     upload_duration = serializers.FloatField(help_text="Seconds.")
 
 
+class BatchFileSerializer(serializers.Serializer):
+    """`completed` or `skipped`, or `refused` with the error that the file alone would have got."""
+
+    task_file_id = serializers.CharField()
+    status = serializers.ChoiceField(["completed", "skipped", "refused"])
+    file_id = serializers.UUIDField(required=False)
+    file_size = serializers.IntegerField(required=False)
+    md5 = serializers.CharField(required=False)
+    sha256 = serializers.CharField(required=False)
+    is_duplicated = serializers.BooleanField(required=False)
+    code = serializers.CharField(required=False)
+    detail = serializers.CharField(required=False)
+
+
+class BatchResultSerializer(serializers.Serializer):
+    results = BatchFileSerializer(many=True)
+    landed = serializers.IntegerField()
+    refused = serializers.IntegerField()
+
+
 class MultipartStartedSerializer(serializers.Serializer):
     task_file_id = serializers.UUIDField()
     upload_id = serializers.CharField()
@@ -159,11 +179,11 @@ class MultipartStartedSerializer(serializers.Serializer):
     uploaded_chunks = serializers.ListField(child=serializers.IntegerField())
 
 
-INDEX_BASE = {
-    "choices": [0, 1],
-    "default": 1,
-    "help_text": "The number of the first part: 1, or 0 if said so.",
-}
+class IndexBaseField(serializers.ChoiceField):
+    """The number of the first part: 1, unless the client says that it counts from 0."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__([0, 1], default=1, **options)
 
 
 class AnyCaseSerializer(serializers.Serializer):
@@ -177,7 +197,7 @@ class PartSerializer(AnyCaseSerializer):
     """The digest of the part under either name."""
 
     chunk_index = serializers.IntegerField()
-    index_base = serializers.ChoiceField(**INDEX_BASE)
+    index_base = IndexBaseField()
     chunk_md5 = Md5Field()
     chunk_hash = Md5Field()
 
@@ -195,7 +215,7 @@ class CompleteSerializer(serializers.Serializer):
     """`chunk_etags` as a map of number to etag, as a list of {part_number, etag?}, or left out."""
 
     chunk_etags = serializers.JSONField(required=False, allow_null=True, default=None)
-    index_base = serializers.ChoiceField(**INDEX_BASE)
+    index_base = IndexBaseField()
 
     def validate_chunk_etags(self, value: Any) -> dict[int, str]:
         try:

@@ -1,7 +1,10 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from uploads.api import desktop_views as desktop
+from uploads.api.config_views import ClientConfigView, StorageConfigView
 from uploads.api.file_views import TaskFileViewSet
+from uploads.api.log_views import LogViewSet
 from uploads.api.tus import TusViewSet
 from uploads.api.views import UploadTaskViewSet
 
@@ -15,6 +18,7 @@ urlpatterns = [
     *router.urls,
     path(FILES, TaskFileViewSet.as_view({"get": "list"})),
     path(f"{FILES}/check", TaskFileViewSet.as_view({"post": "check"})),
+    path(f"{FILES}/batch", TaskFileViewSet.as_view({"post": "batch"})),
     path(f"{FILE}/upload", TaskFileViewSet.as_view({"post": "upload"})),
     path(f"{FILE}/retry", TaskFileViewSet.as_view({"put": "retry"})),
     path(f"{FILE}/multipart/init", TaskFileViewSet.as_view({"post": "multipart_init"})),
@@ -24,4 +28,17 @@ urlpatterns = [
     path(f"{FILE}/multipart/abort", TaskFileViewSet.as_view({"post": "multipart_abort"})),
     path("tus", TusViewSet.as_view({"post": "create", "options": "capabilities"})),
     path("tus/<uuid:pk>", TusViewSet.as_view(TUS_UPLOAD)),
+    path("config/client", ClientConfigView.as_view()),
+    path("config/oss", StorageConfigView.as_view()),
+    path("logs/upload", LogViewSet.as_view({"post": "upload"})),
+    path("logs/list", LogViewSet.as_view({"get": "list"})),
+    path("logs/download/<str:date>/<str:file_name>", LogViewSet.as_view({"get": "download"})),
+    path("files/upload/chunk", desktop.ChunkView.as_view()),
+    path("files/upload/merge", desktop.MergeView.as_view()),
+    path("files/upload", desktop.SceneUploadView.as_view()),
+    path("files/upload-url", desktop.UploadUrlView.as_view()),
+    path("files/download/<str:task_id>/<str:filename>", desktop.SceneDownloadView.as_view()),
+    path("files/info/<path:key>", desktop.ObjectInfoView.as_view()),
+    # Last: whatever else there is below /files goes first.
+    path("files/<path:key>", desktop.ObjectView.as_view()),
 ]

@@ -52,6 +52,7 @@ class UploadTaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
     model = UploadTask
     serializer_class = shapes.TaskSerializer
     results_key = "tasks"
+    open_to_guests = ("create", "destroy", "cancel", "pause", "resume", "archive", "export_manifest")
 
     def narrow(self, rows: QuerySet) -> QuerySet:
         wanted = self.request.query_params.get("status")
@@ -80,7 +81,7 @@ class UploadTaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
         landed = task.status == UploadTask.Status.COMPLETED
         body = {
             **shapes.TaskSerializer(task).data,
-            "statistics": selectors.sizes_of(task.files),
+            "statistics": selectors.sizes_of(task.files.all()),
             "upload_manifest": selectors.upload_manifest(task, rows),
             "storage_manifest": selectors.storage_manifest(task, rows, self.link) if landed else None,
         }

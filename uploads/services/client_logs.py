@@ -64,3 +64,8 @@ def content_of(log: ClientLog) -> bytes:
     """The log itself, at most 5 MiB."""
     with blob_storage().open_blob(log.blob.storage_key) as file:
         return file.read()
+
+
+def path_of(log: ClientLog) -> str:
+    """What the client is told as the place of its log; no path of ours."""
+    return f"{log.log_date}/{log.file_name}"

@@ -1,6 +1,5 @@
 """Upload tasks: begin, pause, resume, cancel, expire."""
 
-import os
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -116,7 +115,7 @@ def lock_open_task(task_id: UUID) -> UploadTask:
 def pause_task(*, task: UploadTask) -> UploadTask:
     """Take no more bytes until `resume_task`; what is on its way may still land. Raises TransitionNotAllowed.
 
-    The task's time begins anew, and so it does when it goes on.
+    It may rest for UPLOAD_PAUSE_LIFETIME; when it goes on, its time begins anew.
     """
     return set_pause(task, timezone.now())
 
@@ -129,23 +128,16 @@ def resume_task(*, task: UploadTask) -> UploadTask:
 def set_pause(task: UploadTask, paused_at: datetime | None) -> UploadTask:
     """Pause (from `paused_at` on) or resume an open task; one that is so already stays as it is."""
     now = timezone.now()
+    life = settings.UPLOAD_PAUSE_LIFETIME if paused_at else settings.UPLOAD_LIFETIME
     changed = UploadTask.objects.filter(
         pk=task.pk, status__in=UploadTask.OPEN_STATUSES, paused_at__isnull=paused_at is not None
-    ).update(paused_at=paused_at, expires_at=now + settings.UPLOAD_LIFETIME, updated_at=now)
+    ).update(paused_at=paused_at, expires_at=now + life, updated_at=now)
     task.refresh_from_db()
     if task.status not in UploadTask.OPEN_STATUSES:
         raise task.refusal()
     if changed:
-        keep_staged(task)
         announce(task, at_once=True)
     return task
-
-
-def keep_staged(task: UploadTask) -> None:
-    """The sweep of staged bytes goes by when they were written: those of a task whose time begins anew are new."""
-    for upload_id in task.files.exclude(upload_id="").values_list("upload_id", flat=True):
-        with suppress(FileNotFoundError):  # has landed, or is given up, at this moment
-            os.utime(blob_storage().staging_path(upload_id))
 
 
 def close_task(*, task: UploadTask, target: UploadTask.Status, error: str = "") -> UploadTask:

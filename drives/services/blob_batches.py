@@ -1,0 +1,53 @@
+"""Many small contents at once: stored like single ones, in a handful of statements."""
+
+from collections.abc import Sequence
+
+from django.utils import timezone
+
+from drives.models import Blob
+from drives.services.blobs import Digests
+from drives.storage import blob_storage
+
+
+def store_all(*, staged: Sequence[tuple[str, Digests]]) -> list[Blob | OSError]:
+    """The blobs of staged contents (id and digests), in the order given; each content is stored once.
+
+    Where the storage fails for one, its error stands in its place and its bytes stay staged.
+    """
+    wanted = {digests.sha256 for _staging_id, digests in staged}
+    same = Blob.objects.filter(sha256__in=wanted)
+    # Marked as in use, so that the sweep leaves them alone.
+    same.update(unreferenced_at=None, updated_at=timezone.now())
+    found: dict[str, Blob | OSError] = {str(blob.sha256): blob for blob in same}
+    made: list[Blob] = []
+    for staging_id, digests in staged:
+        if isinstance(found.get(digests.sha256), Blob):
+            blob_storage().discard(staging_id)
+            continue
+        try:
+            key = blob_storage().keep(staging_id)
+        except OSError as error:
+            found[digests.sha256] = error
+            continue
+        found[digests.sha256] = blob = new_blob(digests, key)
+        made.append(blob)
+    if made:
+        Blob.objects.bulk_create(made, ignore_conflicts=True)
+        for blob in Blob.objects.filter(sha256__in=[blob.sha256 for blob in made]):
+            ours = found[str(blob.sha256)]
+            if isinstance(ours, Blob) and ours.pk != blob.pk:
+                # Somebody stored the same content in between; theirs stays.
+                blob_storage().delete(ours.storage_key)
+            found[str(blob.sha256)] = blob
+    return [found[digests.sha256] for _staging_id, digests in staged]
+
+
+def new_blob(digests: Digests, key: str) -> Blob:
+    return Blob(
+        size=digests.size,
+        sha256=digests.sha256,
+        md5=digests.md5,
+        crc32=digests.crc32,
+        storage_key=key,
+        verified_at=timezone.now(),
+    )
