@@ -1,11 +1,17 @@
 """Who may do what, said once: roles in a team, and groups of operators. API, sockets and admin ask here."""
 
 from enum import StrEnum
+from typing import Any
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Team, TeamMember, User
 from common.errors import Forbidden, NotVisible
 
 Role = TeamMember.Role
+
+# --- Teams ------------------------------------------------------------------------------------------------
 
 
 class Action(StrEnum):
@@ -71,3 +77,53 @@ def require(user: User, action: Action, team: Team) -> Role:
     if role not in TEAM_RIGHTS[action]:
         raise Forbidden
     return role
+
+
+# --- Operators --------------------------------------------------------------------------------------------
+
+
+class StaffGroup(TextChoices):
+    """Groups of operators; the names are those of the rows of django.contrib.auth."""
+
+    SUPPORT = "support", _("Support")
+    FINANCE = "finance", _("Finance")
+    FARM = "farm", _("Farm")
+    AUDITOR = "auditor", _("Auditor")
+    SUPERUSER = "superuser", _("Superuser")
+
+
+STAFF_GROUPS: dict[StaffGroup, tuple[str, ...]] = {
+    # Helps people: sees who they are and what they do, not their money and not who did what among operators.
+    StaffGroup.SUPPORT: (
+        "accounts.view_user", "accounts.view_session", "accounts.view_device", "accounts.view_phonecode",
+        "accounts.view_socialaccount", "accounts.view_wechatloginsession", "accounts.view_notification",
+        "accounts.view_team", "accounts.view_teammember", "accounts.view_teaminvitation",
+        "accounts.block_user", "accounts.sign_out_user",
+        "drives.view_drive", "drives.view_folder", "drives.view_file",
+        "uploads.view_*",
+        "rendering.view_renderjob", "rendering.view_renderstep", "rendering.view_frame",
+        "rendering.view_attempt", "rendering.view_frameoutput", "rendering.view_joblog",
+        "rendering.view_scenereport",
+    ),
+    StaffGroup.FINANCE: ("billing.view_*", "billing.credit_wallet"),
+    # Keeps the machines and their work going.
+    StaffGroup.FARM: ("rendering.*", "django_celery_beat.*"),
+    StaffGroup.AUDITOR: ("*.view_*",),
+    StaffGroup.SUPERUSER: ("*",),
+}  # fmt: skip
+"""What each group may do: permissions of Django, `*` for any text. After `migrate` the groups are as it says here."""
+
+CHANGE_STAFF = "accounts.change_staff"
+
+
+def reach_of(operator: User) -> dict[str, Any]:
+    """Values that the columns of an account must have for `operator` to act on it.
+
+    Who could block, rename or give a new password to another operator would have their rights. So that is left to
+    those who give rights, and superusers (the flag, which no group brings) to superusers.
+    """
+    if operator.is_superuser:
+        return {}
+    if operator.has_perm(CHANGE_STAFF):
+        return {"is_superuser": False}
+    return {"is_superuser": False, "is_staff": False}

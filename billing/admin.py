@@ -1,14 +1,37 @@
 """The operators' view of money. The ledger and what follows from it is only read; services write it."""
 
-from typing import Any
+from typing import Any, cast
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django import forms
+from django.contrib import admin, messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
 
-from billing.models import Bill, BillLine, Hold, LedgerEntry, PriceRule, Wallet
+from accounts.models import User
+from billing.models import Bill, BillLine, Currency, Hold, LedgerEntry, PriceRule, Wallet
+from billing.services import ledger
 from common.admin import AuditedAdmin, ReadOnlyAdmin, ReadOnlyInline
+from common.errors import DomainError
+from common.ids import new_id
 
 OWNER = ("wallet__user__username", "wallet__user__phone")
+
+
+class CreditForm(BaseDialogForm):
+    amount = forms.DecimalField(
+        label=_("amount"),
+        min_value=ledger.FEN,
+        max_value=ledger.LARGEST_CREDIT,
+        decimal_places=2,
+        widget=UnfoldAdminDecimalFieldWidget,
+    )
+    reason = forms.CharField(label=_("reason"), max_length=500, widget=UnfoldAdminTextInputWidget)
+    # Of the form that is open: sent twice, it credits once.
+    key = forms.UUIDField(initial=new_id, widget=forms.HiddenInput)
 
 
 @admin.register(Wallet)
@@ -19,6 +42,42 @@ class WalletAdmin(ReadOnlyAdmin):
     search_fields = ("user__username", "user__phone")
     ordering = ("-updated_at", "-pk")
     fields = ("user", "currency", "balance", "held", "available", "sequence", "created_at", "updated_at")
+    actions_detail = ("credit",)
+
+    def has_credit_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("billing.credit_wallet")
+
+    @action(
+        description=_("Credit"),
+        url_path="credit",
+        permissions=["credit"],
+        dialog={
+            "title": _("Credit"),
+            "description": _("Adds yuan to the wallet. An entry of the ledger cannot be taken back."),
+            "form_class": CreditForm,
+            "form_submit_text": _("Credit"),
+        },
+    )
+    def credit(self, request: HttpRequest, form: CreditForm, object_id: str) -> HttpResponse:
+        wallet: Wallet | None = self.get_object(request, object_id)
+        if wallet is None or wallet.currency != Currency.CNY:
+            raise Http404
+        given = form.cleaned_data
+        try:
+            entry = ledger.credit(
+                user=wallet.user,
+                amount=given["amount"],
+                key=f"credit:{given['key']}",
+                reason=given["reason"],
+                actor=cast(User, request.user),
+            )
+            self.message_user(
+                request, _("Credited: %(amount)s yuan.") % {"amount": entry.amount}, messages.SUCCESS
+            )
+        except DomainError as error:
+            self.message_user(request, str(error), messages.ERROR)
+        # The dialog is sent by a script, which then goes where it is told.
+        return HttpResponse(headers={"HX-Redirect": reverse("admin:billing_wallet_change", args=[wallet.pk])})
 
 
 @admin.register(LedgerEntry)

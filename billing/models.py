@@ -52,6 +52,7 @@ class Wallet(Row):
     class Meta:
         verbose_name = _("wallet")
         verbose_name_plural = _("wallets")
+        permissions = [("credit_wallet", "Can credit wallets")]
         constraints = [
             models.UniqueConstraint(fields=["user", "currency"], name="billing_wallet_one_per_currency"),
             models.CheckConstraint(condition=Q(balance__gte=0), name="billing_wallet_balance_not_negative"),

@@ -1,16 +1,47 @@
-"""Teams, their members and invitations."""
+"""Teams, their members and invitations. People change them by the API; operators say how large a team may be."""
+
+from typing import Any
 
 from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Team, TeamInvitation, TeamMember
-from common.admin import ReadOnlyAdmin
+from common.admin import AuditedAdmin, ReadOnlyAdmin, ReadOnlyInline
+
+
+class TeamMemberInline(ReadOnlyInline):
+    model = TeamMember
+    fields = ("user", "role", "created_at")
+    readonly_fields = fields
+    ordering = ("created_at", "pk")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TeamMember]:
+        return super().get_queryset(request).select_related("user")
 
 
 @admin.register(Team)
-class TeamAdmin(ReadOnlyAdmin):
-    list_display = ("name", "max_members", "created_at")
+class TeamAdmin(AuditedAdmin):
+    list_display = ("name", "member_count", "max_members", "created_at")
     search_fields = ("name", "members__user__username", "members__user__phone")
     ordering = ("-created_at", "-pk")
+    fields = ("name", "description", "max_members", "created_at", "updated_at")
+    readonly_fields = ("name", "description", "created_at", "updated_at")
+    inlines = (TeamMemberInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Team]:
+        return super().get_queryset(request).annotate(count=Count("members", distinct=True))
+
+    @admin.display(description=_("team members"), ordering="count")
+    def member_count(self, team: Any) -> int:
+        return int(team.count)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 @admin.register(TeamMember)

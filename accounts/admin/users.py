@@ -18,6 +18,7 @@ from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
 from accounts.errors import Busy
 from accounts.models import PhoneCode, Session, User
+from accounts.permissions import CHANGE_STAFF, StaffGroup, reach_of
 from accounts.services import blocking, passwords
 from accounts.services.registration import save_new_user
 from accounts.services.sessions import End, end_sessions
@@ -91,15 +92,23 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):
         return self.inlines if obj else ()
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Rights are given by superusers alone; an operator could otherwise make themselves one."""
+        """Rights are given by those alone who have the right to; an operator could otherwise take them."""
         if request.user.is_superuser:
             return self.readonly_fields
+        if acting(request).has_perm(CHANGE_STAFF):
+            return (*self.readonly_fields, "is_superuser")
         return (*self.readonly_fields, "is_staff", "is_superuser", "groups", "user_permissions")
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        if obj is not None and obj.is_superuser and not request.user.is_superuser:
-            return False
-        return bool(super().has_change_permission(request, obj))
+        reach = reach_of(acting(request)) if obj else {}
+        within = all(getattr(obj, column) == value for column, value in reach.items())
+        return within and bool(super().has_change_permission(request, obj))
+
+    def has_block_permission(self, request: HttpRequest) -> bool:
+        return acting(request).has_perm("accounts.block_user")
+
+    def has_sign_out_permission(self, request: HttpRequest) -> bool:
+        return acting(request).has_perm("accounts.sign_out_user")
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """A user's money has a history; a user who must go is blocked."""
@@ -132,20 +141,20 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):
 
     def below(self, request: HttpRequest, chosen: QuerySet[User]) -> QuerySet[User]:
         """Those of `chosen` whom the operator may act on."""
-        return chosen if request.user.is_superuser else chosen.filter(is_superuser=False)
+        return chosen.filter(**reach_of(acting(request)))
 
-    @admin.action(description=_("Block and sign out"), permissions=["change"])
+    @admin.action(description=_("Block and sign out"), permissions=["block"])
     def block(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         others = self.below(request, queryset).exclude(pk=acting(request).pk)
         blocked = blocking.block(others, actor=acting(request))
         messages.success(request, _("%(count)s users blocked.") % {"count": blocked})
 
-    @admin.action(description=_("Unblock"), permissions=["change"])
+    @admin.action(description=_("Unblock"), permissions=["block"])
     def unblock(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         unblocked = blocking.unblock(self.below(request, queryset), actor=acting(request))
         messages.success(request, _("%(count)s users unblocked.") % {"count": unblocked})
 
-    @admin.action(description=_("End all sessions"), permissions=["change"])
+    @admin.action(description=_("End all sessions"), permissions=["sign_out"])
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         chosen = Session.objects.filter(user__in=self.below(request, queryset))
         ended = end_sessions(chosen, reason=End.OPERATOR, actor=acting(request))
@@ -154,7 +163,13 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, AuditedAdmin):
-    pass
+    """The rights of the groups named in STAFF_GROUPS are set anew at each `migrate`."""
+
+    list_display = ("name", "shown_name")
+
+    @admin.display(description=_("staff group"))
+    def shown_name(self, group: Group) -> str:
+        return str(dict(StaffGroup.choices).get(group.name, ""))
 
 
 @admin.register(Session)

@@ -91,6 +91,11 @@ class User(Row, AbstractBaseUser, PermissionsMixin):
     class Meta:
         verbose_name = _("user")
         verbose_name_plural = _("users")
+        permissions = [
+            ("block_user", "Can block and unblock users"),
+            ("sign_out_user", "Can end the sessions of users"),
+            ("change_staff", "Can change operators and their rights"),
+        ]
         constraints = [
             # Otherwise a stranger could take the number somebody else will sign in with.
             models.CheckConstraint(

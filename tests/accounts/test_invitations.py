@@ -151,9 +151,10 @@ def test_the_news_of_an_invitation_is_pushed(
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         invite(crew, phone=stranger.phone)
-    [(_revision, fields)] = redis().xrange(stream_of(stranger.pk))
-    assert "lead 邀请您加入该团队。" in fields[b"event"].decode()
-    assert "团队 灯笼工作室" in fields[b"event"].decode()
+    entries: Any = redis().xrange(stream_of(stranger.pk))
+    [event] = [fields[b"event"].decode() for _revision, fields in entries]
+    assert "lead 邀请您加入该团队。" in event
+    assert "团队 灯笼工作室" in event
 
 
 def test_a_phone_invitation_waits_for_who_registers_later(crew: Crew, anonymous: Client) -> None:

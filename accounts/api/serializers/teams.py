@@ -1,7 +1,6 @@
 """Shapes of teams."""
 
 import unicodedata
-from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers

@@ -1,0 +1,24 @@
+"""Groups of operators, kept as accounts.permissions has them."""
+
+from fnmatch import fnmatchcase
+from typing import Any
+
+from accounts.permissions import STAFF_GROUPS, StaffGroup
+
+
+def sync_staff_groups(apps: Any, **kwargs: Any) -> None:
+    """Give each group that the table names its rights, and no others; a receiver of post_migrate.
+
+    Groups that are gone or bear another name are the operators' own, and stay as they are.
+    """
+    try:
+        groups, permissions = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")
+    except LookupError:
+        return  # migrated back to where there are none
+    names = permissions.objects.values_list("pk", "content_type__app_label", "codename")
+    names = {pk: f"{app}.{codename}" for pk, app, codename in names}
+    for group in groups.objects.filter(name__in=StaffGroup.values):
+        patterns = STAFF_GROUPS[StaffGroup(group.name)]
+        group.permissions.set(
+            pk for pk, name in names.items() if any(fnmatchcase(name, pattern) for pattern in patterns)
+        )
