@@ -1,6 +1,7 @@
 """POST /auth/send-code: what is sent, and how often."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -143,3 +144,37 @@ def test_a_redis_that_is_away_is_503(anonymous: Client, redis_away: None) -> Non
     assert answer.json()["code"] == "unavailable"
     assert answer["Retry-After"] == "5"
     assert not PhoneCode.objects.exists()
+
+
+def rate(answer: Any) -> tuple[int, int, int]:
+    """Limit, remaining and the seconds until the reset."""
+    limit, remaining, reset = (int(answer[f"X-RateLimit-{name}"]) for name in ("Limit", "Remaining", "Reset"))
+    return limit, remaining, round(reset - time.time())
+
+
+def test_answers_tell_what_is_left(anonymous: Client) -> None:
+    sent = anonymous.post("/auth/send-code", {"phone": PHONE})
+    limit, remaining, wait = rate(sent)
+    assert (limit, remaining) == (1, 0) and 58 <= wait <= 60
+
+    refused = anonymous.post("/auth/send-code", {"phone": PHONE})
+    limit, remaining, wait = rate(refused)
+    assert (limit, remaining) == (1, 0) and abs(wait - int(refused["Retry-After"])) <= 1
+
+    for _time in range(4):
+        rewind("sms-phone-minute")
+        last = anonymous.post("/auth/send-code", {"phone": PHONE})
+    # The hour is used up as well, and that takes longer.
+    limit, remaining, wait = rate(last)
+    assert (limit, remaining) == (5, 0) and wait > 3500
+
+
+def test_what_is_given_back_was_taken() -> None:
+    rule = ("test", "given", (2, 60))
+    limits.give_back(rule)
+    limits.take(rule)
+    limits.take(rule)
+    limits.give_back(rule)
+    limits.take(rule)
+    with pytest.raises(RateLimited):
+        limits.take(rule)

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts.models import PhoneCode, Session, User
+from accounts.models import AuditEvent, PhoneCode, Session, User
 from billing.models import LedgerEntry, Wallet
 from drives.models import Drive
 from tests.accounts.conftest import PHONE, code_for, codes_sent, registration, rewind, wrong
@@ -39,6 +39,10 @@ def test_register(anonymous: Client) -> None:
         "created_at": user.created_at.isoformat().replace("+00:00", "Z"),
         "updated_at": body["user"]["updated_at"],
         "last_login_at": body["user"]["last_login_at"],
+        "wechat_openid": "",
+        "wechat_nickname": "",
+        "wechat_avatar": "",
+        "wechat_bound_at": None,
     }
     assert body["user"]["last_login_at"].endswith("Z")
     assert user.check_password(PASSWORD)
@@ -47,6 +51,16 @@ def test_register(anonymous: Client) -> None:
     assert Drive.objects.get().user == user
     me = anonymous.get("/users/me", headers={"Authorization": f"Bearer {body['access_token']}"})
     assert me.json()["username"] == "lin_artist"
+
+
+def test_registering_stands_in_the_audit_log(anonymous: Client) -> None:
+    anonymous.post("/auth/register", registration(code_for(anonymous)), headers={"User-Agent": "Maya/2025"})
+    user = User.objects.get()
+    seen = AuditEvent.objects.order_by("created_at", "pk").values_list(
+        "action", "user", "actor", "ip", "device"
+    )
+    who = (user.pk, user.pk, "127.0.0.1", "Maya/2025")
+    assert list(seen) == [("registered", *who), ("login", *who)]
 
 
 def test_register_as_the_web_client_does_with_the_phone_for_a_username(anonymous: Client) -> None:
@@ -210,6 +224,14 @@ def test_ensure_operator(var: Any, client: Any) -> None:
     call_command("ensure_operator")
     assert User.objects.count() == 1
     assert client.login(username="admin", password=secret.read_text().strip())
+
+
+def test_createsuperuser_makes_a_whole_user(var: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
+    call_command("createsuperuser", "--noinput", username="root_operator")
+    admin = User.objects.get()
+    assert (admin.is_staff, admin.is_superuser, admin.check_password(PASSWORD)) == (True, True, True)
+    assert (admin.wallets.count(), admin.drives.count()) == (1, 1)
 
 
 def test_ensure_operator_leaves_nobody_whose_password_was_not_written(var: Any, settings: Any) -> None:

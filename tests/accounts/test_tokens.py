@@ -203,5 +203,5 @@ def test_who_asks_costs_one_query(
 ) -> None:
     with django_assert_num_queries(1):
         assert owner_api.post("/auth/ws-ticket").status_code == 200
-    with django_assert_num_queries(2):  # and the wallet
+    with django_assert_num_queries(3):  # and what is shown of the user: wallet, WeChat
         assert owner_api.get("/users/me").status_code == 200
