@@ -310,6 +310,8 @@ STAGING_FOLDER = YUNTU_VAR / "staging"
 """Where bytes wait until they are a blob."""
 BLOB_GRACE = timedelta(hours=env.int("BLOB_GRACE_HOURS", default=24))
 """How long content that nothing points to is kept, and bytes that nobody finishes beyond an upload's life."""
+MEDIA_URL = "/media/"
+"""Pictures of users; nothing else that is uploaded is public."""
 FILE_UPLOAD_TEMP_DIR = None
 ACCEL_REDIRECT_PREFIX: str = env.str("ACCEL_REDIRECT_PREFIX", default="")
 """Internal nginx location that maps to the blob folder; empty: the web process sends the bytes itself."""
@@ -321,6 +323,7 @@ UPLOAD_PART_SIZE: int = env.int("UPLOAD_PART_SIZE", default=5 * 2**20)
 UPLOAD_DIRECT_MAX_SIZE: int = env.int("UPLOAD_DIRECT_MAX_SIZE", default=64 * 2**20)
 UPLOAD_MAX_FILES: int = env.int("UPLOAD_MAX_FILES", default=20_000)
 UPLOAD_LIFETIME = timedelta(hours=env.int("UPLOAD_LIFETIME_HOURS", default=72))
+UPLOAD_PAUSE_LIFETIME = timedelta(days=env.int("UPLOAD_PAUSE_DAYS", default=30))
 UPLOAD_ACCEPTED_TYPES: list[str] = env.list("UPLOAD_ACCEPTED_TYPES", default=[])
 UPLOAD_REFUSED_TYPES: list[str] = env.list(
     "UPLOAD_REFUSED_TYPES", default=[".exe", ".bat", ".cmd", ".com", ".scr", ".msi", ".pif", ".vbs", ".lnk"]
@@ -332,6 +335,7 @@ MAX_BODY: int = env.int("MAX_BODY", default=66 * 2**20)
 ARRIVING_PATHS = ["/api/v1/tus"]
 """Where views read their bodies while they arrive (common.bodies), bounded by what was announced alone."""
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_JSON_BODY
+DATA_UPLOAD_MAX_NUMBER_FILES = 100  # of a batch of small files
 # A part of the usual size is checked in memory before it is written to its place.
 FILE_UPLOAD_MAX_MEMORY_SIZE = 6 * 2**20
 
@@ -377,6 +381,8 @@ THROTTLES = {
     "anonymous": (env.int("THROTTLE_ANONYMOUS_PER_MINUTE", default=300), 60),
     # A client sends small files as fast as the disk gives them.
     "user": (env.int("THROTTLE_USER_PER_MINUTE", default=30_000), 60),
+    "avatar": (20, 3600),
+    "deletion": (20, 3600),
 }
 """Requests (limit, seconds) by address and by user; further names are the `throttle_scope` of stricter doors."""
 SPECTACULAR_SETTINGS = {
@@ -468,6 +474,17 @@ EMAIL_BACKEND = env.str(
     "EMAIL_BACKEND", default=OUTBOX_MAIL if DEBUG else "django.core.mail.backends.smtp.EmailBackend"
 )
 EMAIL_FILE_PATH = YUNTU_VAR / "outbox" / "mail"
+EMAIL_HOST: str = env.str("EMAIL_HOST", default="localhost")
+EMAIL_PORT: int = env.int("EMAIL_PORT", default=25)
+EMAIL_HOST_USER: str = env.str("EMAIL_HOST_USER", default="")
+EMAIL_HOST_PASSWORD: str = env.str("EMAIL_HOST_PASSWORD", default="")
+EMAIL_USE_TLS: bool = env.bool("EMAIL_USE_TLS", default=False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="yuntu@localhost")
+ACCOUNT_DELETION_DAYS: int = env.int("ACCOUNT_DELETION_DAYS", default=15)
+"""How long an account that its user wants deleted can still be kept."""
+EMAIL_LIMIT = (5, 3600)
+"""Links that are mailed for a user, and for an address they ask from (links, seconds)."""
 
 if not DEBUG:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if NUM_PROXIES else None

@@ -1,6 +1,7 @@
 """Signed, short-lived links to blobs, for browsers and download managers that send no token."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -37,13 +38,23 @@ def signer(name: str) -> signing.Signer:
     return signing.Signer(salt=f"{SALT}:{name}")
 
 
-def read_link(token: str, name: str) -> tuple[UUID, bool]:
-    """The blob id and whether to show it inline. Raises LinkInvalid."""
+@dataclass(frozen=True)
+class Link:
+    """What a link says: the blob, whether to show it inline, and the seconds it is still good for."""
+
+    blob_id: UUID
+    inline: bool
+    seconds: int
+
+
+def read_link(token: str, name: str) -> Link:
+    """Raises LinkInvalid."""
     try:
         claims: dict[str, Any] = signer(name).unsign_object(token)
     except (signing.BadSignature, json.JSONDecodeError, ValueError) as error:
         raise LinkInvalid from error
     blob_id = as_uuid(claims["b"])
+    seconds = int(claims["e"] - timezone.now().timestamp())
     if blob_id is None or claims["e"] < timezone.now().timestamp():
         raise LinkInvalid
-    return blob_id, bool(claims["i"])
+    return Link(blob_id, bool(claims["i"]), max(seconds, 1))

@@ -15,7 +15,8 @@ from common.models import Row
 class Blob(Row):
     """Immutable content, stored once. References are counted by query; an unreferenced blob is swept after a while.
 
-    `sha256` is null until the content was verified by us; only verified blobs are shared.
+    `sha256` is null until the content was verified by us; only verified blobs are shared. `unreferenced_at` is when
+    the collection of garbage first found nothing that points to it.
     """
 
     size = models.PositiveBigIntegerField(_("size"))
@@ -24,10 +25,18 @@ class Blob(Row):
     crc32 = models.BigIntegerField("CRC-32", null=True, blank=True)
     storage_key = models.CharField(_("storage key"), max_length=255, unique=True)
     verified_at = models.DateTimeField(_("verified at"), null=True, blank=True)
+    unreferenced_at = models.DateTimeField(_("unreferenced since"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("blob")
         verbose_name_plural = _("blobs")
+        indexes = [
+            models.Index(
+                fields=["unreferenced_at"],
+                condition=Q(unreferenced_at__isnull=False),
+                name="drives_blob_unreferenced",
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["sha256"], name="drives_blob_sha256"),
             models.CheckConstraint(

@@ -9,7 +9,14 @@ from typing import BinaryIO
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    JsonResponse,
+    StreamingHttpResponse,
+)
 from django.utils.http import content_disposition_header, http_date, parse_http_date_safe
 from django.views import View
 
@@ -38,17 +45,22 @@ class BlobLinkView(View):
 
     def get(self, request: HttpRequest, token: str, name: str) -> HttpResponseBase:
         try:
-            blob_id, inline = read_link(token, name)
-            blob = Blob.objects.filter(pk=blob_id).first()
+            link = read_link(token, name)
+            blob = Blob.objects.filter(pk=link.blob_id).first()
             if blob is None:
                 raise NotVisible
         except DomainError as error:
             return JsonResponse(error.body(), status=error.status)
-        return serve_blob(request, blob, name, inline=inline)
+        return serve_blob(request, blob, name, inline=link.inline, seconds=link.seconds)
 
 
-def serve_blob(request: HttpRequest, blob: Blob, name: str, *, inline: bool) -> HttpResponseBase:
-    """The answer to GET or HEAD: 200, 206, 304 or 416. nginx sends the bytes where it is in front."""
+def serve_blob(
+    request: HttpRequest, blob: Blob, name: str, *, inline: bool, seconds: int
+) -> HttpResponseBase:
+    """The answer to GET or HEAD: 200, 206, 304 or 416. nginx sends the bytes where it is in front.
+
+    Where they lie in a bucket it is 302, to a link of the bucket's own that is good for `seconds`.
+    """
     etag, modified = f'"{blob.sha256 or blob.pk.hex}"', blob.created_at
     headers = {
         "Accept-Ranges": "bytes",
@@ -62,7 +74,17 @@ def serve_blob(request: HttpRequest, blob: Blob, name: str, *, inline: bool) -> 
         return HttpResponse(status=304, headers=headers)
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     shown = inline and kind in INLINE_TYPES
-    headers["Content-Disposition"] = content_disposition_header(not shown, name) or "attachment"
+    disposition = content_disposition_header(not shown, name) or "attachment"
+    target = blob_storage().link(
+        blob.storage_key,
+        seconds=seconds,
+        content_type=kind,
+        disposition=disposition,
+        method=request.method or "GET",
+    )
+    if target is not None:
+        return HttpResponseRedirect(target, headers={"Cache-Control": "no-store"})
+    headers["Content-Disposition"] = disposition
     if settings.ACCEL_REDIRECT_PREFIX:
         target = f"{settings.ACCEL_REDIRECT_PREFIX.rstrip('/')}/{blob.storage_key}"
         return HttpResponse(content_type=kind, headers={**headers, "X-Accel-Redirect": target})
@@ -77,8 +99,7 @@ def serve_blob(request: HttpRequest, blob: Blob, name: str, *, inline: bool) -> 
     if request.method == "HEAD" or not blob.size:
         return HttpResponse(status=status, content_type=kind, headers=headers)
     # Opened before anything is answered: bytes that are lost are a 500, not a 200 that breaks off.
-    file = blob_storage().open_blob(blob.storage_key)
-    file.seek(first)
+    file = blob_storage().open_blob(blob.storage_key, first)
     body: AsyncIterator[bytes] | Iterator[bytes]
     # Under ASGI a plain iterator would be read into memory whole before the first byte is sent.
     reader = read_async if isinstance(request, ASGIRequest) else read

@@ -1,17 +1,14 @@
-"""Content in, content out: hashing, storing once, sweeping."""
+"""Content in, content out: hashing, storing once."""
 
 import hashlib
 import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import CASCADE, Exists, ForeignObjectRel, OuterRef, QuerySet
 from django.utils import timezone
 
 from common.ids import new_id
@@ -19,7 +16,6 @@ from drives.models import Blob
 from drives.storage import blob_storage
 
 BLOCK = 1 << 20
-SWEEP_GRACE = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ def digests_of(file: BinaryIO, *, with_md5: bool) -> Digests:
 def known_blob(digests: Digests) -> Blob | None:
     """A verified blob of this content, marked as in use so that the sweep leaves it alone."""
     same = Blob.objects.filter(sha256=digests.sha256, size=digests.size)
-    blob = same.first() if same.update(updated_at=timezone.now()) else None
+    blob = same.first() if same.update(unreferenced_at=None, updated_at=timezone.now()) else None
     if blob and digests.md5 and not blob.md5:
         same.update(md5=digests.md5)
         blob.md5 = digests.md5
@@ -116,40 +112,3 @@ def store_file(path: Path) -> Blob:
     """Store a copy of a local file as a blob."""
     with path.open("rb") as file:
         return store_chunks(iter(lambda: file.read(BLOCK), b""))
-
-
-def unreferenced(now: datetime) -> QuerySet[Blob]:
-    """Blobs that nothing points to and nobody has touched for the grace period.
-
-    Every foreign key to a blob counts, also those without a reverse name; only a row that falls with its blob
-    (CASCADE: what was found out about the content) does not hold it.
-    """
-    rows = Blob.objects.filter(updated_at__lt=now - SWEEP_GRACE)
-    for relation in Blob._meta.get_fields(include_hidden=True):
-        if isinstance(relation, ForeignObjectRel) and relation.on_delete is not CASCADE:
-            pointing = relation.related_model._base_manager.filter(**{relation.field.name: OuterRef("pk")})
-            rows = rows.filter(~Exists(pointing))
-    return rows
-
-
-def sweep_blobs(*, now: datetime) -> int:
-    """Delete blobs without references, at most 1,000; returns how many.
-
-    Each row is locked and looked at again, so that content which somebody brings at this moment is either kept or
-    stored anew. The row goes first: a file without a row harms nobody.
-    """
-    swept = 0
-    for pk in unreferenced(now).values_list("pk", flat=True)[:1000]:
-        with transaction.atomic():
-            blob = Blob.objects.select_for_update(of=("self",)).filter(pk=pk).first()
-            if blob is None or not unreferenced(now).filter(pk=pk).exists():
-                continue
-            blob.delete()
-        blob_storage().delete(blob.storage_key)
-        swept += 1
-    return swept
-
-
-def sweep_staging(*, now: datetime) -> int:
-    """Delete staged bytes that were last written before any open upload began; returns how many."""
-    return blob_storage().discard_older((now - settings.UPLOAD_LIFETIME - SWEEP_GRACE).timestamp())

@@ -1,7 +1,6 @@
 """Input files of a node: fetched once by content, laid out by hard links."""
 
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,10 +25,13 @@ class BlobCache:
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_name(f".{new_id().hex}")
-            with blob_storage().local_copy(blob.storage_key) as source:
-                shutil.copyfile(source, partial)
-            partial.chmod(0o444)
-            partial.replace(target)
+            try:
+                blob_storage().copy_to(blob.storage_key, partial)
+                partial.chmod(0o444)
+                partial.replace(target)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
         return target
 
     def lay_out(self, files: Iterable[tuple[str, Blob]], root: Path) -> None:

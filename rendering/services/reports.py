@@ -78,8 +78,8 @@ def inspect(*, report_id: UUID) -> None:
     if report.tries > MAX_TRIES:  # it took the process that read it along, each time
         fail(report, "inspection_failed", _("The program that reads the scene failed."))
         return
-    with blob_storage().open_blob(report.blob.storage_key) as file:
-        head = file.read(HEAD)
+    with blob_storage().open_blob(report.blob.storage_key, 0, HEAD) as file:
+        head = file.read()
     if not engine.looks_like_scene(head):
         fail(report, "not_a_scene", _("The file is not a scene of this program."))
         return

@@ -1,0 +1,7 @@
+"""Questions to the apps above."""
+
+from django.dispatch import Signal
+
+uploads_in_use = Signal()
+"""Sent with `ids`, a set of ids of staged bytes and of multipart uploads, and keys of objects that no blob has; a
+receiver answers those of them that an open upload still needs."""

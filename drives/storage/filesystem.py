@@ -1,0 +1,103 @@
+"""Blobs in a folder, `<2 digits>/<id>` each."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from django.core.files.storage import FileSystemStorage
+
+from common.ids import new_id
+from drives.storage.base import BlobStorage, FileSlice, StoredObject
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class OwnFileSlice(FileSlice):
+    """A slice that closes the file it reads."""
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
+class FileSystemBlobStorage(BlobStorage, FileSystemStorage):
+    """Blobs in the folder `location`, which all processes share that touch files. Links are ours (drives.links)."""
+
+    def take_in(self, path: Path, key: str) -> None:
+        """A rename within one file system. Bytes and name are on the disk when it returns."""
+        target = Path(self.path(key))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # The age of a blob counts from here on, not from its first part: fsck leaves young ones without a row alone.
+        os.utime(path)
+        sync(path)
+        try:
+            path.replace(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            copy_across(path, target)
+        sync(target.parent)
+
+    def open_blob(self, key: str, start: int = 0, stop: int | None = None) -> BinaryIO:
+        file = Path(self.path(key)).open("rb")  # noqa: SIM115  (the caller closes it)
+        if stop is not None:
+            return cast(BinaryIO, OwnFileSlice(file, start, min(stop, os.fstat(file.fileno()).st_size)))
+        file.seek(start)
+        return file
+
+    def copy_to(self, key: str, path: Path) -> None:
+        shutil.copyfile(self.path(key), path)
+
+    @contextmanager
+    def local_copy(self, key: str) -> Iterator[Path]:
+        """The blob itself."""
+        yield Path(self.path(key))
+
+    def objects(self, prefix: str = "") -> Iterator[StoredObject]:
+        return (found for found in walk(Path(self.location), "") if found.key.startswith(prefix))
+
+
+def copy_across(path: Path, target: Path) -> None:
+    """Move a file to another file system: copied beside its place, so that the last step is a rename again."""
+    partial = target.with_name(f".{new_id().hex}")
+    try:
+        shutil.copyfile(path, partial)
+        sync(partial)
+        partial.replace(target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    path.unlink()
+
+
+def walk(folder: Path, prefix: str) -> Iterator[StoredObject]:
+    """Files below a folder by their keys, a folder at a time in memory."""
+
+    def key_of(entry: os.DirEntry[str]) -> str:
+        return f"{prefix}{entry.name}/" if entry.is_dir(follow_symlinks=False) else f"{prefix}{entry.name}"
+
+    if not folder.exists():
+        return
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=key_of)
+    for entry in found:
+        with suppress(FileNotFoundError):  # deleted meanwhile
+            if entry.is_dir(follow_symlinks=False):
+                yield from walk(Path(entry.path), key_of(entry))
+            else:
+                status = entry.stat(follow_symlinks=False)
+                yield StoredObject(
+                    key_of(entry), status.st_size, datetime.fromtimestamp(status.st_mtime, UTC)
+                )
