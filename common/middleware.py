@@ -12,6 +12,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
 from common import origin
+from common.bodies import arrives
 from common.ids import new_id
 from common.limits import client_ip
 
@@ -122,7 +123,7 @@ class JsonErrorMiddleware:
         """Told from the declared length before anything is read or parsed, or from what BodyLimit counted."""
         if getattr(request, "scope", {}).get(BodyLimit.TOO_LARGE):
             return True
-        if not request.path_info.startswith(API_PREFIXES):
+        if not request.path_info.startswith(API_PREFIXES) or arrives(request.path_info):
             return False
         declared = request.META.get("CONTENT_LENGTH") or "0"
         length = int(declared) if declared.isascii() and declared.isdigit() else 0

@@ -13,6 +13,7 @@ from django.conf import settings  # noqa: E402
 from django.urls import path, re_path  # noqa: E402
 
 from accounts.consumers import EventConsumer  # noqa: E402
+from common.bodies import ArrivingBodies  # noqa: E402
 from common.middleware import BodyLimit  # noqa: E402
 from config.fitness import refuse_unfit  # noqa: E402
 
@@ -21,4 +22,6 @@ refuse_unfit()
 sockets = URLRouter(
     [re_path(r"^ws/?$", EventConsumer.as_asgi()), path("ws/<str:user_id>", EventConsumer.as_asgi())]
 )
-application = ProtocolTypeRouter({"http": BodyLimit(http, settings.MAX_BODY), "websocket": sockets})
+application = ProtocolTypeRouter(
+    {"http": ArrivingBodies(BodyLimit(http, settings.MAX_BODY)), "websocket": sockets}
+)

@@ -1,0 +1,103 @@
+"""Bodies that a view reads while they arrive, however large, from both kinds of server.
+
+Django's ASGI handler reads a body whole before any view runs, and gives up what it has when the connection breaks.
+Under the paths of `settings.ARRIVING_PATHS` it gets none (`ArrivingBodies`), and the view takes the bytes itself.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from django.conf import settings
+from django.db import close_old_connections
+from django.http import HttpRequest
+
+BLOCK = 1 << 20
+PATIENCE = 0.5  # seconds for which a block waits to become full
+KEY = "yuntu.body"
+
+
+def arrives(path: str) -> bool:
+    """Whether the view at `path` reads its body itself, so that no limit of ours applies before it."""
+    return path.startswith(tuple(settings.ARRIVING_PATHS))
+
+
+def arriving(request: HttpRequest) -> Iterator[bytes]:
+    """The body in blocks of 1 MiB, the last one shorter; it ends where the client's connection does."""
+    body: ArrivingBody | None = getattr(request, "scope", {}).get(KEY)
+    read = body.read if body else request.read
+    if request.META.get("wsgi.input_terminated") and "CONTENT_LENGTH" not in request.META:
+        # Sent in chunks: Django would not look at a body without a declared length.
+        read = request.META["wsgi.input"].read
+    with suppress(OSError):  # a connection that breaks has brought what it has brought
+        while block := read(BLOCK):
+            yield block
+
+
+class ArrivingBody:
+    """The body of a request under ASGI, for the thread that its view runs in.
+
+    The server is asked for bytes all the time, at most 2 MiB ahead: what it still holds when the client goes, it drops.
+    """
+
+    def __init__(self, receive: Callable) -> None:
+        self.receive, self.loop = receive, asyncio.get_running_loop()
+        self.buffer, self.ended = bytearray(), False
+        self.came, self.went = asyncio.Event(), asyncio.Event()
+
+    async def gather(self) -> None:
+        while not self.ended:
+            message = await self.receive()
+            self.buffer += message.get("body", b"")
+            self.ended = not message.get("more_body", False)  # so it is also when the client has gone
+            self.came.set()
+            while len(self.buffer) >= 2 * BLOCK:
+                self.went.clear()
+                await self.went.wait()
+
+    def read(self, size: int) -> bytes:
+        """`size` bytes; fewer at the end, or where the client is slow; none behind the end."""
+        # The client may take its time: a connection of the pool is not kept waiting with us.
+        close_old_connections()
+        return asyncio.run_coroutine_threadsafe(self.take(size), self.loop).result()
+
+    async def take(self, size: int) -> bytes:
+        while len(self.buffer) < size and not self.ended:
+            self.came.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.came.wait(), PATIENCE)
+                continue
+            if self.buffer:
+                break
+        taken = bytes(self.buffer[:size])
+        del self.buffer[:size]
+        self.went.set()
+        return taken
+
+
+class ArrivingBodies:
+    """ASGI wrapper: an empty body for Django, the real one in the scope."""
+
+    def __init__(self, app: Callable) -> None:
+        self.app = app
+
+    async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+        if scope["type"] != "http" or not arrives(scope["path"]):
+            await self.app(scope, receive, send)
+            return
+        begun = False
+
+        async def nothing() -> dict:
+            nonlocal begun
+            if begun:
+                # Django listens for the end of the connection; the reader of the body will notice it.
+                await asyncio.Event().wait()
+            begun = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        body = ArrivingBody(receive)
+        gathering = asyncio.create_task(body.gather())
+        try:
+            await self.app({**scope, KEY: body}, nothing, send)
+        finally:
+            gathering.cancel()
