@@ -27,7 +27,7 @@ class Tus:
         told = metadata_of(**metadata)
         return self.ask("POST", "/tus", body, kind, HTTP_UPLOAD_LENGTH=str(length), HTTP_UPLOAD_METADATA=told)
 
-    def begin(self, length: int, path: str = "/x.bin", **metadata: str) -> str:
+    def begin(self, length: int, path: str = "/x.bin", **metadata: Any) -> str:
         """The address of a new upload."""
         folder, name = path.rsplit("/", 1)
         answer = self.create(length, filename=name, path=folder, **metadata)
