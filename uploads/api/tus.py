@@ -130,12 +130,9 @@ class TusViewSet(VisibleViewSet):
             raise TusVersionUnknown
         super().initial(request, *args, **kwargs)
 
-    def get_authenticators(self) -> list[Any]:
-        # What a server can do is asked before anybody signs in.
-        return [] if self.request.method == "OPTIONS" else super().get_authenticators()
-
     def get_permissions(self) -> Any:
-        return [] if self.request.method == "OPTIONS" else super().get_permissions()
+        # What a server can do is asked before anybody signs in.
+        return [] if self.action == "capabilities" else super().get_permissions()
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response["Tus-Resumable"] = VERSION
