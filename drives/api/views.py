@@ -62,6 +62,7 @@ class DriveViewSet(EntryMixin, RetrieveModelMixin, VisibleViewSet):
     serializer_class = shapes.DriveSerializer
     results_key = "drives"
     default_limit = 100
+    open_to_guests = ("update",)
 
     def narrow(self, rows: QuerySet) -> QuerySet:
         # Counting the files is for answers that show the drive, not for those that only look into it.
@@ -132,6 +133,7 @@ class EntryViewSet(EntryMixin, VisibleViewSet):
     model = File
     serializer_class = shapes.EntrySerializer
     results_key = "files"
+    open_to_guests = ("create", "update", "destroy")
 
     def narrow(self, rows: QuerySet) -> QuerySet:
         return rows.select_related("drive", "folder", "blob")

@@ -122,6 +122,8 @@ class LogoutView(PublicView):
 
 
 class WsTicketView(APIView):
+    open_to_guests = ("post",)
+
     @extend_schema(request=None, responses=shapes.TicketSerializer, tags=["auth"])
     def post(self, request: Request) -> Response:
         """A single-use ticket for `/ws?ticket=`, so that no token stands in an address."""
