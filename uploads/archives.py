@@ -46,7 +46,9 @@ def member_names(paths: list[str]) -> list[str]:
     for path in paths:
         parts = [UNUSUAL.sub("_", part) for part in path.split("/") if part]
         plain = "/".join("_" if set(part) == {"."} else part for part in parts) or "_"
-        stem, dot, ending = plain.rpartition(".") if "." in plain.rpartition("/")[2] else (plain, "", "")
+        stem, dot, ending = plain.rpartition(".")
+        if not stem or "/" in ending or stem.endswith("/"):
+            stem, dot, ending = plain, "", ""
         name, number = plain, 2
         while name.casefold() in used:
             name, number = f"{stem} ({number}){dot}{ending}", number + 1
