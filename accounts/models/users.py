@@ -28,7 +28,9 @@ class UserQuerySet(models.QuerySet["User"]):
     def update(self, **changes: Any) -> int:
         """Like Django's; tells `users_updated`."""
         with transaction.atomic(using=self.db, savepoint=False):
-            ids = list(self.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
+            # The lock that the UPDATE takes itself: rows that point to the user can be added meanwhile.
+            rows = self.select_for_update(of=("self",), no_key=True).order_by("pk")
+            ids = list(rows.values_list("pk", flat=True))
             changed = super().update(**changes)
             users_updated.send(sender=User, ids=ids)
         return changed
@@ -44,6 +46,10 @@ class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[
 
     def create_superuser(self, username: str, password: str | None = None, **fields: Any) -> User:
         return self.create_user(username, password, is_staff=True, is_superuser=True, **fields)
+
+
+def masked(phone: str | None) -> str:
+    return f"{phone[:3]}****{phone[-4:]}" if phone else ""
 
 
 class User(Row, AbstractBaseUser, PermissionsMixin):
@@ -126,6 +132,16 @@ class User(Row, AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.username
+
+    @property
+    def masked_phone(self) -> str:
+        """`13912345678` as `139****5678`: enough to recognise somebody one knows."""
+        return masked(self.phone)
+
+    @property
+    def public_name(self) -> str:
+        """The username as others see it; one of digits is the user's phone."""
+        return masked(self.username) if self.username.isdigit() else self.username
 
     def clean(self) -> None:
         """Courtesy of the admin's form: empty texts are absent values."""

@@ -36,8 +36,8 @@ def remembered(session_id: UUID, user_id: UUID, look_up: Callable[[], Session]) 
     key = f"{settings.REDIS_PREFIX}:auth:{session_id}:{user_id}"
     try:
         kept, stamp = read(key, user_id)
-    except redis.RedisError:
-        logger.warning("the cache of sessions does not answer", exc_info=True)
+    except redis.RedisError as error:
+        logger.warning("the cache of sessions does not answer: %s", error)
         return look_up()
     if kept is not None and kept.expires_at > timezone.now():
         return kept
@@ -64,8 +64,8 @@ def read(key: str, user_id: UUID) -> tuple[Session | None, bytes]:
 def keep(key: str, stamp: bytes, session: Session) -> None:
     try:
         connection().set(key, pickle.dumps((stamp, session)), ex=settings.AUTH_CACHE_SECONDS)
-    except redis.RedisError:
-        logger.warning("session %s was not kept", session.pk, exc_info=True)
+    except redis.RedisError as error:
+        logger.warning("session %s was not kept: %s", session.pk, error)
 
 
 def forget(user_ids: Iterable[UUID]) -> None:
@@ -77,6 +77,6 @@ def throw_stamps_away(keys: list[str]) -> None:
     try:
         if keys:
             connection().delete(*keys)
-    except redis.RedisError:
+    except redis.RedisError as error:
         # Those who ask Redis do not reach it either; if they do, AUTH_CACHE_SECONDS is the bound.
-        logger.warning("%s stamps were not thrown away", len(keys), exc_info=True)
+        logger.warning("%s stamps were not thrown away: %s", len(keys), error)
