@@ -260,7 +260,7 @@ BLOB_STORAGE: str = env.str("BLOB_STORAGE", default="filesystem")
 """Where blobs lie: filesystem, oss or s3 (docs/storage.md)."""
 BLOB_LOCATION: str = env.str("BLOB_LOCATION", default="blobs")
 """What the names of all objects begin with; nothing else may lie below it."""
-BLOB_STORAGES = {
+BLOB_STORAGES: dict[str, dict] = {
     "filesystem": {
         "BACKEND": "drives.storage.filesystem.FileSystemBlobStorage",
         "OPTIONS": {"location": YUNTU_VAR / "blobs"},

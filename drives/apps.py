@@ -7,4 +7,4 @@ class DrivesConfig(AppConfig):
     verbose_name = _("Drives")
 
     def ready(self) -> None:
-        from drives import receivers  # noqa: F401  (connects the signals)
+        from drives import checks, receivers  # noqa: F401  (registers the checks, connects the signals)

@@ -16,7 +16,7 @@ from typing import Any
 import fastcrc
 import oss2
 import requests
-from oss2.exceptions import NoSuchUpload, NotFound, OssError, RequestError, ServerError
+from oss2.exceptions import ClientError, NoSuchUpload, NotFound, OssError, RequestError, ServerError
 from oss2.models import PartInfo
 from oss2.utils import calc_obj_crc_from_parts
 from storages.base import BaseStorage
@@ -129,17 +129,20 @@ class OSSStorage(BucketStorage, BaseStorage):
         provider = oss2.credentials.StaticCredentialsProvider(
             self.access_key_id, self.access_key_secret, self.security_token
         )
-        return oss2.Bucket(
-            oss2.ProviderAuthV4(provider),
-            endpoint if "://" in endpoint else f"https://{endpoint}",
-            self.bucket_name,
-            region=self.region,
-            session=oss2.Session(pool_size=32),
-            connect_timeout=(self.connect_timeout, self.read_timeout),
-            # Theirs is pure Python where there was no compiler at installation: 10 MB/s.
-            enable_crc=False,
-            **options,
-        )
+        try:
+            return oss2.Bucket(
+                oss2.ProviderAuthV4(provider),
+                endpoint if "://" in endpoint else f"https://{endpoint}",
+                self.bucket_name,
+                region=self.region,
+                session=oss2.Session(pool_size=32),
+                connect_timeout=(self.connect_timeout, self.read_timeout),
+                # Theirs is pure Python where there was no compiler at installation: 10 MB/s.
+                enable_crc=False,
+                **options,
+            )
+        except ClientError as error:  # a name or an address that cannot be one
+            raise StorageError(f"OSS cannot be used as it is configured: {error.body}") from error
 
     @property
     def encryption_headers(self) -> dict[str, str]:

@@ -277,7 +277,7 @@ class Handler(BaseHTTPRequestHandler):
             )
         upload = self.oss.bucket.upload(asked.key, asked.query["uploadId"])
         part = receive(self.oss.bucket.folder, self.read_block, asked.headers)
-        upload.parts[int(number)] = part
+        upload.put(int(number), part)
         self.send(200, part.headers())
 
     def CompleteMultipartUpload(self, asked: Asked) -> None:  # noqa: N802

@@ -53,6 +53,13 @@ class Upload:
     parts: dict[int, Stored] = field(default_factory=dict)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
+    def put(self, number: int, part: Stored) -> None:
+        """The same number again replaces the part."""
+        old = self.parts.get(number)
+        self.parts[number] = part
+        if old:
+            old.path.unlink()
+
 
 def receive(folder: Path, read_block: Callable[[], bytes], headers: dict[str, str]) -> Stored:
     """The body of a request, written down as it comes. Raises Refused; then nothing is left of it."""

@@ -1,0 +1,104 @@
+"""Storage on the file system alone, and what the system checks say of the settings."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.checks import CheckMessage
+from django.core.checks.registry import registry
+from pytest_django import Settings
+
+from drives.checks import storage_is_configured
+from drives.storage.filesystem import FileSystemBlobStorage
+from tests.drives.storages import Choose, content_of
+
+OSS = {
+    "access_key_id": "ak",
+    "access_key_secret": "sk",
+    "bucket_name": "yuntu",
+    "region": "cn-hangzhou",
+    "endpoint": "oss-cn-hangzhou.aliyuncs.com",
+}
+S3 = {"bucket_name": "yuntu"}
+
+
+@pytest.fixture
+def storage(choose: Choose) -> FileSystemBlobStorage:
+    found = choose("filesystem")
+    assert isinstance(found, FileSystemBlobStorage)
+    return found
+
+
+def test_bytes_cross_to_another_file_system(storage: FileSystemBlobStorage, settings: Settings) -> None:
+    elsewhere = Path("/dev/shm")  # noqa: S108  (a second file system)
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == Path(storage.location).parent.stat().st_dev:
+        pytest.skip("there is no second file system")
+    settings.STAGING_FOLDER = elsewhere / f"yuntu-{os.getpid()}"
+    try:
+        storage.staging_path("x").write_bytes(b"content")
+        key = storage.keep("x")
+        assert content_of(storage, key) == b"content"
+        assert [found.key for found in storage.objects()] == [key]  # nothing half copied beside it
+        assert list(storage.staging_path("").iterdir()) == []
+    finally:
+        storage.staging_path("").rmdir()
+
+
+def test_the_age_of_a_blob_counts_from_its_keeping(storage: FileSystemBlobStorage) -> None:
+    """Its first part may have come days ago: fsck must not take it for a forgotten one before its row is there."""
+    path = storage.staging_path("x")
+    path.write_bytes(b"content")
+    os.utime(path, (0, 0))
+    storage.keep("x")
+    (found,) = storage.objects()
+    assert (datetime.now(UTC) - found.modified_at).total_seconds() < 60
+
+
+def test_a_slice_ends_with_the_file(storage: FileSystemBlobStorage) -> None:
+    storage.staging_path("x").write_bytes(b"content")
+    key = storage.keep("x")
+    with storage.open_blob(key, 3, 100) as file:
+        assert (file.read(2), file.read(), file.read()) == (b"te", b"nt", b"")
+    assert file.closed
+
+
+def told(settings: Settings, kind: str, options: dict[str, Any]) -> list[CheckMessage]:
+    """What the check says of a storage with these options and otherwise none."""
+    full = settings.BLOB_STORAGES[kind]
+    empty = {name: False if isinstance(value, bool) else "" for name, value in full["OPTIONS"].items()}
+    settings.BLOB_STORAGE = kind
+    settings.BLOB_STORAGES = {kind: {**full, "OPTIONS": {**empty, "location": "blobs", **options}}}
+    return storage_is_configured(None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "expected"),
+    [
+        ("filesystem", {}, set()),
+        ("oss", OSS, set()),
+        ("oss", {}, {"drives.E001"}),
+        ("oss", {**OSS, "location": ""}, {"drives.E002"}),
+        ("oss", {**OSS, "location": "/"}, {"drives.E002"}),
+        ("oss", {**OSS, "region": "oss-cn-hangzhou"}, {"drives.E003"}),
+        ("oss", {**OSS, "public_is_cname": True}, {"drives.E005"}),
+        ("oss", {**OSS, "endpoint": "oss-cn-hangzhou-internal.aliyuncs.com"}, {"drives.W001"}),
+        ("s3", S3, set()),
+        ("s3", {**S3, "access_key": "ak", "secret_key": "sk"}, set()),
+        ("s3", {**S3, "access_key": "ak"}, {"drives.E004"}),
+        ("s3", {}, {"drives.E001"}),
+    ],
+)
+def test_checks_name_what_is_wrong(
+    settings: Settings, kind: str, options: dict[str, Any], expected: set[str]
+) -> None:
+    assert {message.id for message in told(settings, kind, options)} == expected
+    assert storage_is_configured in registry.registered_checks
+
+
+def test_every_missing_variable_is_named(settings: Settings) -> None:
+    texts = " ".join(str(message.msg) for message in told(settings, "oss", {}))
+    assert [
+        name for name in ("KEY_ID", "KEY_SECRET", "BUCKET_NAME", "REGION", "ENDPOINT") if name not in texts
+    ] == []
