@@ -15,7 +15,7 @@ from accounts.models import User
 from billing.models import Bill, BillLine, Currency, Hold, LedgerEntry, PriceRule, Wallet
 from billing.services import ledger
 from common.admin import AuditedAdmin, ReadOnlyAdmin, ReadOnlyInline
-from common.errors import DomainError
+from common.errors import DomainError, Forbidden
 from common.ids import new_id
 
 OWNER = ("wallet__user__username", "wallet__user__phone")
@@ -64,6 +64,8 @@ class WalletAdmin(ReadOnlyAdmin):
             raise Http404
         given = form.cleaned_data
         try:
+            if wallet.user == request.user:
+                raise Forbidden(_("Nobody credits their own wallet."))
             entry = ledger.credit(
                 user=wallet.user,
                 amount=given["amount"],

@@ -16,6 +16,7 @@ class TeamMemberInline(ReadOnlyInline):
     fields = ("user", "role", "created_at")
     readonly_fields = fields
     ordering = ("created_at", "pk")
+    hide_title = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TeamMember]:
         return super().get_queryset(request).select_related("user")

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models, transaction
 from django.db.models import F, Q
@@ -15,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from common.models import Row
 
+DELETED = _("This account was deleted; it cannot be used again.")
 USERNAME_PATTERN = r"^[A-Za-z0-9_]{3,50}$"
 PHONE_PATTERN = r"^1[3-9][0-9]{9}$"
 
@@ -119,7 +121,7 @@ class User(Row, AbstractBaseUser, PermissionsMixin):
                 condition=Q(deleted_at__isnull=True)
                 | Q(is_active=False, phone__isnull=True, email__isnull=True),
                 name="accounts_user_deleted_is_nobody",
-                violation_error_message=_("This account was deleted; it cannot be used again."),
+                violation_error_message=DELETED,
             ),
         ]
         indexes = [
@@ -144,6 +146,8 @@ class User(Row, AbstractBaseUser, PermissionsMixin):
         return masked(self.username) if self.username.isdigit() else self.username
 
     def clean(self) -> None:
-        """Courtesy of the admin's form: empty texts are absent values."""
+        """Courtesy of the admin's form: empty texts are absent values, and who was deleted is told to be."""
         self.phone = self.phone or None
         self.email = self.email or None
+        if self.deleted_at and (self.is_active or self.phone or self.email):
+            raise ValidationError(DELETED)

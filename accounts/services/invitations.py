@@ -55,7 +55,7 @@ def invite(
         )
         invited = User.objects.filter(phone=phone).exclude(memberships__team=team).first() if phone else None
         if invited:
-            tell(invited, team, INVITED, by=actor, name=actor.username)
+            tell(invited, team, INVITED, by=actor, name=actor.public_name)
     return invitation, token
 
 
@@ -104,7 +104,7 @@ def accept(*, user: User, key: str) -> Team:
             raise TeamFull(limit=team.max_members)
         TeamMember.objects.create(team=team, user=user, role=invitation.role)
         record_role(team, user, actor=user, after=invitation.role)
-        tell(invitation.invited_by, team, JOINED, by=user, name=user.username)
+        tell(invitation.invited_by, team, JOINED, by=user, name=user.public_name)
     return team
 
 

@@ -6,17 +6,13 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from accounts.models import AuditEvent, Notification, PhoneCode, User
+from accounts.models.users import masked
 from accounts.services import codes
 from accounts.services.audit import record
 from accounts.services.notifications import notify
 from accounts.services.registration import taken
 from accounts.signals import phone_bound
 from common import limits
-
-
-def masked(phone: str | None) -> str:
-    """`13912345678` as `139****5678`."""
-    return f"{phone[:3]}****{phone[-4:]}" if phone else ""
 
 
 def bind_phone(*, user: User, phone: str, code: str, ip: str) -> User:

@@ -320,6 +320,16 @@ def test_a_wallet_that_is_none_is_not_credited(key: str) -> None:
     assert LedgerEntry.objects.count() == entries
 
 
+@pytest.mark.parametrize("group", ["finance", "superuser"])
+def test_nobody_credits_themselves(group: str) -> None:
+    me = operator(group)
+    office, wallet, entries = office_of(me), wallet_of(me), LedgerEntry.objects.count()
+    assert credit(office, wallet)["HX-Redirect"]
+    assert LedgerEntry.objects.count() == entries
+    told = office.get(page(type(wallet), "change", wallet.pk)).content.decode()
+    assert "不能给自己的钱包充值。" in told
+
+
 def test_finance_sees_prices_and_sets_none() -> None:
     office = office_of(operator("finance"))
     before = PriceRule.objects.count()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.core.files.storage import default_storage
 from django.db import connection, models
 from pytest_django import DjangoAssertNumQueries
 
@@ -154,13 +155,15 @@ def test_members_are_listed_as_they_joined(
         ("lead", "owner"), ("admin", "admin"), ("member", "member"), ("viewer", "viewer"), ("other", "member"),
     ]  # fmt: skip
     assert (listed["total"], listed["skip"], listed["limit"]) == (5, 0, 20)
-    third = listed["members"][2]
     phone = crew.member.phone or ""
-    joined = TeamMember.objects.get(user=crew.member).created_at
-    assert third == {
-        "id": str(crew.member.pk), "username": "member", "avatar": "/avatars/m.png", "role": "member",
-        "phone": f"{phone[:3]}****{phone[-4:]}", "joined_at": joined.isoformat().replace("+00:00", "Z"),
-    }  # fmt: skip
+    assert listed["members"][2] == {
+        "id": str(crew.member.pk),
+        "username": "member",
+        "avatar": f"http://testserver{default_storage.url('avatars/m.png')}",
+        "role": "member",
+        "phone": f"{phone[:3]}****{phone[-4:]}",
+        "joined_at": f"{TeamMember.objects.get(user=crew.member).created_at:%Y-%m-%dT%H:%M:%S.%fZ}",
+    }
     assert phone not in str(listed)
 
     for number in range(4):
@@ -169,6 +172,26 @@ def test_members_are_listed_as_they_joined(
         page = api.get(f"/teams/{crew.team.pk}/members?skip=4&limit=2").json()
     assert [member["username"] for member in page["members"]] == ["other", "late_0"]
     assert (page["total"], page["skip"], page["limit"]) == (9, 4, 2)
+
+
+def test_a_username_that_is_a_phone_is_masked_as_one(crew: Crew, stranger: User) -> None:
+    """The web client registers people under their phone number."""
+    phone = "13912345678"
+    newcomer = make_user()
+    User.objects.filter(pk=newcomer.pk).update(username=phone, phone=phone)
+    newcomer.refresh_from_db()
+    join(crew.team, newcomer, Role.ADMIN, by=crew.owner)
+    sent = Client(newcomer).post(f"/teams/{crew.team.pk}/invitations", {"phone": stranger.phone}).json()
+    for answer in (
+        Client(crew.owner).get(f"/teams/{crew.team.pk}/members"),
+        Client(crew.owner).get(f"/teams/{crew.team.pk}/invitations"),
+        Client(stranger).get("/team-invitations"),
+        Client(stranger).get(f"/team-invitations/{sent['token']}"),
+    ):
+        assert "139****5678" in answer.content.decode()
+        assert phone not in answer.content.decode()
+    told = [params["name"] for _text, params in (*news_of(crew.owner), *news_of(stranger))]
+    assert told == ["139****5678", "139****5678"]
 
 
 def test_phones_are_for_those_who_manage_members(crew: Crew) -> None:

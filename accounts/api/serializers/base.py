@@ -2,16 +2,29 @@
 
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urljoin
 
+from django.conf import settings
 from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.request import Request
 
 from accounts.models import PHONE_PATTERN, User
 from accounts.selectors import wechat_of
 
 phone_rule = RegexValidator(PHONE_PATTERN, _("Not a valid phone number."))
+
+
+def avatar_of(user: User, request: Request | None) -> str:
+    """The picture's address: below PUBLIC_URL, or the request's host where it is known; empty without a picture."""
+    if not user.avatar:
+        return ""
+    url = str(user.avatar.url)
+    if settings.PUBLIC_URL or request is None:
+        return urljoin(settings.PUBLIC_URL, url)
+    return request.build_absolute_uri(url)
 
 
 class UserSerializer(serializers.ModelSerializer):
@@ -31,7 +44,7 @@ class UserSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = User
-        fields = (
+        fields: tuple[str, ...] = (
             "id", "username", "phone", "email", "avatar", "balance", "member_level", "is_active", "created_at",
             "updated_at", "last_login_at", "wechat_openid", "wechat_nickname", "wechat_avatar", "wechat_bound_at",
         )  # fmt: skip
@@ -42,7 +55,7 @@ class UserSerializer(serializers.ModelSerializer):
         return dict(super().to_representation(user))
 
     def get_avatar(self, user: User) -> str:
-        return user.avatar.url if user.avatar else ""
+        return avatar_of(user, self.context.get("request"))
 
     @extend_schema_field(serializers.FloatField())
     def get_balance(self, user: Any) -> Decimal:

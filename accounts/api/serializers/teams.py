@@ -5,16 +5,12 @@ import unicodedata
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from accounts.api.serializers.base import phone_rule
+from accounts.api.serializers.base import avatar_of, phone_rule
 from accounts.models import Team, TeamInvitation, TeamMember, User
+from accounts.models.users import masked
 from accounts.permissions import Role
 
 MAX_INVITATION_DAYS = 30
-
-
-def masked(phone: str | None) -> str:
-    """A phone by which one recognises a person one knows: 138****1234."""
-    return f"{phone[:3]}****{phone[-4:]}" if phone else ""
 
 
 def one_line(text: str) -> None:
@@ -46,7 +42,7 @@ class MemberSerializer(serializers.ModelSerializer):
     """A member; `phone` is masked, and empty for those who do not manage members."""
 
     id = serializers.UUIDField(source="user_id", help_text="Of the user.")
-    username = serializers.CharField(source="user.username")
+    username = serializers.CharField(source="user.public_name")
     avatar = serializers.SerializerMethodField()
     phone = serializers.SerializerMethodField()
     joined_at = serializers.DateTimeField(source="created_at")
@@ -57,10 +53,10 @@ class MemberSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
     def get_avatar(self, member: TeamMember) -> str:
-        return member.user.avatar.url if member.user.avatar else ""
+        return avatar_of(member.user, self.context.get("request"))
 
     def get_phone(self, member: TeamMember) -> str:
-        return masked(member.user.phone) if self.context["with_phones"] else ""
+        return member.user.masked_phone if self.context["with_phones"] else ""
 
 
 class MemberRoleSerializer(serializers.Serializer):
@@ -75,6 +71,8 @@ class TransferSerializer(serializers.Serializer):
 
 
 class InviterSerializer(serializers.ModelSerializer):
+    username = serializers.CharField(source="public_name")
+
     class Meta:
         model = User
         fields = ("id", "username")

@@ -108,7 +108,9 @@ class TeamViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
         team = self.get_object()
         data = self.valid(shapes.MemberRoleSerializer, request)
         changed = teams.change_role(team=team, actor=self.actor, user_id=user_id, **data)
-        return Response(shapes.MemberSerializer(changed, context={"with_phones": True}).data)
+        return Response(
+            shapes.MemberSerializer(changed, context={"request": request, "with_phones": True}).data
+        )
 
     @extend_schema(responses={200: DoneSerializer})
     @member.mapping.delete
