@@ -43,7 +43,7 @@ class Client(APIClient):
 
     def generic(self, method: str, path: str, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         outside = path.startswith(
-            ("/blobs", "/health", "/docs", "/redoc", "/api", "/admin", "/login", "/account", "/standin")
+            ("/blobs", "/health", "/docs", "/redoc", "/api", "/admin", "/login", "/account", "/standin", "/static")
         )
         return super().generic(method, path if outside else f"/api/v1{path}", *args, **kwargs)
 

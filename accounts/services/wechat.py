@@ -8,6 +8,7 @@ import io
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import segno
 from django.conf import settings
@@ -32,7 +33,7 @@ from accounts.wechat import client
 from accounts.wechat.client import WechatPerson
 from common import limits
 from common.errors import DomainError, NotVisible
-from common.ids import as_uuid, digest
+from common.ids import digest
 
 Status = WechatLoginSession.Status
 KEPT_FOR = timedelta(days=1)
@@ -209,7 +210,7 @@ def sign_in(*, poll_id: str, state: str, code: str, browser: str, device: str, i
 def waiting(session_token: str) -> WechatLoginSession:
     """The sign-in that waits for a phone. Raises WechatSessionInvalid."""
     try:
-        login_id = as_uuid(signer.unsign(session_token))
+        login_id = UUID(signer.unsign(session_token))
     except (signing.BadSignature, ValueError) as error:
         raise WechatSessionInvalid from error
     scanned = WechatLoginSession.objects.filter(

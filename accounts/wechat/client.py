@@ -172,8 +172,9 @@ def refusal(path: str, errcode: Any) -> DomainError:
 def text(body: dict[str, Any], key: str, longest: int) -> str:
     """A text of WeChat's answer; nothing for what is none, is longer than we hold, or cannot be stored."""
     value = body.get(key)
-    fits = isinstance(value, str) and len(value) <= longest and not UNSTORABLE.search(value)
-    return value if fits else ""
+    if not isinstance(value, str) or len(value) > longest or UNSTORABLE.search(value):
+        return ""
+    return value
 
 
 def nickname_of(body: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """POST /auth/device: devices that sign in by themselves, their guests, and the end of both."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -195,7 +196,7 @@ def test_revoking_ends_its_sessions_and_no_others() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_two_first_uses_of_one_id_make_one_account() -> None:
     for number in range(3):
-        answers = race(6, lambda _racer, number=number: sign_in(device_id=f"workstation-{number:04d}"))
+        answers = race(6, partial(lambda name, _racer: sign_in(device_id=name), f"workstation-{number:04d}"))
         assert sorted(answer.status_code for answer in answers) == [200] + [401] * 5
         assert User.objects.count() == Device.objects.count() == Session.objects.count() == number + 1
 

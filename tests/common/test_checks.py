@@ -8,7 +8,7 @@ import sys
 import pytest
 from django.conf import settings
 
-from common.checks import is_stand_in
+from common.checks import is_outside, is_stand_in
 
 GOOD = {
     "DEBUG": "0",
@@ -46,10 +46,11 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         ALLOWED_HOSTS="",
         SECRET_KEY="short",
         RENDER_LEASE_SECONDS="2",
+        WECHAT_API_URL="https://yuntu.example.com/standin/wechat",
     )
     assert code != 0
     found = set(re.findall(r"yuntu\.E\d+", words))
-    assert found == {f"yuntu.E00{number}" for number in range(1, 7)}
+    assert found == {f"yuntu.E00{number}" for number in range(1, 8)}
 
 
 def test_a_provider_of_messages_without_its_settings() -> None:
@@ -63,6 +64,30 @@ def test_a_provider_of_messages_without_its_settings() -> None:
 )
 def test_an_sms_provider_that_is_none(backend: str) -> None:
     assert is_stand_in(backend)
+
+
+@pytest.mark.parametrize("url", ["http://api.weixin.qq.com", "http://127.0.0.1:8000/standin/wechat", ""])
+def test_a_wechat_that_is_none(url: str) -> None:
+    assert not is_outside(url)
+    assert is_outside("https://api.weixin.qq.com")
+
+
+def test_the_stand_in_of_wechat_has_no_address_in_production() -> None:
+    look = "import django; django.setup(); from django.urls import resolve; resolve('/standin/wechat/sns/userinfo')"
+    command = [sys.executable, "-c", look]
+    outside = {name: value for name, value in os.environ.items() if name not in GOOD}
+    outside["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    for changes, code in ((GOOD, 1), ({"DEBUG": "1"}, 0)):
+        run = subprocess.run(
+            command,
+            env={**outside, **changes},
+            cwd=settings.BASE_DIR,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert run.returncode == code, run.stderr
+        assert ("Resolver404" in run.stderr) == bool(code)
 
 
 def test_an_sms_provider_that_is_one() -> None:

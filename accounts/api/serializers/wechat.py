@@ -32,7 +32,7 @@ class WxUserSerializer(serializers.Serializer):
     avatar = serializers.CharField(help_text="The user's own picture, or that of WeChat.")
 
 
-class ProgressSerializer(serializers.Serializer):
+class WechatProgressSerializer(serializers.Serializer):
     """How a sign-in stands. The tokens come once, with the status `confirmed`."""
 
     status = serializers.ChoiceField(["pending", "scanned", "confirmed", "expired"])

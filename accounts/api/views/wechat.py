@@ -85,7 +85,7 @@ class QrCodeView(PublicView):
 class PollView(PublicView):
     throttle_classes = ()  # asked every two seconds by each open page; the service has a limit for it
 
-    @extend_schema(responses=shapes.ProgressSerializer, tags=["wechat"])
+    @extend_schema(responses=shapes.WechatProgressSerializer, tags=["wechat"])
     def get(self, request: Request, poll_id: str) -> Response:
         """How the sign-in stands. Ask every two seconds; tokens are handed out once."""
         progress = wechat.poll(
@@ -134,7 +134,7 @@ class CallbackView(PublicView):
 
 class DesktopSignInView(PublicView):
     @extend_schema(
-        request=shapes.DesktopSignInSerializer, responses=shapes.ProgressSerializer, tags=["wechat"]
+        request=shapes.DesktopSignInSerializer, responses=shapes.WechatProgressSerializer, tags=["wechat"]
     )
     def post(self, request: Request) -> Response:
         """Callback and poll in one step, for a client that shows WeChat's page in a window of its own."""

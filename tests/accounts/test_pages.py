@@ -1,0 +1,87 @@
+"""Our own pages as they are served; what they do is tried in test_login_page.py and test_account_page.py."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.conftest import Client
+
+pytestmark = pytest.mark.django_db
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+}
+PAGES = ["/login", "/account", "/api/v1/wechat/callback?state=x", "/standin/wechat/connect/qrconnect"]
+
+
+class Foreign(HTMLParser):
+    """What a strict policy would not run, and what is loaded from elsewhere."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag == "style" or (tag == "script" and not values.get("src")):
+            self.found.append(tag)
+        for name, value in attrs:
+            loads = name == "src" or (tag == "link" and name == "href")
+            if name == "style" or name.startswith("on") or (loads and not str(value).startswith("/static/")):
+                self.found.append(f"{tag} {name}")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_run_nothing_but_our_own(path: str) -> None:
+    answer = Client().get(path)
+    assert answer["Content-Type"] == "text/html; charset=utf-8"
+    said = dict(part.strip().split(" ", 1) for part in answer["Content-Security-Policy"].split(";"))
+    assert said == POLICY
+    page = answer.content.decode()
+    assert Foreign(page).found == []
+    for asset in re.findall(r'"(/static/[^"]+)"', page):
+        served = Client().get(asset)
+        assert served.status_code == 200, asset
+        served.close()
+
+
+@pytest.mark.parametrize("path", ["/admin/login/", "/docs", "/redoc"])
+def test_pages_of_others_keep_their_own_policy(path: str) -> None:
+    assert "Content-Security-Policy" not in Client().get(path)
+
+
+def test_scripts_load_only_their_neighbours() -> None:
+    for name in ("login.js", "account.js", "qr.js", "forms.js", "api.js"):
+        served = Client().get(f"/static/accounts/{name}")
+        text = b"".join(served).decode()
+        for module in re.findall(r'from "([^"]+)"', text):
+            assert re.fullmatch(r"\./\w+\.js", module)
+        assert "innerHTML" not in text and "eval(" not in text
+        served.close()
+
+
+@pytest.mark.parametrize("path", ["/login", "/login/", "/account", "/account/"])
+def test_pages_are_only_read_and_never_kept(path: str) -> None:
+    answer = Client().get(path)
+    assert answer.status_code == 200
+    assert "no-store" in answer["Cache-Control"]
+    assert "Accept-Language" in answer["Vary"]
+    assert Client().post(path).status_code == 405
+
+
+def test_the_language_is_that_of_the_browser() -> None:
+    for asked, title in (
+        ("en-GB,en;q=0.8", "Sign in · Yuntu"),
+        ("zh-CN", "登录 · 盛世云图"),
+        ("fr", "登录 · 盛世云图"),
+    ):
+        page = Client().get("/login", headers={"Accept-Language": asked}).content.decode()
+        assert f"<title>{title}</title>" in page
