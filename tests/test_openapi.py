@@ -58,7 +58,17 @@ def test_every_operation_describes_its_success_and_its_refusal(document: dict[st
             assert refusal["required"] == ["detail", "code"]
 
 
-LISTS = ["/drives", "/files", "/tasks", "/upload-tasks", "/users/bills", "/users/transactions", "/engines"]
+LISTS = [
+    "/drives",
+    "/files",
+    "/tasks",
+    "/upload-tasks",
+    "/users/bills",
+    "/users/transactions",
+    "/engines",
+    "/teams",
+    "/team-invitations",
+]
 
 
 @pytest.mark.django_db

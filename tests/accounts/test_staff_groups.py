@@ -53,7 +53,7 @@ SEEN: dict[str, set[str]] = {
 }  # fmt: skip
 SCHEDULES = {"enable_tasks", "disable_tasks", "toggle_tasks", "run_tasks"}
 JOBS = {"pause", "resume", "cancel"}
-PEOPLE = {"block", "unblock", "end_sessions"}
+PEOPLE = {"block", "unblock", "end_sessions", "remove_avatars"}
 ACTIONS: dict[str, dict[str, set[str]]] = {
     "support": {"accounts.user": PEOPLE},
     "finance": {},
