@@ -190,6 +190,8 @@ class SceneDownloadView(FilesView):
     @extend_schema(parameters=[EXPIRE_TIME], responses=shapes.SceneLinkSerializer)
     def get(self, request: Request, task_id: str, filename: str) -> Response:
         """A signed link to a file that was sent under the client's id."""
+        if not is_text(task_id, 100):
+            raise NotVisible
         file = desktop.scene_of(user=self.user, client_key=task_id, file_name=filename)
         seconds = self.seconds()
         body = {

@@ -173,7 +173,7 @@ class TaskFileViewSet(VisibleViewSet):
         file = outcome.file if isinstance(outcome, TaskFile) else None
         refusal = outcome if isinstance(outcome, DomainError) else NotVisible()
         if file is None or not isinstance(outcome, TaskFile):
-            return {"task_file_id": name, "status": "refused", **refusal.body()}
+            return {"task_file_id": name, "status": "refused", "error": refusal.body()}
         return {
             "task_file_id": name,
             "status": outcome.status,

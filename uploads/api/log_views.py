@@ -17,6 +17,7 @@ from common.errors import NotVisible
 from common.views import VisibleViewSet
 from drives.errors import SizeMismatch
 from uploads.api import desktop_serializers as shapes
+from uploads.api.long_lists import is_text
 from uploads.models import ClientLog
 from uploads.services import client_logs
 
@@ -76,7 +77,8 @@ class LogViewSet(VisibleViewSet):
         except ValueError:
             day = None
         rows = self.get_queryset().select_related("blob")
-        log = rows.filter(log_date=day, file_name=file_name).first() if day else None
+        sane = day is not None and is_text(file_name, 255)
+        log = rows.filter(log_date=day, file_name=file_name).first() if sane else None
         if log is None:
             raise NotVisible
         content = base64.b64encode(client_logs.content_of(log)).decode()

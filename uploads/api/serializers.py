@@ -151,6 +151,11 @@ class UploadResultSerializer(serializers.Serializer):
     upload_duration = serializers.FloatField(help_text="Seconds.")
 
 
+class BatchErrorSerializer(serializers.Serializer):
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
 class BatchFileSerializer(serializers.Serializer):
     """`completed` or `skipped`, or `refused` with the error that the file alone would have got."""
 
@@ -161,8 +166,7 @@ class BatchFileSerializer(serializers.Serializer):
     md5 = serializers.CharField(required=False)
     sha256 = serializers.CharField(required=False)
     is_duplicated = serializers.BooleanField(required=False)
-    code = serializers.CharField(required=False)
-    detail = serializers.CharField(required=False)
+    error = BatchErrorSerializer(required=False)
 
 
 class BatchResultSerializer(serializers.Serializer):

@@ -101,7 +101,9 @@ def land_all(
             count_our_failure(row)
             outcomes[row.pk] = StorageFailed(retry_after=5)
     try:
-        return outcomes | put_all(task, actor, stored, begun)
+        for pk, landed in put_all(task, actor, stored, begun).items():
+            outcomes[pk] = landed
+        return outcomes
     except DomainError:
         pass
     for row, item in fit:
@@ -117,7 +119,7 @@ def land_all(
 
 def put_all(
     task: UploadTask, actor: User, stored: dict[UUID, tuple[Blob, SentFile]], begun: datetime
-) -> dict[UUID | None, Outcome]:
+) -> dict[UUID, TaskFile]:
     """The rows, landed. Raises UploadClosed, NameTaken; then none of them has."""
     if not stored:
         return {}
@@ -140,4 +142,4 @@ def put_all(
             UploadPart.objects.filter(task_file__in=left).delete()
     for upload_id in staged:
         blob_storage().discard(upload_id)
-    return {pk: row for pk, row in rows.items()}
+    return rows
