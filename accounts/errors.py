@@ -141,4 +141,21 @@ class WechatNotBound(DomainError):
 
 
 class LastSignInMethod(Conflict):
-    code, text = "last_sign_in_method", _("Set a password or bind a phone first: you could not sign in again.")
+    code, text = (
+        "last_sign_in_method",
+        _("Set a password or bind a phone first: you could not sign in again."),
+    )
+
+
+class ImageInvalid(Invalid):
+    code = "image_invalid"
+    text = _("Not a picture that can be used: JPEG, PNG, WebP or GIF, at most 12,000 pixels a side, 40 million in all.")
+
+
+class EmailLinkInvalid(DomainError):
+    code, status = "email_link_invalid", 400
+    text = _("This link is not valid or has expired, or the address was changed meanwhile.")
+
+
+class MailFailed(DomainError):
+    code, status, text = "mail_failed", 502, _("The e-mail could not be sent; try again later.")

@@ -1,13 +1,25 @@
-"""Our own pages: /login and /account. They show; what they do goes by the API, as for every other client."""
+"""Our own pages: /login and /account. They show; what they do goes by the API, as for every other client.
+
+/verify-email alone acts: whoever opens a mailed link need not be signed in where they read their mail.
+"""
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.core.files.storage import default_storage
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.errors import EmailLinkInvalid
+from accounts.services import emails
 from accounts.wechat import client
 from accounts.wechat.browsers import mark_browser
+
+AVATAR_HEADERS = {
+    "Cache-Control": "public, max-age=31536000, immutable",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 @require_safe
@@ -25,3 +37,29 @@ def login(request: HttpRequest) -> HttpResponse:
 def account(request: HttpRequest) -> HttpResponse:
     """GET /account: who is signed in; the page holds nothing itself and asks the API with the browser's token."""
     return render(request, "accounts/account.html")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def verify_email(request: HttpRequest) -> HttpResponse:
+    """GET /verify-email?token= asks, POST confirms: programs that look into mail open links, too."""
+    token = request.GET.get("token", "")
+    try:
+        user = emails.verify(token=token) if request.method == "POST" else emails.user_of_link(token)
+    except EmailLinkInvalid as error:
+        return render(request, "accounts/verify_email.html", {"error": error}, status=error.status)
+    return render(request, "accounts/verify_email.html", {"holder": user})
+
+
+@require_safe
+def avatar(request: HttpRequest, name: str) -> HttpResponse:
+    """GET /media/avatars/<name>: a picture that we drew. Another picture has another name, so it is kept for good.
+
+    In production nginx answers instead (deploy/nginx.conf).
+    """
+    try:
+        with default_storage.open(f"avatars/{name}") as file:
+            content = file.read()
+    except OSError as error:
+        raise Http404 from error
+    return HttpResponse(content, content_type="image/webp", headers=AVATAR_HEADERS)

@@ -7,3 +7,7 @@ user_registered = Signal()
 
 phone_bound = Signal()
 """Sent inside the transaction that gives a user a phone, or another one, with `user` and `was_guest`."""
+
+user_deleted = Signal()
+"""Sent inside the transaction that deletes a user, with `user` as they still are: the apps above let go of what is
+theirs. Ledger and bills stay."""

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from accounts.services import codes, invitations, notifications, sessions, wechat
+from accounts.services import codes, deletion, invitations, notifications, sessions, wechat
 
 
 @shared_task
@@ -30,3 +30,9 @@ def purge_sign_ins() -> None:
 def purge_notifications() -> None:
     """Delete notifications that are old."""
     notifications.purge(now=timezone.now())
+
+
+@shared_task
+def delete_accounts() -> None:
+    """Delete the accounts whose time of grace is over. Run twice, or by two workers at once, it does no more."""
+    deletion.delete_due(now=timezone.now())

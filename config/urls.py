@@ -24,6 +24,8 @@ urlpatterns = [
     path("health", common_api.health_view),
     re_path("^login/?$", pages.login, name="login"),
     re_path("^account/?$", pages.account, name="account"),
+    re_path("^verify-email/?$", pages.verify_email, name="verify-email"),
+    re_path("^media/avatars/(?P<name>[0-9a-f]{32}[.]webp)$", pages.avatar),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api)),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),

@@ -5,3 +5,10 @@ from django.utils.translation import gettext_lazy as _
 class RenderingConfig(AppConfig):
     name = "rendering"
     verbose_name = _("Rendering")
+
+    def ready(self) -> None:
+        from common.client_config import register
+        from rendering import receivers  # noqa: F401  (connects the signals)
+        from rendering.selectors import client_config
+
+        register(client_config)

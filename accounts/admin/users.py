@@ -19,7 +19,7 @@ from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 from accounts.errors import Busy
 from accounts.models import PhoneCode, Session, User
 from accounts.permissions import CHANGE_STAFF, StaffGroup, reach_of
-from accounts.services import blocking, passwords
+from accounts.services import avatars, blocking, passwords
 from accounts.services.registration import save_new_user
 from accounts.services.sessions import End, end_sessions
 from common.admin import AuditedAdmin, ReadOnlyAdmin, ReadOnlyInline
@@ -75,7 +75,7 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):
     list_filter = ("is_active", "is_staff", "member_level", "groups")
     search_fields = ("username", "phone", "email", "id")
     ordering = ("-created_at", "-pk")
-    readonly_fields = ("id", "created_at", "updated_at", "last_login")
+    readonly_fields = ("id", "avatar", "created_at", "updated_at", "last_login")
     fieldsets = (
         (
             None,
@@ -86,7 +86,7 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):
     )
     add_fieldsets = ((None, {"fields": ("username", "phone", "password1", "password2")}),)
     inlines = (SessionInline,)
-    actions = ("block", "unblock", "end_sessions")
+    actions = ("block", "unblock", "end_sessions", "remove_avatars")
 
     def get_inlines(self, request: HttpRequest, obj: User | None) -> Any:
         return self.inlines if obj else ()
@@ -159,6 +159,13 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):
         chosen = Session.objects.filter(user__in=self.below(request, queryset))
         ended = end_sessions(chosen, reason=End.OPERATOR, actor=acting(request))
         messages.success(request, _("%(count)s sessions ended.") % {"count": ended})
+
+    @admin.action(description=_("Take the pictures away"), permissions=["block"])
+    def remove_avatars(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        chosen = self.below(request, queryset).exclude(avatar="")
+        for user in chosen:
+            avatars.remove_avatar(user=user, actor=acting(request))
+        messages.success(request, _("%(count)s pictures taken away.") % {"count": len(chosen)})
 
 
 @admin.register(Group)

@@ -40,6 +40,7 @@ class End(StrEnum):
     BLOCKED = "blocked"
     OPERATOR = "operator"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
+    DELETED = "deleted"
 
 
 def open_session(*, user: User, device: str, ip: str) -> tuple[Session, TokenPack]:

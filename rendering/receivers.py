@@ -1,0 +1,18 @@
+"""What rendering does at news from below."""
+
+from typing import Any
+
+from django.dispatch import receiver
+
+from accounts.models import User
+from accounts.signals import user_deleted
+from rendering.models import RenderJob
+from rendering.services.jobs import cancel_job
+
+
+@receiver(user_deleted)
+def end_jobs(sender: Any, user: User, **kwargs: Any) -> None:
+    """Jobs of a deleted user end: what was rendered is charged, the rest of the money is released."""
+    open_jobs = RenderJob.objects.filter(user=user).exclude(status__in=RenderJob.FINAL_STATUSES)
+    for job in open_jobs.select_related("user", "drive", "hold").order_by("pk"):
+        cancel_job(job=job)
