@@ -3,11 +3,15 @@
 from fnmatch import fnmatchcase
 from typing import Any
 
+from django.apps import apps as present
+
 from accounts.permissions import STAFF_GROUPS, StaffGroup
 
 
-def sync_staff_groups(apps: Any, **kwargs: Any) -> None:
+def sync_staff_groups(apps: Any = present, **kwargs: Any) -> None:
     """Give each group that the table names its rights, and no others; a receiver of post_migrate.
+
+    A flush of the tables sends the signal, too, and no `apps` with it.
 
     Groups that are gone or bear another name are the operators' own, and stay as they are.
     """
