@@ -350,6 +350,16 @@ def test_over_tls_the_cookie_is_secure() -> None:
     assert Client().get("/login", secure=True).cookies["yuntu_browser"]["secure"]
 
 
+def test_a_look_at_the_addresses_uses_nothing_up(browser: Client) -> None:
+    bind_new(browser, "lin", PHONE)
+    login = start(browser)
+    code = code_of("lin", login["qr_code_url"])
+    assert Client().head(f"/wechat/callback?code={code}&state={login['state']}").status_code == 405
+    assert Client().get(f"/wechat/callback?code={code}&state={login['state']}").status_code == 200
+    assert browser.head(f"/wechat/poll/{login['session_id']}").status_code == 405
+    assert poll(browser, login)["status"] == "confirmed"
+
+
 def test_polling_costs_one_query(browser: Client) -> None:
     login = start(browser)
     with CaptureQueriesContext(connection) as captured:

@@ -26,7 +26,6 @@ class SessionViewSet(VisibleViewSet):
     serializer_class = SessionSerializer
     results_key = "sessions"
     open_to_guests = ("destroy", "end_others")
-    open_to_guests = ("destroy", "end_others")
 
     def narrow(self, rows: QuerySet) -> QuerySet:
         return cast(Any, rows).living(timezone.now())

@@ -83,6 +83,7 @@ class QrCodeView(PublicView):
 
 
 class PollView(PublicView):
+    http_method_names = ["get", "options"]  # HEAD would collect the tokens and show them to nobody
     throttle_classes = ()  # asked every two seconds by each open page; the service has a limit for it
 
     @extend_schema(responses=shapes.WechatProgressSerializer, tags=["wechat"])
@@ -95,6 +96,9 @@ class PollView(PublicView):
 
 
 class CallbackView(PublicView):
+    # HEAD, as of programs that look at links, would use the code up.
+    http_method_names = ["get", "post", "options"]
+
     @extend_schema(
         parameters=[CODE, STATE], responses={(200, "text/html"): OpenApiTypes.STR}, tags=["wechat"]
     )
