@@ -4,6 +4,9 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiResponse
+
+from common import errors
 
 ERROR = {
     "type": "object",
@@ -27,6 +30,17 @@ ERROR = {
 }
 
 
+def refused(*kinds: type[errors.DomainError]) -> dict[int, OpenApiResponse]:
+    """The answers of a door that `kinds` are, for `extend_schema(responses=...)`: one a status, naming the codes."""
+    codes: dict[int, list[str]] = {}
+    for kind in kinds:
+        codes.setdefault(kind.status, []).append(kind.code)
+    return {
+        status: OpenApiResponse(ERROR, description="Refused: " + ", ".join(f"`{code}`" for code in named))
+        for status, named in codes.items()
+    }
+
+
 class ApiSchema(AutoSchema):
     """Adds the one error shape to every operation, with the statuses any of them may answer, and names lists."""
 
@@ -43,13 +57,17 @@ class ApiSchema(AutoSchema):
         operation = super().get_operation(*args, **kwargs)
         if operation is None:
             return None
-        error = {
-            "content": {"application/json": {"schema": ERROR}},
-            "description": "Refused; `code` says why.",
-        }
-        statuses = ["401", "404", "422"] if operation.get("security", [{}]) != [{}] else ["422"]
-        for status in statuses:
-            operation["responses"].setdefault(status, error)
+        general = {"422": "`validation_error`", "429": "`rate_limited`"}
+        if operation.get("security", [{}]) != [{}]:
+            general |= {"401": "`not_authenticated`, `token_invalid`", "404": "`not_found`"}
+            if self.method not in ("GET", "HEAD", "OPTIONS"):
+                general["403"] = "`phone_required`, `permission_denied`"
+        for status, codes in general.items():
+            answer = {
+                "content": {"application/json": {"schema": ERROR}},
+                "description": f"Refused: {codes}",
+            }
+            operation["responses"].setdefault(status, answer)
         return operation
 
 
