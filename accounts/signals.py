@@ -3,7 +3,10 @@
 from django.dispatch import Signal
 
 user_registered = Signal()
-"""Sent inside the transaction that creates a user, with `user`: what a new user gets is created with the user."""
+"""Sent inside the transaction that creates a user, with `user`: what a new user gets is created with the user.
+
+`imported=True` says that they come from the old service and are not new.
+"""
 
 phone_bound = Signal()
 """Sent inside the transaction that gives a user a phone, or another one, with `user` and `was_guest`."""

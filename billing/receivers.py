@@ -13,13 +13,15 @@ from billing.services.ledger import post_entry, wallet_of
 
 
 @receiver(user_registered)
-def give_wallet(sender: Any, user: User, **kwargs: Any) -> None:
+def give_wallet(sender: Any, user: User, imported: bool = False, **kwargs: Any) -> None:
     """A new user gets a wallet in CNY and, in the embedded profile, some credit to try things.
+
+    Who is imported from the old service brings their own money.
 
     Guests wait for theirs until they bind a phone: a device costs nothing, and so would any number of credits.
     """
     wallet = Wallet.objects.create(user=user, currency=Currency.CNY)
-    if not user.is_guest:
+    if not (user.is_guest or imported):
         give_trial_credit(wallet)
 
 
