@@ -37,6 +37,7 @@ class EventConsumer(AsyncWebsocketConsumer):
     session: Session | None = None
     watcher: asyncio.Task | None = None
     seen: tuple[int, ...] = ()
+    is_over = False
 
     async def connect(self) -> None:
         asked = parse_qs(self.scope["query_string"].decode("latin-1"))
@@ -93,14 +94,17 @@ class EventConsumer(AsyncWebsocketConsumer):
 
     async def watch_session(self, session: Session) -> None:
         """Close the socket soon after its session has ended, also where the word about it was lost."""
-        while True:
+        while not self.is_over:
             await asyncio.sleep(settings.WS_RECHECK_SECONDS)
             await self.check_session(session)
 
     async def check_session(self, session: Session) -> None:
+        if self.is_over:
+            return
         try:
             await database_sync_to_async(sessions.living_session)(session.pk, session.user_id)
         except TokenInvalid:
+            self.is_over = True
             await self.close(REFUSED)
         except DatabaseError:
             logger.warning("session %s could not be looked up", session.pk, exc_info=True)

@@ -80,7 +80,7 @@ def refresh(*, refresh_token: str) -> TokenPack:
     # One transaction: whoever rotates also answers, before one who finds the token used can end the session.
     with transaction.atomic():
         # The join to the user cannot stand in an UPDATE of one statement on the row itself, hence the subquery.
-        Session.objects.filter(pk__in=living.values("pk"), refresh_jti=claims.jti).update(
+        rotated = Session.objects.filter(pk__in=living.values("pk"), refresh_jti=claims.jti).update(
             previous_jti=F("refresh_jti"),
             refresh_jti=new_id(),
             rotated_at=now,
@@ -90,7 +90,8 @@ def refresh(*, refresh_token: str) -> TokenPack:
         session = living.select_related("user").first()
     if session is None:
         raise TokenInvalid
-    if session.previous_jti == claims.jti and now - session.rotated_at <= settings.REFRESH_GRACE:
+    in_grace = session.previous_jti == claims.jti and now - session.rotated_at <= settings.REFRESH_GRACE
+    if rotated or in_grace:
         return tokens.pack(session)
     end_stolen(session)
     raise TokenReused

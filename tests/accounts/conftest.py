@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from accounts.models import User
 from common.realtime import connection
 from tests.accounts.wechat_servers import standin_server, told_wechat, wechat
 from tests.conftest import Client
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, token_of
 
 __all__ = ["standin_server", "told_wechat", "wechat"]  # fixtures
 
@@ -49,3 +50,14 @@ def registration(code: str, **changes: Any) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _empty_outbox() -> None:
     (settings.YUNTU_VAR / "outbox" / "sms.jsonl").unlink(missing_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def _keep_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a socket's consumer, the connection that holds the transaction of the test is not an old one to be closed."""
+    monkeypatch.setattr("channels.db.close_old_connections", lambda: None)
+
+
+@pytest.fixture
+def token(owner: User) -> str:
+    return token_of(owner)

@@ -1,11 +1,13 @@
 """Many at once: real threads, real commits."""
 
+from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from django.conf import settings
 
-from accounts.models import PhoneCode, Session, User
+from accounts.models import Notification, PhoneCode, Session, User
 from accounts.services.tokens import read_refresh
 from billing.models import Wallet
 from common import limits
@@ -35,6 +37,25 @@ def test_one_refresh_token_in_sixteen_tabs_rotates_once() -> None:
         assert session.refresh_jti == read_refresh(successor).jti
         assert session.previous_jti == read_refresh(token).jti
         assert session.revoked_at is None
+
+
+def test_without_the_grace_one_of_sixteen_succeeds_and_none_stays(settings: Any) -> None:
+    """Fifteen of them look like thieves, so the session ends; yet the one that rotated got its answer."""
+    settings.REFRESH_GRACE = timedelta(minutes=-1)  # over, for all that begin at once
+    user = make_user(username="mei")
+    for _round in range(5):
+        pack = Client().post("/auth/login", {"username": "mei", "password": PASSWORD}).json()
+        form = {"refresh_token": pack["refresh_token"]}
+        answers = race(16, partial(lambda form, _number: Client().post("/auth/refresh", form), form))
+        outcomes = [answer.json().get("code", "rotated") for answer in answers]
+        assert outcomes.count("rotated") == 1
+        assert set(outcomes) <= {"rotated", "token_reused", "token_invalid"}
+        assert not Session.objects.filter(user=user, revoked_at__isnull=True).exists()
+        [rotated] = [answer.json() for answer in answers if answer.status_code == 200]
+        for token in (pack["refresh_token"], rotated["refresh_token"]):
+            assert Client().post("/auth/refresh", {"refresh_token": token}).status_code == 401
+    # Whoever found the token used, the user is told once for each session.
+    assert Notification.objects.filter(user=user).count() == 5
 
 
 def test_refresh_and_log_out_at_once_leave_nothing_alive() -> None:

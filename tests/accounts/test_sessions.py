@@ -139,13 +139,6 @@ def test_one_email_address_in_any_case(artist: User) -> None:
 # --- access tokens ----------------------------------------------------------------------------------------
 
 
-def test_a_request_costs_one_query_for_session_and_user(artist, django_assert_num_queries) -> None:
-    token = log_in(artist)["access_token"]
-
-    with django_assert_num_queries(3):  # session with user; wallet and WeChat of the answer
-        assert me(token).status_code == 200
-
-
 def test_no_token(anonymous: Client) -> None:
     answer = anonymous.get("/auth/me")
 
