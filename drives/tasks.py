@@ -2,14 +2,19 @@
 
 import logging
 from collections import Counter
+from datetime import timedelta
+from uuid import UUID
 
 from celery import shared_task
 from django.utils import timezone
 
+from drives.models import Blob
 from drives.services import usage
+from drives.services.direct import verify_blob
 from drives.services.garbage import collect_garbage
 
 logger = logging.getLogger(__name__)
+VERIFY_AFTER = timedelta(minutes=15)
 
 
 @shared_task
@@ -21,6 +26,25 @@ def sweep() -> None:
         sizes[found.kind] += found.size
     for kind, count in sorted(counts.items()):
         logger.info("Garbage: %s %s, %s bytes", count, kind, sizes[kind])
+
+
+@shared_task
+def verify(blob_id: str) -> None:
+    """Read content that a client put into the bucket itself, so that others may share it."""
+    verify_blob(blob_id=UUID(blob_id))
+
+
+@shared_task
+def verify_rest(limit: int = 100) -> None:
+    """The same for what no message has reached in a quarter of an hour, the oldest first."""
+    waiting = Blob.objects.filter(verified_at__isnull=True, created_at__lt=timezone.now() - VERIFY_AFTER)
+    for pk in waiting.order_by("updated_at", "pk").values_list("pk", flat=True)[:limit]:
+        # One that cannot be read goes to the end of the line; `fsck_storage` names it.
+        Blob.objects.filter(pk=pk).update(updated_at=timezone.now())
+        try:
+            verify_blob(blob_id=pk)
+        except OSError:
+            logger.exception("blob %s could not be verified", pk)
 
 
 @shared_task

@@ -167,7 +167,7 @@ class BucketStorage(BlobStorage):
 
     @abstractmethod
     def upload_link(self, key: str, *, seconds: int) -> SignedUpload:
-        """An address that takes the whole of an object by PUT."""
+        """An address that takes the whole of an object by PUT, once: what lies there cannot be changed by it."""
 
     @abstractmethod
     def part_link(self, key: str, upload_id: str, number: int, *, seconds: int) -> SignedUpload:

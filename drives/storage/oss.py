@@ -279,7 +279,7 @@ class OSSStorage(BucketStorage, BaseStorage):
         return self.signed(method, key, seconds, params=answered)
 
     def upload_link(self, key: str, *, seconds: int) -> SignedUpload:
-        headers = self.encryption_headers
+        headers = {**self.encryption_headers, "x-oss-forbid-overwrite": "true"}
         return SignedUpload(self.signed("PUT", key, seconds, headers=headers), headers)
 
     def part_link(self, key: str, upload_id: str, number: int, *, seconds: int) -> SignedUpload:

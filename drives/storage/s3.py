@@ -192,8 +192,11 @@ class S3BlobStorage(BucketStorage, S3Storage):
         return self.signed(operation, seconds, **self.place(key), **answered)
 
     def upload_link(self, key: str, *, seconds: int) -> SignedUpload:
-        url = self.signed("put_object", seconds, **self.place(key), **self.encryption_parameters)
+        url = self.signed(
+            "put_object", seconds, **self.place(key), **self.encryption_parameters, IfNoneMatch="*"
+        )
         named = {
+            "If-None-Match": "*",
             "x-amz-server-side-encryption": self.encryption,
             "x-amz-server-side-encryption-aws-kms-key-id": self.encryption_key_id,
         }

@@ -17,7 +17,9 @@ from accounts.models import User
 from drives.models import Blob, Drive, File
 from drives.services import garbage
 from drives.services.blobs import store_chunks
+from drives.services.drives import default_drive
 from drives.services.garbage import Garbage, Kind, collect_blobs, collect_garbage, mark_unreferenced
+from drives.services.tree import NewFile, put_files
 from drives.storage import StorageError, blob_storage
 from drives.storage.buckets import BucketStorage
 from drives.storage.filesystem import FileSystemBlobStorage
@@ -65,7 +67,8 @@ def test_content_that_is_needed_again_begins_a_new_grace(owner: User, how: str) 
     blob = store_chunks([b"content"])
     mark_unreferenced(now=NOW)
     if how == "linked":
-        put(owner, "/x", b"content")
+        drive = default_drive(user=owner)
+        put_files(drive=drive, actor=owner, new_files=[NewFile(None, "x", blob)])
         assert collected(NOW + DAY) == []
         File.objects.all().delete()
     else:

@@ -209,6 +209,8 @@ class Handler(BaseHTTPRequestHandler):
     # --- Objects ---
 
     def PutObject(self, asked: Asked) -> None:  # noqa: N802
+        if asked.headers.get("x-oss-forbid-overwrite") == "true" and asked.key in self.oss.bucket.objects:
+            raise Refused(409, "FileAlreadyExists", "The object you specified already exists.")
         stored = receive(self.oss.bucket.folder, self.read_block, asked.headers)
         self.oss.bucket.store(asked.key, stored)
         self.send(200, stored.headers())
