@@ -153,12 +153,20 @@ def test_a_session_that_expires_is_refused_though_remembered(pack: TokenPack, se
         assert not is_alive(pack)
 
 
+def change_by_saving(user: User) -> None:
+    user.member_level = 2
+    user.save()
+
+
+def change_in_bulk(user: User) -> None:
+    user.member_level = 2
+    User.objects.bulk_update([user], ["member_level"])
+
+
 CHANGES: dict[str, Callable[[User], Any]] = {
-    "save": lambda user: setattr(user, "member_level", 2) or user.save(),
+    "save": change_by_saving,
     "update": lambda user: User.objects.filter(pk=user.pk).update(member_level=2),
-    "bulk update": lambda user: (
-        setattr(user, "member_level", 2) or User.objects.bulk_update([user], ["member_level"])
-    ),
+    "bulk update": change_in_bulk,
     "update of many": lambda user: User.objects.filter(member_level=0).update(member_level=2),
 }
 

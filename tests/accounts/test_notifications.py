@@ -14,7 +14,7 @@ from accounts import tasks
 from accounts.models import Notification, User
 from accounts.services.notifications import notify
 from common.ids import new_id
-from tests.accounts.test_sockets import in_a_loop, listening
+from tests.accounts.sockets import in_a_loop, listening
 from tests.conftest import Client
 from tests.factories import token_of
 from tests.racing import race
