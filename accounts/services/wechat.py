@@ -117,9 +117,7 @@ def poll(*, poll_id: str, browser: str, device: str, ip: str) -> Progress:
 def collect(login: WechatLoginSession, *, now: datetime, device: str, ip: str) -> Progress:
     """Hand the tokens out. Of many who ask at once one gets them. Raises AccountBlocked."""
     with transaction.atomic():
-        confirmed = WechatLoginSession.objects.filter(
-            pk=login.pk, status=Status.CONFIRMED, expires_at__gt=now
-        )
+        confirmed = WechatLoginSession.objects.filter(pk=login.pk, status=Status.CONFIRMED)
         if not confirmed.update(status=Status.COLLECTED, updated_at=now):
             return Progress(Status.EXPIRED)
         user = User.objects.get(pk=login.user_id)
@@ -231,7 +229,7 @@ def person_of(login: WechatLoginSession) -> WechatPerson:
 
 def take_up(login: WechatLoginSession, user: User, now: datetime) -> None:
     """End the sign-in for `user`; of two who do it at once one may. Raises WechatSessionInvalid."""
-    scanned = WechatLoginSession.objects.filter(pk=login.pk, status=Status.SCANNED, expires_at__gt=now)
+    scanned = WechatLoginSession.objects.filter(pk=login.pk, status=Status.SCANNED)
     if not scanned.update(status=Status.COLLECTED, user=user, confirmed_at=now, updated_at=now):
         raise WechatSessionInvalid
 
