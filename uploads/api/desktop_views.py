@@ -187,7 +187,9 @@ class SceneUploadView(FilesView):
 
 @extend_schema(tags=["files"])
 class SceneDownloadView(FilesView):
-    @extend_schema(parameters=[EXPIRE_TIME], responses=shapes.SceneLinkSerializer)
+    @extend_schema(
+        operation_id="files_scene_link", parameters=[EXPIRE_TIME], responses=shapes.SceneLinkSerializer
+    )
     def get(self, request: Request, task_id: str, filename: str) -> Response:
         """A signed link to a file that was sent under the client's id."""
         if not is_text(task_id, 100):
@@ -234,7 +236,9 @@ class ObjectInfoView(FilesView):
 
 @extend_schema(tags=["files"])
 class ObjectView(FilesView):
-    @extend_schema(parameters=[KEY, DRIVE_ID], responses=shapes.ObjectGoneSerializer)
+    @extend_schema(
+        operation_id="files_key_destroy", parameters=[KEY, DRIVE_ID], responses=shapes.ObjectGoneSerializer
+    )
     def delete(self, request: Request, key: str) -> Response:
         """Put a file into the trash."""
         file = object_at(self, key)

@@ -53,7 +53,11 @@ class NotificationViewSet(ListModelMixin, VisibleViewSet):
         notifications.mark_read(self.get_queryset().filter(pk=pk))
         return Response(shapes.NotificationSerializer(self.get_object()).data)
 
-    @extend_schema(request=shapes.ReadSerializer, responses=shapes.ReadAnswerSerializer)
+    @extend_schema(
+        operation_id="notifications_read_many",
+        request=shapes.ReadSerializer,
+        responses=shapes.ReadAnswerSerializer,
+    )
     @action(detail=False, methods=["post"], url_path="read")
     def read_many(self, request: Request) -> Response:
         """Mark those of `ids`, or all, as read. Ids of nobody's, or of somebody else's, count for nothing."""
