@@ -34,6 +34,8 @@ def no_stand_ins_in_production(app_configs: Any, **kwargs: Any) -> list[CheckMes
         found.append(Error("The simulated engine is not for production.", id="yuntu.E002"))
     if not all(is_outside(url) for url in (settings.WECHAT_OPEN_URL, settings.WECHAT_API_URL)):
         found.append(Error("WECHAT_OPEN_URL and WECHAT_API_URL must be WeChat's own.", id="yuntu.E007"))
+    if settings.TRIAL_CREDIT > 0:
+        found.append(Error("TRIAL_CREDIT gives money away: it must be 0 when DEBUG is off.", id="yuntu.E009"))
     if not settings.ALLOWED_HOSTS:
         found.append(Error("ALLOWED_HOSTS must be set when DEBUG is off.", id="yuntu.E003"))
     if min(len(settings.SECRET_KEY), len(str(settings.SIMPLE_JWT["SIGNING_KEY"]))) < 32:
