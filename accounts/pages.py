@@ -1,4 +1,4 @@
-"""Our own pages: /login and /account. They show; what they do goes by the API, as for every other client.
+"""Our own pages: /login, /account and /invitation. They show; what they do goes by the API, as for every other client.
 
 /verify-email alone acts: whoever opens a mailed link need not be signed in where they read their mail.
 """
@@ -37,6 +37,13 @@ def login(request: HttpRequest) -> HttpResponse:
 def account(request: HttpRequest) -> HttpResponse:
     """GET /account: who is signed in; the page holds nothing itself and asks the API with the browser's token."""
     return render(request, "accounts/account.html")
+
+
+@require_safe
+@never_cache
+def invitation(request: HttpRequest) -> HttpResponse:
+    """GET /invitation#token: an invitation to a team; the page asks the API what it is, and answers it there."""
+    return render(request, "accounts/invitation.html")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

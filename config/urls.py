@@ -24,6 +24,7 @@ urlpatterns = [
     path("health", common_api.health_view),
     re_path("^login/?$", pages.login, name="login"),
     re_path("^account/?$", pages.account, name="account"),
+    re_path("^invitation/?$", pages.invitation, name="invitation"),
     re_path("^verify-email/?$", pages.verify_email, name="verify-email"),
     re_path("^media/avatars/(?P<name>[0-9a-f]{32}[.]webp)$", pages.avatar),
     path("admin/", admin.site.urls),

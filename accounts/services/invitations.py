@@ -55,7 +55,8 @@ def invite(
         )
         invited = User.objects.filter(phone=phone).exclude(memberships__team=team).first() if phone else None
         if invited:
-            tell(invited, team, INVITED, by=actor, name=actor.public_name)
+            page = f"/invitation#{invitation.pk}"
+            tell(invited, team, INVITED, by=actor, action_url=page, name=actor.public_name)
     return invitation, token
 
 

@@ -76,10 +76,11 @@ def record_role(team: Team, user: User, *, actor: User, before: str = "", after:
     )
 
 
-def tell(user: User, team: Team, message: str, *, by: User, **params: str) -> None:
+def tell(user: User, team: Team, message: str, *, by: User, action_url: str = "", **params: str) -> None:
     """Notify `user` of what somebody else did."""
     if user != by:
-        notify(user=user, title=TITLE, message=message, params={"team": team.name, **params})
+        values = {"team": team.name, **params}
+        notify(user=user, title=TITLE, message=message, params=values, action_url=action_url)
 
 
 def set_role(member: TeamMember, role: Role | None, *, actor: User) -> None:

@@ -76,9 +76,14 @@ const rows = {
   },
   events: (event, list) =>
     row(event.label, when(event.created_at), event.ip, event.by_operator && list.dataset.operator),
-  notifications(notification) {
+  notifications(notification, list) {
     const item = row(notification.title, notification.message, when(notification.created_at));
     item.classList.toggle("unread", !notification.read_at);
+    if (notification.action_url) {
+      const link = element("a", list.dataset.open, "button quiet small");
+      link.href = notification.action_url;
+      item.append(link);
+    }
     return item;
   },
 };

@@ -29,6 +29,19 @@ export function isSignedIn() {
   return Boolean(localStorage.getItem("refresh_token"));
 }
 
+/** Leave for the sign-in page, and come back here afterwards. */
+export function signInFirst(login) {
+  sessionStorage.setItem("after_sign_in", location.pathname + location.hash);
+  location.replace(login);
+}
+
+/** Where this tab wanted to go before it was asked to sign in, once. */
+export function placeAfterSignIn() {
+  const place = sessionStorage.getItem("after_sign_in");
+  sessionStorage.removeItem("after_sign_in");
+  return place;
+}
+
 /** The answer's JSON. Throws ApiError; status 0 where nobody answers. */
 export async function call(method, path, body, { token } = {}) {
   const headers = { Accept: "application/json" };

@@ -1,13 +1,13 @@
 // /login: three ways in and a way to register.
 
-import { callSignedIn, isSignedIn, keepTokens } from "./api.js";
+import { callSignedIn, isSignedIn, keepTokens, placeAfterSignIn } from "./api.js";
 import { submitByApi } from "./forms.js";
 import { startQr } from "./qr.js";
 
 const card = document.getElementById("signin");
 
 function land() {
-  location.assign(card.dataset.account);
+  location.assign(placeAfterSignIn() ?? card.dataset.account);
 }
 
 function signedIn(answer) {

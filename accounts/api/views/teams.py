@@ -1,10 +1,12 @@
 """Doors of teams: /teams, and the invitations one has received."""
 
 from typing import Any, cast
+from urllib.parse import urljoin
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import QuerySet
+from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -24,9 +26,9 @@ from common.views import VisibleViewSet, done
 
 
 def link_of(request: Request, token: str) -> str:
-    """The address of an invitation, relative to PUBLIC_URL or the request's host."""
-    path = f"/api/v1/team-invitations/{token}"
-    return settings.PUBLIC_URL.rstrip("/") + path if settings.PUBLIC_URL else request.build_absolute_uri(path)
+    """The page of an invitation, below PUBLIC_URL or the request's host."""
+    page = f"{reverse('invitation')}#{token}"
+    return urljoin(settings.PUBLIC_URL, page) if settings.PUBLIC_URL else request.build_absolute_uri(page)
 
 
 @extend_schema(tags=["teams"])
