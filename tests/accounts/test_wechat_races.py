@@ -60,6 +60,17 @@ def test_one_sign_in_binds_one_phone() -> None:
     assert User.objects.count() == SocialAccount.objects.count() == Session.objects.count() == 1
 
 
+def test_one_sign_in_links_once() -> None:
+    user = make_user()
+    for _round in range(ROUNDS):
+        Session.objects.all().delete()
+        SocialAccount.objects.all().delete()
+        form = {"session_token": scanned(Client())[1], "phone": user.phone, "password": PASSWORD}
+        answers = race(4, partial(lambda form, _number: Client().post("/wechat/link-account", form), form))
+        assert sorted(answer.status_code for answer in answers) == [200] + [400] * 3
+        assert Session.objects.count() == 1
+
+
 def test_one_person_with_two_sign_ins_becomes_one_user() -> None:
     """Also across the two applications, where no unique openid says that it is the same person."""
     for number in range(ROUNDS):
