@@ -55,7 +55,10 @@ def test_every_operation_describes_its_success_and_its_refusal(document: dict[st
             answer = operation["responses"][successes[0]]
             assert ("content" in answer) != path.startswith("/api/v1/tus"), (method, path)
             refusal = operation["responses"]["422"]["content"]["application/json"]["schema"]
-            assert refusal["required"] == ["detail", "code"]
+            shape, narrowed = refusal["allOf"]
+            assert shape == {"$ref": "#/components/schemas/Error"}
+            assert "validation_error" in narrowed["properties"]["code"]["enum"]
+    assert document["components"]["schemas"]["Error"]["required"] == ["detail", "code"]
 
 
 LISTS = [
@@ -68,6 +71,8 @@ LISTS = [
     "/engines",
     "/teams",
     "/team-invitations",
+    "/notifications",
+    "/users/me/security-log",
 ]
 
 

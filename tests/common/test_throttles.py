@@ -161,7 +161,10 @@ def views(resolver: URLResolver) -> Iterator[Any]:
 def test_every_view_of_the_api_is_counted() -> None:
     of_the_api = {view for view in views(get_resolver()) if view and issubclass(view, APIView)}
     assert len(of_the_api) > 20
-    assert [view for view in of_the_api if RequestThrottle not in view.throttle_classes] == []
+    free = {view.__name__ for view in of_the_api if RequestThrottle not in view.throttle_classes}
+    assert free == {
+        "PollView"
+    }  # counts in its service, more generously: each open login page asks all the time
 
 
 def test_health_is_not_counted(anonymous: Client, settings: Any) -> None:

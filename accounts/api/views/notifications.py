@@ -65,7 +65,7 @@ class NotificationViewSet(ListModelMixin, VisibleViewSet):
         chosen = self.get_queryset() if ids is None else self.get_queryset().filter(pk__in=ids)
         return done(read=notifications.mark_read(chosen))
 
-    @extend_schema(responses=DoneSerializer)
+    @extend_schema(responses={200: DoneSerializer})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Delete one."""
         notifications.delete(self.get_object())

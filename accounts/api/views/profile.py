@@ -72,7 +72,7 @@ class AvatarView(APIView):
             request, avatars.set_avatar(user=cast(User, request.user), file=picture, size=picture.size)
         )
 
-    @extend_schema(responses=shapes.ProfileSerializer, tags=["users"])
+    @extend_schema(responses={200: shapes.ProfileSerializer}, tags=["users"])
     def delete(self, request: Request) -> Response:
         """Take the picture away."""
         return shown(request, avatars.remove_avatar(user=cast(User, request.user)))
@@ -112,7 +112,7 @@ class DeletionView(APIView):
         )
         return Response(shapes.DeletionAnswerSerializer(user).data)
 
-    @extend_schema(responses=DoneSerializer, tags=["users"])
+    @extend_schema(responses={200: DoneSerializer}, tags=["users"])
     def delete(self, request: Request) -> Response:
         """Call the deletion off."""
         deletion.cancel_deletion(user=cast(User, request.user))
