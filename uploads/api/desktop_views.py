@@ -237,7 +237,9 @@ class ObjectInfoView(FilesView):
 @extend_schema(tags=["files"])
 class ObjectView(FilesView):
     @extend_schema(
-        operation_id="files_key_destroy", parameters=[KEY, DRIVE_ID], responses=shapes.ObjectGoneSerializer
+        operation_id="files_key_destroy",
+        parameters=[KEY, DRIVE_ID],
+        responses={200: shapes.ObjectGoneSerializer},
     )
     def delete(self, request: Request, key: str) -> Response:
         """Put a file into the trash."""

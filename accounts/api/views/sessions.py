@@ -34,7 +34,7 @@ class SessionViewSet(VisibleViewSet):
         """The devices that are signed in, those seen last first."""
         return self.page(self.get_queryset().order_by("-last_seen_at", "-pk"))
 
-    @extend_schema(responses=DoneSerializer)
+    @extend_schema(responses={200: DoneSerializer})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Sign a device out. Its tokens are refused from now on; ending the session that asks is signing out."""
         chosen = self.get_queryset().filter(pk=pk)
