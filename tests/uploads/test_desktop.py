@@ -24,7 +24,7 @@ KEY = "local_1690000000"
 CHUNK = 1000
 CONTENT = os.urandom(3 * CHUNK + 7)
 CHUNKS = [CONTENT[start : start + CHUNK] for start in range(0, len(CONTENT), CHUNK)]
-QT = {"HTTP_USER_AGENT": "YuntuClient/1.0.0"}
+QT: dict[str, Any] = {"HTTP_USER_AGENT": "YuntuClient/1.0.0"}
 
 
 @pytest.fixture(autouse=True)

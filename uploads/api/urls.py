@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
@@ -13,7 +15,12 @@ router.register("upload-tasks", UploadTaskViewSet, basename="upload-task")
 
 FILES = "upload-tasks/<uuid:task_id>/files"
 FILE = f"{FILES}/<uuid:file_id>"
-TUS_UPLOAD = {"head": "find_offset", "patch": "append", "delete": "terminate", "options": "capabilities"}
+TUS_UPLOAD: dict[str, Any] = {
+    "head": "find_offset",
+    "patch": "append",
+    "delete": "terminate",
+    "options": "capabilities",
+}
 urlpatterns = [
     *router.urls,
     path(FILES, TaskFileViewSet.as_view({"get": "list"})),

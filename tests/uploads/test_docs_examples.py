@@ -1,0 +1,105 @@
+"""The examples of docs/uploads.md, run in their order with curl against a real server."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drives.models import File
+from tests.factories import PASSWORD, make_user
+from tests.uploads.conftest import staged
+from tests.uploads.servers import WebServer
+from uploads.models import UploadTask
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "uploads.md"
+BLOCKS = re.findall(r"^```(sh|json)\n(.*?)^```", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE)
+MARK = "=== block"
+
+
+@pytest.fixture
+def server() -> Iterator[WebServer]:
+    running = WebServer("asgi")
+    yield running
+    running.close()
+
+
+def script() -> str:
+    commands = [text for kind, text in BLOCKS if kind == "sh"]
+    return "set -euo pipefail\n" + "\n".join(f"echo; echo '{MARK}'\n{text}" for text in commands)
+
+
+def outputs(printed: str) -> list[str]:
+    return [part.strip() for part in printed.split(MARK)[1:]]
+
+
+def assert_like(shown: Any, found: Any, where: str) -> None:
+    """`found` is what the page shows; a text of `…` stands for any, and a duration for any number."""
+    if shown == "…":
+        assert isinstance(found, str), where
+    elif where.endswith(".upload_duration"):
+        assert isinstance(found, int | float), where
+    elif isinstance(shown, dict):
+        assert isinstance(found, dict), where
+        assert set(shown) == set(found), where
+        for key, value in shown.items():
+            assert_like(value, found[key], f"{where}.{key}")
+    elif isinstance(shown, list):
+        assert isinstance(found, list), where
+        assert len(shown) == len(found), where
+        for number, value in enumerate(shown):
+            assert_like(value, found[number], f"{where}.{number}")
+    else:
+        assert shown == found, where
+
+
+def test_the_examples_do_what_the_page_says(server: WebServer, tmp_path: Path) -> None:
+    user = make_user(username="painter")
+    environment = {"PATH": os.environ["PATH"], "API": server.url, "NAME": "painter", "PASSWORD": PASSWORD}
+    run = subprocess.run(
+        ["bash", "-c", script()], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    printed = outputs(run.stdout)
+    commands = [index for index, (kind, _text) in enumerate(BLOCKS) if kind == "sh"]
+    assert len(printed) == len(commands)
+    compared = 0
+    for output, index in zip(printed, commands, strict=True):
+        if index + 1 < len(BLOCKS) and BLOCKS[index + 1][0] == "json":
+            assert_like(json.loads(BLOCKS[index + 1][1]), json.loads(output), f"block {index}")
+            compared += 1
+    assert compared >= 8
+    text = "\n".join(printed)
+    for expected in (
+        "uploading\nupload_paused\nNone",
+        "lantern/tex/wood.png\nlantern/tex/silk.png\nlantern/notes.txt\nlantern/lantern.blend",
+        "/scenes/notes.ma\n/scenes/scene.ma\nscene.ma\n5\nTrue",
+        "'uploaded_files': 4",
+    ):
+        assert expected in text, text
+    names = sorted(File.objects.filter(drive__user=user, trashed_at=None).values_list("name", flat=True))
+    assert names == ["lantern.blend", "lantern.blend", "notes.ma", "notes.txt", "silk.png", "wood.png"]
+    assert set(UploadTask.objects.values_list("status", flat=True)) == {"completed"}
+    assert staged() == []
+
+
+def test_every_code_of_the_errors_is_one_of_ours() -> None:
+    from common import errors as common
+    from drives import errors as drives
+    from uploads import errors
+
+    codes = {
+        error.code
+        for module in (common, drives, errors)
+        for error in vars(module).values()
+        if isinstance(error, type) and issubclass(error, common.DomainError)
+    }
+    section = PAGE.read_text().partition("## Errors")[2]
+    named = set(re.findall(r"`([a-z_]+_[a-z_]+)`", section))
+    assert len(named) > 20
+    assert named - codes == set()
