@@ -27,11 +27,24 @@ from rest_framework.response import Response
 
 from accounts.models import User
 from common.bodies import arriving
-from common.errors import DomainError
+from common.errors import DomainError, TransitionNotAllowed
 from common.views import VisibleViewSet
 from drives.api.serializers import PathText
+from drives.errors import BadName, DigestMismatch, DriveReadOnly, NameTaken, QuotaExceeded
 from uploads.api.long_lists import MAX_SIZE, Md5Field, PlainText
-from uploads.errors import TusHeaderInvalid, TusVersionUnknown, UploadTooLong
+from uploads.errors import (
+    FileTypeNotAllowed,
+    OffsetMismatch,
+    SentInParts,
+    StorageFailed,
+    TusHeaderInvalid,
+    TusVersionUnknown,
+    UploadClosed,
+    UploadGone,
+    UploadInterrupted,
+    UploadPaused,
+    UploadTooLong,
+)
 from uploads.models import TaskFile, UploadTask
 from uploads.services import tus
 from uploads.services.manifests import ManifestFile
@@ -47,6 +60,9 @@ def header(name: str, *, required: bool = False) -> OpenApiParameter:
     return OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.HEADER, required=required)
 
 
+ANNOUNCING = (BadName, FileTypeNotAllowed, NameTaken, QuotaExceeded, DriveReadOnly)
+GOING_ON = (OffsetMismatch, UploadGone, SentInParts, UploadPaused)
+LANDING = (UploadClosed, UploadInterrupted, DigestMismatch, NameTaken, DriveReadOnly, StorageFailed)
 TUS = header("Tus-Resumable", required=True)
 
 
@@ -115,6 +131,12 @@ class TusViewSet(VisibleViewSet):
 
     model = TaskFile
     open_to_guests = ("create", "append", "terminate")
+    refusals = {
+        "create": (*LANDING, *ANNOUNCING, TusVersionUnknown, TusHeaderInvalid, UploadTooLong),
+        "append": (*LANDING, *GOING_ON, TusVersionUnknown, TusHeaderInvalid, UploadTooLong),
+        "find_offset": (*LANDING, *GOING_ON, TusVersionUnknown),
+        "terminate": (UploadGone, SentInParts, UploadClosed, TransitionNotAllowed, TusVersionUnknown),
+    }
 
     def narrow(self, rows: QuerySet) -> QuerySet:
         return rows.select_related("task__user", "task__drive", "folder", "file__blob")
