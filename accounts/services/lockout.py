@@ -1,6 +1,7 @@
 """Ten failed sign-ins in five minutes lock an account for the address they come from, also for the right password.
 
-Other addresses of its owner are not locked: a stranger who guesses must not be able to shut the owner out.
+An IPv6 address counts with its /64 network. Other addresses of its owner are not locked: a stranger who guesses must
+not be able to shut the owner out.
 """
 
 from typing import Any
@@ -9,6 +10,7 @@ from django.conf import settings
 
 from accounts.errors import LoginLocked
 from accounts.models import User
+from common import limits
 from common.realtime import connection
 
 # Keeps the times of the last failures, newest first. One script, so that of many failures at once one locks.
@@ -35,7 +37,7 @@ def account_of(user: User | None, identifier: str) -> str:
 
 
 def keys(account: str, ip: str) -> tuple[str, str]:
-    pair = f"{account}:{ip}"
+    pair = f"{account}:{limits.counted_as(ip)}"
     return f"{settings.REDIS_PREFIX}:login-failures:{pair}", f"{settings.REDIS_PREFIX}:login-lock:{pair}"
 
 

@@ -1,9 +1,10 @@
 """Who asks is remembered for half a minute, and yet nothing that is over is taken for present."""
 
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.hashers import make_password
@@ -13,8 +14,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.errors import TokenInvalid
 from accounts.models import Session, User
-from accounts.services import auth_cache, blocking, sessions
-from accounts.services.tokens import TokenPack
+from accounts.services import blocking, sessions
+from accounts.services.tokens import TokenPack, read_access
 from common.realtime import connection
 from tests.conftest import Client
 from tests.factories import PASSWORD, make_user
@@ -110,7 +111,9 @@ def test_it_can_be_switched_off(
 
 ENDS: dict[str, Callable[[User, TokenPack], Any]] = {
     "logout": lambda user, pack: Client().post("/auth/logout", {"refresh_token": pack.refresh_token}),
-    "end": lambda user, pack: client_of(pack).delete(f"/auth/sessions/{Session.objects.get().pk}"),
+    "end": lambda user, pack: client_of(pack).delete(
+        f"/auth/sessions/{read_access(pack.access_token).session_id}"
+    ),
     "block": lambda user, pack: blocking.block(User.objects.filter(pk=user.pk)),
     "inactive": lambda user, pack: User.objects.filter(pk=user.pk).update(is_active=False),
     "inactive by save": lambda user, pack: make_inactive(user),
@@ -194,27 +197,33 @@ def test_a_change_does_not_make_others_forget(
 
 
 @pytest.fixture
-def interrupted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], Any]], None]]:
-    """Arranges that something happens after the next reader has asked the database and before it remembers."""
+def interrupted(user: User, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
+    """Arranges that something happens after the database has answered the next reader, who is slow to take note.
+
+    Another session of the user asks meanwhile, so that there is a stamp again.
+    """
+    _session, other = sessions.open_session(user=user, device="other", ip="")
 
     def arrange(act: Callable[[], Any]) -> None:
-        real = auth_cache.keep
+        real = sessions.living_session
 
-        def late(*args: Any) -> None:
-            monkeypatch.setattr(auth_cache, "keep", real)
+        def slow(session_id: UUID, user_id: UUID) -> Session:
+            monkeypatch.setattr(sessions, "living_session", real)
+            found = real(session_id, user_id)
             act()
-            real(*args)
+            is_alive(other)
+            return found
 
-        monkeypatch.setattr(auth_cache, "keep", late)
+        connection().delete(*connection().keys("*:auth*"))
+        monkeypatch.setattr(sessions, "living_session", slow)
 
-    yield arrange
+    return arrange
 
 
 @pytest.mark.parametrize("how", ENDS)
 def test_a_reader_that_is_slower_than_the_end_does_not_bring_the_session_back(
     user: User, pack: TokenPack, interrupted: Callable[[Callable[[], Any]], None], how: str
 ) -> None:
-    connection().delete(*connection().keys("*:auth*"))
     interrupted(lambda: ENDS[how](user, pack))
     assert is_alive(pack)  # it was, when it was looked up
     assert not is_alive(pack)
@@ -223,7 +232,6 @@ def test_a_reader_that_is_slower_than_the_end_does_not_bring_the_session_back(
 def test_a_reader_that_is_slower_than_a_change_does_not_bring_the_old_back(
     user: User, pack: TokenPack, interrupted: Callable[[Callable[[], Any]], None]
 ) -> None:
-    connection().delete(*connection().keys("*:auth*"))
     interrupted(lambda: User.objects.filter(pk=user.pk).update(member_level=2))
     assert is_alive(pack)
     assert shown(pack)["member_level"] == 2

@@ -76,6 +76,13 @@ def test_a_changing_header_does_not_help(user: User) -> None:
     assert answer.json()["code"] == "login_locked"
 
 
+def test_a_network_of_one_subscriber_is_one_address(user: User) -> None:
+    for number in range(10):
+        fail(1, ip=f"2001:db8:1:2::{number}")
+    assert is_locked(log_in(ip="2001:db8:1:2:3::4"))
+    assert log_in(ip="2001:db8:1:3::1").status_code == 200
+
+
 def test_others_at_the_same_address_are_not_locked_out(user: User) -> None:
     make_user(username="neighbour")
     fail(10)
