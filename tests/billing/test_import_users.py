@@ -299,7 +299,9 @@ def test_taken_by_another(write: Write, change: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["a_user,13912345678", f"a_user,,{HASH},1,0,more", 'a_user,"', 'a_user,"x"y,1,2,3']
+    "line",
+    ["a_user,13912345678", f"a_user,,{HASH},1,0,more", 'a_user,"', 'a_user,"x"y,1,2,3'],
+    ids=["too few", "too many", "open quote", "text after a quote"],
 )
 def test_rows_of_another_shape(tmp_path: Path, line: str) -> None:
     path = tmp_path / "users.csv"
