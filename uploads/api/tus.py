@@ -153,8 +153,8 @@ class TusViewSet(VisibleViewSet):
         super().initial(request, *args, **kwargs)
 
     def get_permissions(self) -> Any:
-        # What a server can do is asked before anybody signs in.
-        return [] if self.action == "capabilities" else super().get_permissions()
+        # What a server can do is asked before anybody signs in. The framework's name for any OPTIONS is "metadata".
+        return [] if self.action == "metadata" else super().get_permissions()
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response["Tus-Resumable"] = VERSION
