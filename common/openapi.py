@@ -4,11 +4,8 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiResponse
 
-from common import errors
-
-ERROR = {
+ERROR: dict[str, Any] = {
     "type": "object",
     "required": ["detail", "code"],
     "properties": {
@@ -30,15 +27,42 @@ ERROR = {
 }
 
 
-def refused(*kinds: type[errors.DomainError]) -> dict[int, OpenApiResponse]:
-    """The answers of a door that `kinds` are, for `extend_schema(responses=...)`: one a status, naming the codes."""
-    codes: dict[int, list[str]] = {}
-    for kind in kinds:
-        codes.setdefault(kind.status, []).append(kind.code)
-    return {
-        status: OpenApiResponse(ERROR, description="Refused: " + ", ".join(f"`{code}`" for code in named))
-        for status, named in codes.items()
-    }
+def add_error(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """A hook of drf-spectacular: puts the shape of errors beside those of the serializers."""
+    result["components"]["schemas"]["Error"] = ERROR
+    return result
+
+
+def refusal(codes: list[str]) -> dict[str, Any]:
+    """An answer in the one shape of errors, with the codes it may hold."""
+    narrowed = {"properties": {"code": {"type": "string", "enum": codes}}}
+    schema = {"allOf": [{"$ref": "#/components/schemas/Error"}, narrowed]}
+    described = ", ".join(f"`{code}`" for code in codes)
+    return {"content": {"application/json": {"schema": schema}}, "description": f"Refused: {described}"}
+
+
+Codes = dict[int, list[str]]
+EVERYWHERE: Codes = {422: ["validation_error"], 429: ["rate_limited"]}
+SIGNED_IN: Codes = {401: ["not_authenticated", "token_invalid"], 404: ["not_found"]}
+GUESTS: Codes = {403: ["phone_required"]}
+
+
+def refusals_of(view: Any, method: str, action: str | None) -> Codes:
+    """The codes by which a door may refuse, by HTTP status: those of all doors, and what the view names itself.
+
+    A view names errors of the apps in `refusals`: a dict from an action of a viewset, or a method in lower case, to
+    classes of DomainError. `view` is the class or an instance.
+    """
+    found: Codes = {status: list(codes) for status, codes in EVERYWHERE.items()}
+    if view.authentication_classes:
+        general = SIGNED_IN if method in ("GET", "HEAD", "OPTIONS") else {**SIGNED_IN, **GUESTS}
+        for status, codes in general.items():
+            found.setdefault(status, []).extend(codes)
+    for kind in getattr(view, "refusals", {}).get(action or method.lower(), ()):
+        codes = found.setdefault(kind.status, [])
+        if kind.code not in codes:
+            codes.append(kind.code)
+    return found
 
 
 class ApiSchema(AutoSchema):
@@ -57,17 +81,9 @@ class ApiSchema(AutoSchema):
         operation = super().get_operation(*args, **kwargs)
         if operation is None:
             return None
-        general = {"422": "`validation_error`", "429": "`rate_limited`"}
-        if operation.get("security", [{}]) != [{}]:
-            general |= {"401": "`not_authenticated`, `token_invalid`", "404": "`not_found`"}
-            if self.method not in ("GET", "HEAD", "OPTIONS"):
-                general["403"] = "`phone_required`, `permission_denied`"
-        for status, codes in general.items():
-            answer = {
-                "content": {"application/json": {"schema": ERROR}},
-                "description": f"Refused: {codes}",
-            }
-            operation["responses"].setdefault(status, answer)
+        found = refusals_of(self.view, self.method, getattr(self.view, "action", None))
+        for status, codes in found.items():
+            operation["responses"].setdefault(str(status), refusal(codes))
         return operation
 
 

@@ -398,6 +398,10 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "common.openapi.add_error",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "JobStatusEnum": "rendering.models.RenderJob.Status",
         "UploadTaskStatusEnum": "uploads.models.UploadTask.Status",

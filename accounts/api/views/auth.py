@@ -5,12 +5,13 @@ from typing import cast
 
 from django.conf import settings
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import errors
 from accounts.api.serializers import auth as shapes
 from accounts.api.serializers.base import SignedInSerializer, TokenPackSerializer
 from accounts.api.views.base import PublicView, checked, device_of, signed_in
@@ -21,9 +22,25 @@ from common import limits
 from common.limits import client_ip
 from common.serializers import DoneSerializer
 
+RATE = {
+    "X-RateLimit-Limit": "Codes that the window allows which is closest to being full.",
+    "X-RateLimit-Remaining": "How many of them are left.",
+    "X-RateLimit-Reset": "The second (Unix time) at which the window ends.",
+}
+RATE_HEADERS = [
+    OpenApiParameter(name, int, OpenApiParameter.HEADER, description=text, response=[200])
+    for name, text in RATE.items()
+]
+
 
 class SendCodeView(PublicView):
-    @extend_schema(request=shapes.SendCodeSerializer, responses=DoneSerializer, tags=["auth"])
+    refusals = {
+        "post": (errors.SmsFailed,),
+    }
+
+    @extend_schema(
+        request=shapes.SendCodeSerializer, responses=DoneSerializer, parameters=RATE_HEADERS, tags=["auth"]
+    )
     def post(self, request: Request) -> Response:
         """Send a six-digit code to a phone. Never tells whether the phone is registered."""
         data = checked(shapes.SendCodeSerializer, request)
@@ -36,6 +53,10 @@ class SendCodeView(PublicView):
 
 
 class RegisterView(PublicView):
+    refusals = {
+        "post": (errors.CodeInvalid, errors.UsernameTaken, errors.PhoneTaken, errors.Busy),
+    }
+
     @extend_schema(request=shapes.RegisterSerializer, responses={201: SignedInSerializer}, tags=["auth"])
     def post(self, request: Request) -> Response:
         """Register with a phone code; answers signed in, with a default drive and a wallet in place."""
@@ -51,6 +72,10 @@ class RegisterView(PublicView):
 
 
 class LoginView(PublicView):
+    refusals = {
+        "post": (errors.WrongCredentials, errors.LoginLocked, errors.Busy),
+    }
+
     @extend_schema(request=shapes.LoginSerializer, responses=SignedInSerializer, tags=["auth"])
     def post(self, request: Request) -> Response:
         """Sign in with username, phone or verified e-mail."""
@@ -60,6 +85,10 @@ class LoginView(PublicView):
 
 
 class LoginPhoneView(PublicView):
+    refusals = {
+        "post": (errors.CodeInvalid, errors.PhoneNotRegistered, errors.AccountBlocked),
+    }
+
     @extend_schema(request=shapes.LoginPhoneSerializer, responses=SignedInSerializer, tags=["auth"])
     def post(self, request: Request) -> Response:
         """Sign in with a code sent to the phone (purpose `login`, or none given).
@@ -72,6 +101,10 @@ class LoginPhoneView(PublicView):
 
 
 class ChangePasswordView(APIView):
+    refusals = {
+        "post": (errors.WrongPassword, errors.LoginLocked, errors.Busy),
+    }
+
     @extend_schema(request=shapes.ChangePasswordSerializer, responses=DoneSerializer, tags=["auth"])
     def post(self, request: Request) -> Response:
         """Change the password of who asks. All other sessions end at once; this one goes on."""
@@ -83,6 +116,10 @@ class ChangePasswordView(APIView):
 
 
 class ResetPasswordView(PublicView):
+    refusals = {
+        "post": (errors.CodeInvalid, errors.PhoneNotRegistered, errors.AccountBlocked, errors.Busy),
+    }
+
     @extend_schema(request=shapes.ResetPasswordSerializer, responses=DoneSerializer, tags=["auth"])
     def post(self, request: Request) -> Response:
         """Set a new password by a code sent to the phone (purpose `reset_password`). All sessions end at once."""
@@ -97,6 +134,10 @@ class ResetPasswordView(PublicView):
 
 
 class RefreshView(PublicView):
+    refusals = {
+        "post": (errors.TokenInvalid, errors.TokenReused),
+    }
+
     @extend_schema(request=shapes.RefreshSerializer, responses=TokenPackSerializer, tags=["auth"])
     def post(self, request: Request) -> Response:
         """Exchange the refresh token. The old one is void; for 30 s it still gets the very same successor."""
@@ -105,6 +146,10 @@ class RefreshView(PublicView):
 
 
 class LogoutView(PublicView):
+    refusals = {
+        "post": (errors.TokenInvalid,),
+    }
+
     @extend_schema(
         request=shapes.LogoutSerializer,
         responses=DoneSerializer,

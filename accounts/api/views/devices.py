@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import errors
 from accounts.api.serializers import devices as shapes
 from accounts.api.serializers.base import UserSerializer
 from accounts.api.views.base import PublicView, checked, device_of
@@ -22,6 +23,10 @@ from common.views import VisibleViewSet, done
 
 
 class DeviceSignInView(PublicView):
+    refusals = {
+        "post": (errors.WrongCredentials,),
+    }
+
     @extend_schema(
         request=shapes.DeviceSignInSerializer, responses=shapes.DeviceSignedInSerializer, tags=["auth"]
     )
@@ -56,6 +61,9 @@ class DeviceViewSet(ListModelMixin, VisibleViewSet):
 
 class PhoneView(APIView):
     open_to_guests = ("post",)
+    refusals = {
+        "post": (errors.CodeInvalid, errors.PhoneTaken),
+    }
 
     @extend_schema(request=shapes.PhoneSerializer, responses=UserSerializer, tags=["users"])
     def post(self, request: Request) -> Response:

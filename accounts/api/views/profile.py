@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import errors
 from accounts.api.serializers import profile as shapes
 from accounts.api.views.base import checked
 from accounts.models import Session, User
@@ -40,6 +41,22 @@ class MeView(APIView):
 
 class ProfileView(MeView):
     open_to_guests = ("put", "patch")
+    refusals = {
+        "put": (
+            errors.CodeInvalid,
+            errors.UsernameTaken,
+            errors.PhoneTaken,
+            errors.EmailTaken,
+            errors.MailFailed,
+        ),
+        "patch": (
+            errors.CodeInvalid,
+            errors.UsernameTaken,
+            errors.PhoneTaken,
+            errors.EmailTaken,
+            errors.MailFailed,
+        ),
+    }
 
     @extend_schema(request=shapes.ProfileInputSerializer, responses=shapes.ProfileSerializer, tags=["users"])
     def put(self, request: Request) -> Response:
@@ -60,6 +77,9 @@ class AvatarView(APIView):
     parser_classes = (MultiPartParser,)
     throttle_scope = "avatar"
     open_to_guests = ("post", "delete")
+    refusals = {
+        "post": (errors.ImageInvalid,),
+    }
 
     @extend_schema(request=shapes.AvatarSerializer, responses=shapes.ProfileSerializer, tags=["users"])
     def post(self, request: Request) -> Response:
@@ -79,6 +99,10 @@ class AvatarView(APIView):
 
 
 class EmailLinkView(APIView):
+    refusals = {
+        "post": (errors.MailFailed,),
+    }
+
     @extend_schema(request=None, responses=DoneSerializer, tags=["users"])
     def post(self, request: Request) -> Response:
         """Mail the link that proves the e-mail address once more."""
@@ -87,6 +111,10 @@ class EmailLinkView(APIView):
 
 
 class EmailVerificationView(APIView):
+    refusals = {
+        "post": (errors.EmailLinkInvalid, errors.EmailTaken),
+    }
+
     @extend_schema(request=shapes.EmailTokenSerializer, responses=shapes.ProfileSerializer, tags=["users"])
     def post(self, request: Request) -> Response:
         """Prove the e-mail address by the token of the mailed link."""
@@ -96,6 +124,9 @@ class EmailVerificationView(APIView):
 
 class DeletionView(APIView):
     open_to_guests = ("post", "delete")
+    refusals = {
+        "post": (errors.WrongPassword, errors.CodeInvalid, errors.LastOwner, errors.LoginLocked, errors.Busy),
+    }
 
     throttle_scope = "deletion"
 

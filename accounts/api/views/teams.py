@@ -17,10 +17,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
+from accounts import errors
 from accounts.api.serializers import teams as shapes
 from accounts.models import Team, TeamInvitation, User
 from accounts.permissions import TEAM_RIGHTS, Action, require
 from accounts.services import invitations, teams
+from common.errors import Forbidden
 from common.serializers import DoneSerializer
 from common.views import VisibleViewSet, done
 
@@ -38,6 +40,19 @@ class TeamViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
     model = Team
     serializer_class: type[Serializer] = shapes.TeamSerializer
     results_key = "teams"
+    refusals = {
+        "create": (errors.TooManyTeams,),
+        "update": (Forbidden,),
+        "partial_update": (Forbidden,),
+        "destroy": (Forbidden, errors.TeamInUse),
+        "leave": (errors.LastOwner,),
+        "transfer": (Forbidden, errors.LastOwner),
+        "member": (Forbidden, errors.LastOwner),
+        "remove_member": (Forbidden, errors.LastOwner),
+        "invitations": (Forbidden,),
+        "invite": (Forbidden, errors.AlreadyInvited),
+        "invitation": (Forbidden, errors.InvitationClosed),
+    }
 
     def narrow(self, rows: QuerySet) -> QuerySet:
         return rows.order_by("-created_at", "-pk")
@@ -166,6 +181,11 @@ class ReceivedInvitationViewSet(ListModelMixin, VisibleViewSet):
     results_key = "invitations"
     lookup_url_kwarg = "key"
     lookup_value_converter = "str"
+    refusals = {
+        "retrieve": (errors.InvitationClosed,),
+        "accept": (errors.InvitationClosed, errors.AlreadyMember, errors.TeamFull),
+        "decline": (errors.InvitationClosed,),
+    }
 
     @property
     def actor(self) -> User:

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import errors
 from accounts.api.serializers import wechat as shapes
 from accounts.api.views.base import PublicView, checked, device_of
 from accounts.models import SocialAccount, User, WechatLoginSession
@@ -22,7 +23,7 @@ from accounts.selectors import wechat_of
 from accounts.services import wechat, wechat_accounts
 from accounts.services.tokens import TokenPack
 from accounts.wechat.browsers import browser_of
-from common.errors import DomainError
+from common.errors import DomainError, NotVisible
 from common.limits import client_ip
 from common.serializers import DoneSerializer
 
@@ -60,7 +61,23 @@ def progress_body(progress: wechat.Progress) -> dict[str, Any]:
     return body
 
 
+WECHAT_REFUSALS = (
+    errors.WechatStateInvalid,
+    errors.WechatCodeInvalid,
+    errors.WechatRefused,
+    errors.AccountBlocked,
+    errors.WechatMisconfigured,
+    errors.WechatAway,
+    errors.WechatUnavailable,
+)
+"""What bringing a code of WeChat's may end in."""
+
+
 class QrCodeView(PublicView):
+    refusals = {
+        "post": (errors.WechatUnavailable,),
+    }
+
     @extend_schema(request=shapes.QrCodeInputSerializer, responses=shapes.QrCodeSerializer, tags=["wechat"])
     def post(self, request: Request) -> Response:
         """A new QR code. Poll with its `session_id`; in a browser that opened /login only that browser can."""
@@ -85,6 +102,9 @@ class QrCodeView(PublicView):
 class PollView(PublicView):
     http_method_names = ["get", "options"]  # HEAD would collect the tokens and show them to nobody
     throttle_classes = ()  # asked every two seconds by each open page; the service has a limit for it
+    refusals = {
+        "get": (NotVisible,),
+    }
 
     @extend_schema(responses=shapes.WechatProgressSerializer, tags=["wechat"])
     def get(self, request: Request, poll_id: str) -> Response:
@@ -96,6 +116,11 @@ class PollView(PublicView):
 
 
 class CallbackView(PublicView):
+    refusals = {
+        "get": (*WECHAT_REFUSALS,),
+        "post": (*WECHAT_REFUSALS,),
+    }
+
     # HEAD, as of programs that look at links, would use the code up.
     http_method_names = ["get", "post", "options"]
 
@@ -137,6 +162,10 @@ class CallbackView(PublicView):
 
 
 class DesktopSignInView(PublicView):
+    refusals = {
+        "post": (*WECHAT_REFUSALS, NotVisible),
+    }
+
     @extend_schema(
         request=shapes.DesktopSignInSerializer, responses=shapes.WechatProgressSerializer, tags=["wechat"]
     )
@@ -152,6 +181,10 @@ class DesktopSignInView(PublicView):
 
 
 class BindPhoneView(PublicView):
+    refusals = {
+        "post": (errors.WechatSessionInvalid, errors.CodeInvalid, errors.PhoneTaken, errors.WechatTaken),
+    }
+
     @extend_schema(
         request=shapes.BindPhoneSerializer, responses={201: shapes.WechatSignedInSerializer}, tags=["wechat"]
     )
@@ -169,6 +202,17 @@ class BindPhoneView(PublicView):
 
 
 class LinkAccountView(PublicView):
+    refusals = {
+        "post": (
+            errors.WechatSessionInvalid,
+            errors.WrongCredentials,
+            errors.LoginLocked,
+            errors.Busy,
+            errors.WechatTaken,
+            errors.WechatAlreadyBound,
+        ),
+    }
+
     @extend_schema(
         request=shapes.LinkAccountSerializer, responses=shapes.WechatSignedInSerializer, tags=["wechat"]
     )
@@ -184,6 +228,10 @@ def wechat_signed_in(user: User, pack: TokenPack, message: str, code: int) -> Re
 
 
 class BindView(APIView):
+    refusals = {
+        "post": (*WECHAT_REFUSALS, errors.WechatTaken, errors.WechatAlreadyBound),
+    }
+
     @extend_schema(request=shapes.BindSerializer, responses=shapes.BoundSerializer, tags=["wechat"])
     def post(self, request: Request) -> Response:
         """Link WeChat to the signed-in user by a code, and by the state that came with it."""
@@ -202,6 +250,10 @@ class BindView(APIView):
 
 
 class UnbindView(APIView):
+    refusals = {
+        "delete": (errors.WechatNotBound, errors.LastSignInMethod),
+    }
+
     @extend_schema(request=None, responses={200: DoneSerializer}, tags=["wechat"])
     def delete(self, request: Request) -> Response:
         """Forget the signed-in user's WeChat; refused where they could not sign in otherwise."""
