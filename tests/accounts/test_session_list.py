@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
 from pytest_django import DjangoAssertNumQueries
 
-from accounts.models import AuditEvent, Notification, Session, User
+from accounts import tasks
+from accounts.models import AuditEvent, Notification, PhoneCode, Session, User
 from accounts.services import blocking, sessions
 from accounts.services.tokens import TokenPack
 from common.ids import new_id
@@ -267,3 +269,14 @@ def test_sessions_long_dead_are_purged(owner: User) -> None:
     token_of(make_user())
     assert sessions.purge(now=now, at_once=1) == 2
     assert set(Session.objects.values_list("device", flat=True)) == {"just ended", "just expired", "pytest"}
+
+
+def test_the_purge_is_scheduled(owner: User) -> None:
+    session, _pack = sign_in(owner, "old")
+    long_ago = timezone.now() - timedelta(days=31)
+    Session.objects.filter(pk=session.pk).update(revoked_at=long_ago)
+    PhoneCode.objects.create(phone="13912345678", purpose="login", code_hash="0" * 64, expires_at=long_ago)
+    row = PeriodicTask.objects.get(task="accounts.tasks.purge_sign_ins")
+    assert row.enabled and row.interval.every == 3600
+    tasks.purge_sign_ins()
+    assert not Session.objects.exists() and not PhoneCode.objects.exists()
