@@ -5,6 +5,7 @@ import random
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
@@ -306,6 +307,39 @@ def test_a_long_manifest_takes_as_many_queries_as_a_short_one(owner_api: Client,
 
     queries("warm", 2)
     assert queries("few", 200) == queries("many", 2000) <= 24
+
+
+def test_ten_thousand_files_in_forty_queries(owner_api: Client, drive: Drive) -> None:
+    files = [announced(f"/scene/{number % 100}/{number}.png", b"x", md5="0" * 32) for number in range(10_000)]
+    with CaptureQueriesContext(connection) as captured:
+        answer = owner_api.post("/upload-tasks", manifest(*files, total_files=10_000, total_size=10_000))
+    assert answer.status_code == 201
+    assert len(captured) <= 40
+    assert (TaskFile.objects.count(), Folder.objects.count(), sums(drive)) == (10_000, 101, (0, 10_000))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fifty_uploads_against_the_last_byte(owner: User) -> None:
+    """One byte is left, and one of them gets it: announced, sent and landed."""
+    drive = create_drive(user=owner, name="small", total_size=1000)
+    put(owner, "/there", bytes(999), drive=drive)
+
+    def send(number: int) -> int:
+        client = Client(owner)
+        answer = client.post("/upload-tasks", manifest(announced(f"/{number}", b"x"), drive_id=str(drive.pk)))
+        if answer.status_code != 201:
+            assert answer.json()["code"] == "quota_exceeded"
+            return int(answer.status_code)
+        task_id = answer.json()["id"]
+        (file,) = client.get(f"/upload-tasks/{task_id}/files").json()["files"]
+        form = {"file": SimpleUploadedFile("x", b"x")}
+        path = f"/upload-tasks/{task_id}/files/{file['id']}/upload"
+        assert client.post(path, form, format="multipart").status_code == 200
+        return 201
+
+    assert sorted(race(50, send)) == [201] + [413] * 49
+    assert sums(drive) == (1000, 0)
+    assert File.objects.filter(drive=drive).count() == 2
 
 
 @pytest.mark.django_db(transaction=True)

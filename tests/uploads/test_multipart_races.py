@@ -90,9 +90,9 @@ def test_different_bytes_for_one_part_never_mix(owner: User, sender: Sender) -> 
     assert lying in contents
 
 
-def test_eight_complete_at_once(owner: User, sender: Sender, drive: Drive) -> None:
+def test_ten_complete_at_once(owner: User, sender: Sender, drive: Drive) -> None:
     sender.send_parts(CONTENT)
-    answers = race(8, lambda _number: sender.again(Client(owner)).complete())
+    answers = race(10, lambda _number: sender.again(Client(owner)).complete())
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.json()["file_id"] for answer in answers}) == 1
     assert_landed_once(sender, drive)

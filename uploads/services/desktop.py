@@ -14,7 +14,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
-from common.errors import DomainError, NotVisible
+from common.errors import Conflict, DomainError, NotVisible
 from common.ids import as_uuid, new_id
 from drives.errors import DigestMismatch, SizeMismatch
 from drives.models import Drive, File
@@ -136,6 +136,18 @@ def merge_chunks(*, user: User, client_key: str, file_name: str, total: int, siz
     task_file = open_upload(user, client_key)
     if task_file is None:
         return landed_before(user, client_key, name, size)
+    try:
+        return merge_open(task_file, user, name, total, size)
+    except Conflict:
+        # Another request may have merged them at this moment: its result is ours.
+        task_file = reload(task_file)
+        if task_file.status in TaskFile.LANDED_STATUSES and task_file.file_name == name:
+            return task_file
+        raise
+
+
+def merge_open(task_file: TaskFile, actor: User, name: str, total: int, size: int) -> TaskFile:
+    """Merge the chunks of an upload that was open a moment ago."""
     require_total(task_file, total)
     received = dict(task_file.parts.values_list("number", "size"))
     if missing := [number for number in range(total) if number + 1 not in received]:
@@ -146,7 +158,7 @@ def merge_chunks(*, user: User, client_key: str, file_name: str, total: int, siz
     require_no_folders(task_file.task.drive, [join(FOLDER, name)])
     TaskFile.objects.filter(pk=task_file.pk, status__in=TaskFile.OPEN_STATUSES).update(file_name=name)
     UploadTask.objects.filter(pk=task_file.task_id).update(task_name=name)
-    return complete_multipart(task_file=reload(task_file), actor=user)
+    return complete_multipart(task_file=reload(task_file), actor=actor)
 
 
 def landed_before(user: User, client_key: str, name: str, size: int) -> TaskFile:
