@@ -19,6 +19,7 @@ from drives.storage import blob_storage
 from drives.storage.buckets import BucketStorage
 
 BATCH = 500
+MARKED_AT_ONCE = 20_000
 Item = TypeVar("Item")
 
 
@@ -78,7 +79,9 @@ def unreferenced() -> QuerySet[Blob]:
 
 def mark_unreferenced(*, now: datetime) -> None:
     """Write down since when blobs have been without references, and forget it of those that have one again."""
-    unreferenced().filter(unreferenced_at__isnull=True).update(unreferenced_at=now)
+    fresh = unreferenced().filter(unreferenced_at__isnull=True).values("pk")
+    while Blob.objects.filter(pk__in=fresh[:MARKED_AT_ONCE]).update(unreferenced_at=now) == MARKED_AT_ONCE:
+        continue
     held = reduce(or_, (Q(held) for held in pointing()))
     Blob.objects.filter(held, unreferenced_at__isnull=False).update(unreferenced_at=None)
 

@@ -38,7 +38,9 @@ class FileSystemBlobStorage(BlobStorage, FileSystemStorage):
     def take_in(self, path: Path, key: str) -> None:
         """A rename within one file system. Bytes and name are on the disk when it returns."""
         target = Path(self.path(key))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            sync(target.parent.parent)
         # The age of a blob counts from here on, not from its first part: fsck leaves young ones without a row alone.
         os.utime(path)
         sync(path)

@@ -124,8 +124,9 @@ def test_looking_costs_the_same_for_any_number_of_blobs(owner: User, monkeypatch
         assert collected(NOW) == []
     assert len(queries) == 3  # marked, unmarked, looked for
     File.objects.all().delete()
-    collected(NOW)
     monkeypatch.setattr(garbage, "BATCH", 5)
+    monkeypatch.setattr(garbage, "MARKED_AT_ONCE", 4)
+    collected(NOW)
     keys = {blob.storage_key for blob in Blob.objects.all()}
     assert set(collected(NOW + DAY)) == keys
     assert not Blob.objects.exists()

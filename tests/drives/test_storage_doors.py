@@ -161,3 +161,13 @@ def test_a_fetch_that_fails_leaves_nothing_in_the_cache(
         cache.fetch(blob)
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
     assert cache.fetch(blob).read_bytes() == CONTENT
+
+
+def test_health_asks_the_bucket(anonymous: Client, choose: Choose, oss: OSSServer) -> None:
+    choose("oss")
+    assert anonymous.get("/health").json()["components"]["storage"]["status"] == "up"
+    oss.faults += [("HeadObject", "unavailable")] * 2
+    answer = anonymous.get("/health")
+    assert answer.status_code == 503
+    assert answer.json()["components"]["storage"] == {"status": "down", "error": "StorageError"}
+    assert stored_names(oss) == []
