@@ -34,6 +34,7 @@ class ArchiveLinkView(View):
             "Content-Disposition": content_disposition_header(True, name) or "attachment",
             "Content-Length": str(archive.size),
             "Cache-Control": "private, no-store",
+            "X-Accel-Buffering": "no",  # nginx would spool a gigabyte of it to the disk
             "X-Content-Type-Options": "nosniff",
         }
         if request.method == "HEAD":
