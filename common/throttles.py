@@ -21,7 +21,8 @@ class RequestThrottle(BaseThrottle):
     A view with a `throttle_scope` has a stricter rule of its own besides, settings.THROTTLES[scope]. All of them are
     asked in one call to Redis. Where Redis does not answer the request passes: these limits protect the platform
     from too much, and an outage of theirs must not close it. What guards a secret (sign-in, codes) counts in its
-    service and stays closed then.
+    service and stays closed then. Requests without a valid token at a door that needs one are refused before: counting
+    them would cost more.
     """
 
     asked_again_at = 0.0

@@ -413,7 +413,12 @@ CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ORIGINS", default=[])
 CORS_ALLOWED_ORIGIN_REGEXES = [r"^http://(localhost|127\.0\.0\.1)(:\d+)?$"] if DEBUG else []
 CORS_ALLOW_CREDENTIALS = True
 TUS_HEADERS = ["Tus-Resumable", "Upload-Length", "Upload-Metadata", "Upload-Offset"]
-CORS_ALLOW_HEADERS = [*default_headers, *map(str.lower, TUS_HEADERS), "x-http-method-override", "x-request-id"]
+CORS_ALLOW_HEADERS = [
+    *default_headers,
+    *map(str.lower, TUS_HEADERS),
+    "x-http-method-override",
+    "x-request-id",
+]
 CORS_EXPOSE_HEADERS = [
     "X-Request-Id",
     "Retry-After",
@@ -487,7 +492,7 @@ EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="yuntu@localhost")
 ACCOUNT_DELETION_DAYS: int = env.int("ACCOUNT_DELETION_DAYS", default=15)
 """How long an account that its user wants deleted can still be kept."""
-EMAIL_LIMIT = (5, 3600)
+EMAIL_LIMITS = {"user": (5, 3600), "ip": (20, 3600)}
 """Links that are mailed for a user, and for an address they ask from (links, seconds)."""
 
 if not DEBUG:

@@ -22,7 +22,7 @@ from django_celery_beat.models import (
 from accounts.models import AuditEvent, Team, User
 from accounts.receivers import DEEDS
 from accounts.services.teams import create_team
-from billing.models import PriceRule
+from billing.models import PriceRule, Wallet
 from common.admin import AuditedAdmin, Deed, ReadOnlyInline, plain, values_of
 from common.signals import operator_acted
 from drives.models import Drive
@@ -263,6 +263,14 @@ def test_actions_of_every_app_are_told(office: Client, boss: User) -> None:
     for page in pages.values():
         for name, (function, _name, _text) in page.get_actions(request).items():
             assert function.__wrapped__.__name__ == name
+
+
+def test_buttons_that_go_another_way_are_told_by_their_services() -> None:
+    names = ("actions_list", "actions_row", "actions_detail", "actions_submit_line")
+    found = {
+        (model, button) for model, page in PAGES.items() for name in names for button in getattr(page, name)
+    }
+    assert found == {(Wallet, "credit")}  # the ledger tells of credits: tests/accounts/test_audit.py
 
 
 def test_a_task_switched_off_in_bulk(office: Client, boss: User) -> None:

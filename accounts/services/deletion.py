@@ -73,7 +73,8 @@ def request_deletion(*, user: User, session: Session, password: str, code: str, 
                     "On %(date)s it goes with everything in it. Until then you can call it off in your profile."
                 ),
                 level=Notification.Level.WARNING,
-                params={"date": f"{timezone.localtime(due):%Y-%m-%d}"},
+                # The day where the platform is; requests of the API are in UTC.
+                params={"date": f"{timezone.localtime(due, timezone.get_default_timezone()):%Y-%m-%d}"},
             )
             end_sessions(mine.sessions.exclude(pk=session.pk), reason=End.OTHERS_ENDED, actor=mine)
     mine.refresh_from_db()

@@ -94,8 +94,8 @@ def resend_link(*, user: User, ip: str, site: str) -> None:
 def take_turn(user: User, ip: str) -> None:
     """Nobody's mailbox is to be filled through us. Raises RateLimited."""
     limits.take(
-        ("email-user", str(user.pk), settings.EMAIL_LIMIT),
-        ("email-ip", ip, settings.EMAIL_LIMIT),
+        ("email-user", str(user.pk), settings.EMAIL_LIMITS["user"]),
+        ("email-ip", ip, settings.EMAIL_LIMITS["ip"]),
     )
 
 

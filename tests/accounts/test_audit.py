@@ -201,6 +201,20 @@ def test_a_refused_credit_is_not_told(db: None) -> None:
     assert wallet_of(user).balance == 50
 
 
+def test_a_credit_that_cannot_be_told_is_not_given(db: None) -> None:
+    user = make_user()
+
+    def refuse(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if 'INSERT INTO "accounts_auditevent"' in sql:
+            raise DatabaseError("no log")
+        return execute(sql, *rest)
+
+    with pytest.raises(DatabaseError, match="no log"), connection.execute_wrapper(refuse):
+        credit(user=user, amount=Decimal(5), key="k", reason="x")
+    assert wallet_of(user).balance == 50
+    assert not LedgerEntry.objects.filter(key="k").exists()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_same_credit_sixteen_times_at_once_is_one_and_told_once() -> None:
     user = make_user()

@@ -79,7 +79,6 @@ def refused(api: Client, content: bytes, name: str = "me.png") -> bool:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
 @pytest.mark.parametrize("field", ["avatar", "file"])
-@pytest.mark.django_db(transaction=True)
 def test_a_picture(owner: User, owner_api: Client, kind: str, field: str) -> None:
     answer = send(owner_api, picture(kind, (400, 300)), field=field, name="../../evil.html")
     assert answer.status_code == 200, answer.json()
@@ -308,7 +307,9 @@ def test_taken_away_by_an_operator(owner: User, owner_api: Client) -> None:
     form = {"action": "remove_avatars", "_selected_action": [str(owner.pk), str(boss.pk)]}
     assert office.post("/admin/accounts/user/", form).status_code == 302
     assert (User.objects.get(pk=owner.pk).avatar.name, stored()) == ("", [])
-    event = AuditEvent.objects.filter(user=owner, action=AuditEvent.Action.PROFILE_CHANGED).latest("created_at")
+    event = AuditEvent.objects.filter(user=owner, action=AuditEvent.Action.PROFILE_CHANGED).latest(
+        "created_at"
+    )
     assert (event.actor, event.after) == (boss, {"avatar": ""})
 
 

@@ -250,8 +250,17 @@ def test_nobodys_mailbox_is_filled_through_us(owner: User, owner_api: Client) ->
     assert owner_api.post("/users/me/email/send-link").status_code == 429
     assert len(mail.outbox) == 5
     assert User.objects.get(pk=owner.pk).email == "a4@example.com"
-    # From the same address the limit is that of the address, too.
-    assert Client(make_user()).put("/users/me", {"email": "b@example.com"}).status_code == 429
+
+
+def test_many_users_at_one_address_share_its_limit(
+    owner_api: Client, stranger_api: Client, settings: Any
+) -> None:
+    settings.EMAIL_LIMITS = {"user": (5, 3600), "ip": (1, 3600)}
+    assert owner_api.put("/users/me", {"email": ADDRESS}).status_code == 200
+    assert stranger_api.put("/users/me", {"email": "b@example.com"}).status_code == 429
+    elsewhere = stranger_api.put("/users/me", {"email": "b@example.com"}, REMOTE_ADDR="192.0.2.1")
+    assert elsewhere.status_code == 200
+    assert len(mail.outbox) == 2
 
 
 @pytest.mark.parametrize("error", [SMTPException("refused"), OSError("no route")])

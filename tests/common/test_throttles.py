@@ -1,12 +1,14 @@
 """Limits that hold at every door of the API: by address, by user, by the door itself."""
 
 import logging
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis
+from django.conf import settings
 from django.test import RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.views import APIView
@@ -87,6 +89,19 @@ def test_a_forged_header_does_not_pass(
     if proxies:
         real = {"X-Forwarded-For": "198.51.100.8" + ", 10.0.0.9" * (proxies - 1)}
         assert statuses(anonymous, ["10.0.0.1"], headers=real) == [401]
+
+
+@pytest.mark.parametrize(
+    "path", ["common/management/commands/run_platform.py", "compose.yaml", "docs/operations.md"]
+)
+def test_the_server_itself_believes_no_header(path: str) -> None:
+    """uvicorn's own default is to take the client's address from the header of a peer on the same machine."""
+    text = (settings.BASE_DIR / path).read_text()
+    commands = re.findall(
+        r"-m uvicorn config\.asgi:application[^`]*?--lifespan off[^`]*?(?=[`)]|\n\s+healthcheck)", text
+    )
+    assert len(commands) == 1
+    assert "--no-proxy-headers" in commands[0]
 
 
 @pytest.mark.usefixtures("few")

@@ -129,9 +129,10 @@ def child_specs(port: int) -> list[ChildSpec]:
         argv = [sys.executable, *arguments.split()]
         return ChildSpec(name=name, argv=argv, env=env, cwd=settings.BASE_DIR, grace=grace)
 
+    # By itself it would take the address of a client from a header that anybody on this machine can send.
     uvicorn = (
         f"-m uvicorn config.asgi:application --host {HOST} --port {port} --loop uvloop --http httptools "
-        "--ws websockets-sansio --lifespan off --timeout-graceful-shutdown 3"
+        "--ws websockets-sansio --lifespan off --no-proxy-headers --timeout-graceful-shutdown 3"
     )
     # There is nobody to agree with (mingle, gossip), and asking takes a second of every start.
     worker = (
