@@ -149,7 +149,9 @@ class LastSignInMethod(Conflict):
 
 class ImageInvalid(Invalid):
     code = "image_invalid"
-    text = _("Not a picture that can be used: JPEG, PNG, WebP or GIF, at most 12,000 pixels a side, 40 million in all.")
+    text = _(
+        "Not a picture that can be used: JPEG, PNG, WebP or GIF, at most 12,000 pixels a side, 40 million in all."
+    )
 
 
 class EmailLinkInvalid(DomainError):

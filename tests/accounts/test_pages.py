@@ -18,7 +18,13 @@ POLICY = {
     "base-uri": "'none'",
     "frame-ancestors": "'none'",
 }
-PAGES = ["/login", "/account", "/invitation", "/api/v1/wechat/callback?state=x", "/standin/wechat/connect/qrconnect"]
+PAGES = [
+    "/login",
+    "/account",
+    "/invitation",
+    "/api/v1/wechat/callback?state=x",
+    "/standin/wechat/connect/qrconnect",
+]
 
 
 class Foreign(HTMLParser):
