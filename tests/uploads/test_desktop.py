@@ -4,7 +4,6 @@ import base64
 import os
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -206,7 +205,9 @@ def test_a_chunk_without_its_data(owner_api: Client, drive: Drive) -> None:
     assert_nothing_made(drive)
 
 
-@pytest.mark.parametrize("key", ["..", "../../etc/passwd", "/", "a/b\\c", str(uuid4()), "本地 1"])
+@pytest.mark.parametrize(
+    "key", ["..", "../../etc/passwd", "/", "a/b\\c", "01a2057e-de3c-407f-b809-2f2197adae66", "本地 1"]
+)
 def test_an_id_is_never_a_path(owner_api: Client, key: str) -> None:
     send_all(owner_api, key=key)
     assert merge(owner_api, key=key).status_code == 200
