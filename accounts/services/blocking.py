@@ -31,7 +31,9 @@ def unblock(users: QuerySet[User], *, actor: User | None = None) -> int:
 
 
 def lock(users: QuerySet[User]) -> list[UUID]:
-    return list(users.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
+    # No key is locked: whoever holds a session to end it writes to the audit log, and that points to the user.
+    rows = users.order_by("pk").select_for_update(of=("self",), no_key=True)
+    return list(rows.values_list("pk", flat=True))
 
 
 def note(action: AuditEvent.Action, users: Iterable[UUID], actor: User | None) -> None:

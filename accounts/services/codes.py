@@ -17,9 +17,7 @@ from common import limits
 # WeChat, so it serves there; who resets a password or changes a phone must have asked for just that.
 FOR_REGISTERING = (PhoneCode.Purpose.REGISTER,)
 FOR_SIGNING_IN = (PhoneCode.Purpose.LOGIN, PhoneCode.Purpose.REGISTER)
-FOR_LINKING_WECHAT = (PhoneCode.Purpose.BIND_PHONE, PhoneCode.Purpose.REGISTER)
 FOR_RESETTING_PASSWORD = (PhoneCode.Purpose.RESET_PASSWORD,)
-FOR_CHANGING_PHONE = (PhoneCode.Purpose.BIND_PHONE,)
 
 KEPT = timedelta(days=1)
 """For operators whom somebody asks where their code is."""

@@ -25,6 +25,7 @@ from accounts.errors import (
     WechatSessionInvalid,
     WechatStateInvalid,
     WechatTaken,
+    WrongCredentials,
 )
 from accounts.models import PhoneCode, User, WechatLoginSession
 from accounts.services import codes, passwords, sessions, wechat_accounts
@@ -121,9 +122,10 @@ def collect(login: WechatLoginSession, *, now: datetime, device: str, ip: str) -
         if not confirmed.update(status=Status.COLLECTED, updated_at=now):
             return Progress(Status.EXPIRED)
         user = User.objects.get(pk=login.user_id)
-        if not user.is_active:
-            raise AccountBlocked
-        _session, pack = sessions.open_session(user=user, device=device, ip=ip)
+        try:
+            _session, pack = sessions.open_session(user=user, device=device, ip=ip)
+        except WrongCredentials as error:
+            raise AccountBlocked from error
     return Progress(Status.CONFIRMED, login.nickname, user=user, pack=pack)
 
 

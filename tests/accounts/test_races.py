@@ -8,7 +8,9 @@ import pytest
 from django.conf import settings
 
 from accounts.models import Notification, PhoneCode, Session, User
-from accounts.services.tokens import read_refresh
+from accounts.services import blocking
+from accounts.services.sessions import open_session
+from accounts.services.tokens import TokenPack, read_refresh
 from billing.models import Wallet
 from common import limits
 from common.errors import RateLimited
@@ -75,6 +77,22 @@ def test_refresh_and_log_out_at_once_leave_nothing_alive() -> None:
             if "refresh_token" in answer.json():
                 successor = {"refresh_token": answer.json()["refresh_token"]}
                 assert Client().post("/auth/refresh", successor).status_code == 401
+
+
+def test_blocking_and_signing_out_at_once_do_not_wait_for_each_other_in_a_circle() -> None:
+    user = make_user(username="mei")
+    for _round in range(8):
+        packs = [open_session(user=user, device="", ip="")[1] for _number in range(7)]
+
+        def act(number: int, packs: list[TokenPack] = packs) -> int:
+            if number == 7:
+                return blocking.block(User.objects.filter(pk=user.pk))
+            form = {"refresh_token": packs[number].refresh_token}
+            return int(Client().post("/auth/logout", form).status_code)
+
+        assert race(8, act) == [200] * 7 + [1]
+        assert not Session.objects.filter(revoked_at__isnull=True).exists()
+        assert blocking.unblock(User.objects.filter(pk=user.pk)) == 1
 
 
 def test_one_code_registers_one_user() -> None:

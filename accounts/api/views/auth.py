@@ -86,7 +86,12 @@ class LoginView(PublicView):
 
 class LoginPhoneView(PublicView):
     refusals = {
-        "post": (errors.CodeInvalid, errors.PhoneNotRegistered, errors.AccountBlocked),
+        "post": (
+            errors.CodeInvalid,
+            errors.PhoneNotRegistered,
+            errors.AccountBlocked,
+            errors.WrongCredentials,
+        ),
     }
 
     @extend_schema(request=shapes.LoginPhoneSerializer, responses=SignedInSerializer, tags=["auth"])

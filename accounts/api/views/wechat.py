@@ -103,7 +103,7 @@ class PollView(PublicView):
     http_method_names = ["get", "options"]  # HEAD would collect the tokens and show them to nobody
     throttle_classes = ()  # asked every two seconds by each open page; the service has a limit for it
     refusals = {
-        "get": (NotVisible,),
+        "get": (NotVisible, errors.AccountBlocked),
     }
 
     @extend_schema(responses=shapes.WechatProgressSerializer, tags=["wechat"])
