@@ -63,7 +63,14 @@ class Client(APIClient):
         return response
 
 
-UNSPECIFIC = {"malformed_body", "method_not_allowed", "unsupported_media_type", "too_large", "unavailable"}
+UNSPECIFIC = {
+    "malformed_body",
+    "method_not_allowed",
+    "unsupported_media_type",
+    "too_large",
+    "unavailable",
+    "internal_error",
+}
 """What any door answers to a request that is malformed before the door sees it, or while a part is away."""
 
 

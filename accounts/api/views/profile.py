@@ -14,7 +14,7 @@ from accounts.api.serializers import profile as shapes
 from accounts.api.views.base import checked
 from accounts.models import Session, User
 from accounts.services import avatars, deletion, emails, profile
-from common.errors import TooLarge
+from common.errors import Forbidden, TooLarge
 from common.limits import client_ip
 from common.serializers import DoneSerializer
 from common.views import done
@@ -125,7 +125,14 @@ class EmailVerificationView(APIView):
 class DeletionView(APIView):
     open_to_guests = ("post", "delete")
     refusals = {
-        "post": (errors.WrongPassword, errors.CodeInvalid, errors.LastOwner, errors.LoginLocked, errors.Busy),
+        "post": (
+            Forbidden,
+            errors.WrongPassword,
+            errors.CodeInvalid,
+            errors.LastOwner,
+            errors.LoginLocked,
+            errors.Busy,
+        ),
     }
 
     throttle_scope = "deletion"
