@@ -105,6 +105,7 @@ def test_slow_is_as_bad_as_away_and_is_not_asked_again(
     with pytest.raises(WechatAway):
         client.person_of(client.website_app(), "the-code")
     assert len(told_wechat.asked) == asked
+    assert not told_wechat.outwaited
 
 
 def test_nobody_listens(settings: Any) -> None:

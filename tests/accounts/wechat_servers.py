@@ -61,6 +61,8 @@ class ToldWechat:
         self.status = 200
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.woken = threading.Event()
+        self.outwaited = False
+        """Whether somebody waited for an answer to the end."""
 
     def change(self, path: str, **values: Any) -> None:
         self.answers[path] = {**GOOD[path], **values}
@@ -75,7 +77,7 @@ class ToldWechat:
                 told.asked.append((parts.path, query))
                 answer = told.answers[parts.path]
                 if isinstance(answer, int):
-                    told.woken.wait(answer)
+                    told.outwaited |= not told.woken.wait(answer)
                     return
                 body = (
                     answer if isinstance(answer, bytes) else json.dumps(answer, ensure_ascii=False).encode()
