@@ -2,7 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -84,25 +85,26 @@ def suspicions(now: datetime, deep: bool, tally: Tally) -> Iterator[Finding]:
 
 def side_by_side() -> Iterator[tuple[BlobRow | None, StoredObject | None]]:
     """Rows and objects, those of one key together."""
-    rows, objects = blob_rows(), blob_storage().objects()
-    row, stored = next(rows, None), next(objects, None)
-    while row is not None or stored is not None:
-        if stored is None or (row is not None and row.key < stored.key):
-            yield row, None
-            row = next(rows, None)
-        elif row is None or stored.key < row.key:
-            yield None, stored
-            stored = next(objects, None)
-        else:
-            yield row, stored
-            row, stored = next(rows, None), next(objects, None)
+    with closing(blob_rows()) as rows, closing(blob_storage().objects()) as objects:
+        row, stored = next(rows, None), next(objects, None)
+        while row is not None or stored is not None:
+            if stored is None or (row is not None and row.key < stored.key):
+                yield row, None
+                row = next(rows, None)
+            elif row is None or stored.key < row.key:
+                yield None, stored
+                stored = next(objects, None)
+            else:
+                yield row, stored
+                row, stored = next(rows, None), next(objects, None)
 
 
-def blob_rows() -> Iterator[BlobRow]:
+def blob_rows() -> Generator[BlobRow, None, None]:
     """All blobs in the order of their keys' bytes, which is that of every storage."""
     rows: QuerySet[Blob] = Blob.objects.order_by(Collate("storage_key", "C"))
     fields = rows.values_list("pk", "storage_key", "size", "sha256")
-    return (BlobRow(*values) for values in fields.iterator(ROWS))
+    for values in fields.iterator(ROWS):
+        yield BlobRow(*values)
 
 
 def difference_of(row: BlobRow, stored: StoredObject, deep: bool) -> str:

@@ -3,7 +3,7 @@
 import io
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,7 +70,7 @@ class BlobStorage(Staging, Storage, ABC):
         """The content of `key` as a local file to read from."""
 
     @abstractmethod
-    def objects(self, prefix: str = "") -> Iterator[StoredObject]:
+    def objects(self, prefix: str = "") -> Generator[StoredObject, None, None]:
         """Everything whose key begins with `prefix`, in the order of the keys' bytes, a page at a time."""
 
     def link(

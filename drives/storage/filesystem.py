@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,7 +67,7 @@ class FileSystemBlobStorage(BlobStorage, FileSystemStorage):
         """The blob itself."""
         yield Path(self.path(key))
 
-    def objects(self, prefix: str = "") -> Iterator[StoredObject]:
+    def objects(self, prefix: str = "") -> Generator[StoredObject, None, None]:
         return (found for found in walk(Path(self.location), "") if found.key.startswith(prefix))
 
 

@@ -6,7 +6,7 @@ answers for whatever it stored or serves whole is compared with that of the byte
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -172,7 +172,7 @@ class OSSStorage(BucketStorage, BaseStorage):
     def delete(self, name: str) -> None:
         self.ask("delete", name, self.bucket.delete_object, self.name_of(name))
 
-    def objects(self, prefix: str = "") -> Iterator[StoredObject]:
+    def objects(self, prefix: str = "") -> Generator[StoredObject, None, None]:
         place: dict[str, str] = {}
         while True:
             page = self.ask(

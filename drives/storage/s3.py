@@ -1,7 +1,7 @@
 """Blobs in a bucket that speaks S3 (MinIO, COS, S3), by django-storages and its boto3."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -123,7 +123,7 @@ class S3BlobStorage(BucketStorage, S3Storage):
         with asking("delete", name):
             self.client.delete_object(**self.place(name))
 
-    def objects(self, prefix: str = "") -> Iterator[StoredObject]:
+    def objects(self, prefix: str = "") -> Generator[StoredObject, None, None]:
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket_name, Prefix=self.name_of(prefix)
         )
