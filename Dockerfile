@@ -28,7 +28,7 @@ VOLUME /var/lib/yuntu
 FROM app AS engine
 USER root
 RUN apt-get update -q \
-    && grep -v '^#' scripts/system-packages.txt | xargs apt-get install -qy --no-install-recommends \
+    && sed '/^# Only the tests/,$d; s/#.*//' scripts/system-packages.txt | xargs apt-get install -qy --no-install-recommends \
     && rm -rf /var/lib/apt/lists/* \
     && python scripts/install_blender.py
 USER yuntu

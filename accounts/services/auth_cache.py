@@ -9,6 +9,7 @@ import functools
 import logging
 import pickle
 import secrets
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,13 @@ from common.realtime import connection
 
 logger = logging.getLogger(__name__)
 STAMP_SECONDS = 24 * 3600
+AWAY_SECONDS = 5
+
+
+class Outage:
+    """How long this process takes Redis for gone, so that an outage delays few requests."""
+
+    until = 0.0  # time.monotonic()
 
 
 def stamp_key(user_id: UUID) -> str:
@@ -31,13 +39,14 @@ def stamp_key(user_id: UUID) -> str:
 
 def remembered(session_id: UUID, user_id: UUID, look_up: Callable[[], Session]) -> Session:
     """The living session (with its user) as kept at most AUTH_CACHE_SECONDS ago, or else from `look_up`."""
-    if not settings.AUTH_CACHE_SECONDS:
+    if not settings.AUTH_CACHE_SECONDS or time.monotonic() < Outage.until:
         return look_up()
     key = f"{settings.REDIS_PREFIX}:auth:{session_id}:{user_id}"
     try:
         kept, stamp = read(key, user_id)
     except redis.RedisError as error:
-        logger.warning("the cache of sessions does not answer: %s", error)
+        Outage.until = time.monotonic() + AWAY_SECONDS
+        logger.warning("sessions are not remembered for %s s: %s", AWAY_SECONDS, error)
         return look_up()
     if kept is not None and kept.expires_at > timezone.now():
         return kept

@@ -1,6 +1,7 @@
 """Who asks is remembered for half a minute, and yet nothing that is over is taken for present."""
 
 import pickle
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.errors import TokenInvalid
 from accounts.models import Session, User
-from accounts.services import blocking, sessions
+from accounts.services import auth_cache, blocking, sessions
 from accounts.services.tokens import TokenPack, read_access
 from common.realtime import connection
 from tests.conftest import Client
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def _remember(settings: Any) -> None:
     settings.AUTH_CACHE_SECONDS = 30
+    auth_cache.Outage.until = 0
 
 
 @pytest.fixture
@@ -282,6 +284,26 @@ def test_without_redis_the_database_is_asked(user: User, redis_away: None) -> No
     sessions.end_sessions(Session.objects.all())
     with pytest.raises(TokenInvalid):
         sessions.session_of(pack.access_token)
+
+
+def test_an_outage_delays_one_request_in_five_seconds(
+    user: User, redis_away: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _session, pack = sessions.open_session(user=user, device="Chrome", ip="")
+    asked: list[Any] = []
+    real = auth_cache.read
+
+    def counted(*args: Any) -> Any:
+        asked.append(args)
+        return real(*args)
+
+    monkeypatch.setattr(auth_cache, "read", counted)
+    for _time in range(3):
+        sessions.session_of(pack.access_token)
+    assert len(asked) == 1
+    monkeypatch.setattr(auth_cache.Outage, "until", time.monotonic())
+    sessions.session_of(pack.access_token)
+    assert len(asked) == 2
 
 
 def test_a_user_can_be_changed_without_redis(user: User, redis_away: None) -> None:
