@@ -74,7 +74,7 @@ def missing_libraries(environment: Path) -> list[str]:
 def install_system_packages(missing: list[str]) -> None:
     """Install what system-packages.txt lists; exits with the names where that is not possible."""
     lines = SYSTEM_PACKAGES.read_text().splitlines()
-    packages = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    packages = [package for line in lines if (package := line.partition("#")[0].strip())]
     say(f"missing system libraries: {', '.join(missing)}")
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         sys.exit(
