@@ -114,6 +114,12 @@ class Farm:
         wait_until(lambda: self.ask("SELECT 1 FROM rendering_rendernode"), 20, "a node registers")
         return self
 
+    def healthy(self) -> bool:
+        try:
+            return httpx.get(f"{self.base}/health", timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
     def ask(self, query: str, *values: Any) -> list[dict[str, Any]]:
         with psycopg.connect(self.layout.database_url, autocommit=True, row_factory=dict_row) as connection:
             cursor = connection.execute(query, values)
@@ -215,6 +221,7 @@ class Artist:
 
     def __init__(self, farm: Farm) -> None:
         self.farm = farm
+        wait_until(farm.healthy, 60, "the web process answers, also after a test that killed it")
         self.http = httpx.Client(base_url=f"{farm.base}/api/v1", timeout=30)
         phone = f"138{secrets.randbelow(10**8):08d}"
         self.call("POST", "/auth/send-code", json={"phone": phone})

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from common import processes
@@ -183,13 +184,7 @@ def test_a_client_that_lost_the_web_process_misses_nothing(artist: Artist, farm:
 
     wait_until(is_over, 30, "the job ends without the web process")
 
-    def healthy() -> bool:
-        try:
-            return artist.http.get(f"{farm.base}/health").is_success
-        except OSError:
-            return False
-
-    wait_until(healthy, 20, "the web process is back")
+    wait_until(farm.healthy, 60, "the web process is back")
     with artist.listening(since=ear.last_revision()) as again:
         wait_until(lambda: "completed" in again.statuses(task), 5, "the news are caught up with")
     assert seen + again.statuses(task) == ["pending", "queued", "rendering", "completed"]
@@ -217,7 +212,7 @@ def is_over(artist: Artist, task: str) -> bool:
     """Asked again and again, while the platform may be half away."""
     try:
         answer = artist.http.get(f"/tasks/{task}")
-    except OSError:
+    except httpx.TransportError:
         return False
     return answer.is_success and answer.json()["status_name"] in ("completed", "failed", "cancelled")
 
