@@ -1,12 +1,12 @@
 # `make demo` and `make test` are all a newcomer needs. Every target first sets up what is missing.
 #
 # Variables, on the command line or in the environment: PORT, YUNTU_VAR (see .env.example), PYTHON (a Python 3.11),
-# SCENE and FRAMES for the demo, ARGS for pytest.
+# SCENE and FRAMES for the demo, ARGS for pytest and the benchmark.
 
 python := .venv/bin/python
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup engine run demo test lint lock messages clean distclean
+.PHONY: help setup engine run demo test bench lint lock messages clean distclean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -29,6 +29,9 @@ demo: engine ## do the main job as a client would: upload, render, watch, downlo
 
 test: engine ## run the whole suite against real PostgreSQL and Redis [ARGS="-k name"]
 	@$(python) -m pytest -n 2 --dist loadgroup $(ARGS)
+
+bench: setup ## measure uploads beside other servers, some minutes [ARGS="--quick"]
+	@$(python) -m benchmarks.uploads $(ARGS)
 
 lint: setup ## check style, types and the layers of imports
 	$(python) -m ruff check .
