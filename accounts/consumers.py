@@ -17,12 +17,13 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DatabaseError
-from django.utils import timezone
+from django.http import HttpRequest
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from accounts.errors import TokenInvalid
 from accounts.models import Session
-from accounts.services import sessions
+from accounts.services import notifications, sessions
 from common import realtime
 from common.ids import as_uuid
 from common.parsers import is_storable, strict_json
@@ -31,6 +32,20 @@ logger = logging.getLogger(__name__)
 AUTH_SECONDS = 10
 REFUSED = 4401
 MAX_MESSAGE = 16 * 1024
+NOTIFICATION = '{"event": "notification"'
+
+
+def language_of(headers: dict[bytes, bytes]) -> str:
+    """The language that the handshake asks for, told as for any request."""
+    request = HttpRequest()
+    request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get(b"accept-language", b"").decode("latin-1")
+    return translation.get_language_from_request(request)
+
+
+def in_words(text: str) -> str:
+    """A published notification in the language of the socket."""
+    event = json.loads(text)
+    return json.dumps({**event, "data": notifications.translated(event["data"])}, ensure_ascii=False)
 
 
 class EventConsumer(AsyncWebsocketConsumer):
@@ -45,6 +60,7 @@ class EventConsumer(AsyncWebsocketConsumer):
         self.since = query.get("since", "")
         self.wanted_user = self.scope["url_route"]["kwargs"].get("user_id") or query.get("user_id", "")
         headers = dict(self.scope["headers"])
+        translation.activate(language_of(headers))  # for this socket's task, and those it makes
         bearer = headers.get(b"authorization", b"").decode("latin-1").removeprefix("Bearer ").strip()
         token = query.get("token") or bearer
         if not query.get("ticket") and not token:
@@ -131,6 +147,8 @@ class EventConsumer(AsyncWebsocketConsumer):
         if self.seen and position <= self.seen:
             return
         self.seen = position
+        if text.startswith(NOTIFICATION):
+            text = in_words(text)
         await self.send(text[:-1] + f', "revision": "{revision}"}}')
 
     async def emit(self, event: str, **data: Any) -> None:

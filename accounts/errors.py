@@ -82,6 +82,10 @@ class LastOwner(Conflict):
     code, text = "last_owner", _("A team needs an owner who can sign in; make another member owner first.")
 
 
+class TeamOwned(Conflict):
+    code, text = "team_owned", _("The team has an owner who can sign in.")
+
+
 class AlreadyMember(Conflict):
     code, text = "already_member", _("You are a member of this team already.")
 

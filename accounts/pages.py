@@ -25,18 +25,23 @@ AVATAR_HEADERS = {
 @require_safe
 @never_cache
 def login(request: HttpRequest) -> HttpResponse:
-    """GET /login: by password, phone code or QR code; a QR code is good in this browser alone."""
-    wechat = {"offered": bool(client.apps()), "scannable": client.scannable()}
-    page = render(request, "accounts/login.html", {"wechat": wechat, "embedded": settings.EMBEDDED_PROFILE})
-    mark_browser(request, page)
-    return page
+    """GET /login: by password, phone code or QR code, or to a new password."""
+    return with_qr_code(request, "accounts/login.html")
 
 
 @require_safe
 @never_cache
 def account(request: HttpRequest) -> HttpResponse:
     """GET /account: who is signed in; the page holds nothing itself and asks the API with the browser's token."""
-    return render(request, "accounts/account.html")
+    return with_qr_code(request, "accounts/account.html")
+
+
+def with_qr_code(request: HttpRequest, template: str) -> HttpResponse:
+    """A page that may show a QR code of WeChat; one is good in this browser alone."""
+    wechat = {"offered": bool(client.apps()), "scannable": client.scannable()}
+    page = render(request, template, {"wechat": wechat, "embedded": settings.EMBEDDED_PROFILE})
+    mark_browser(request, page)
+    return page
 
 
 @require_safe

@@ -10,8 +10,8 @@ from django.dispatch import receiver
 
 from accounts.models import AuditEvent, User
 from accounts.models.users import users_updated
-from accounts.services import audit, auth_cache
-from accounts.signals import user_registered
+from accounts.services import audit, auth_cache, invitations
+from accounts.signals import phone_bound, user_registered
 from common.admin import Deed
 from common.signals import operator_acted
 
@@ -28,6 +28,13 @@ def equip_new_user(sender: Any, instance: User, created: bool, raw: bool = False
     """However a user came to be, also by `createsuperuser`: what every user has is created with them."""
     if created and not raw:
         user_registered.send(sender=User, user=instance)
+
+
+@receiver(user_registered)
+@receiver(phone_bound)
+def tell_of_invitations(sender: Any, user: User, **kwargs: Any) -> None:
+    """A team may have invited a phone before somebody here had it."""
+    invitations.tell_waiting(user)
 
 
 @receiver(post_save, sender=User)

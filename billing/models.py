@@ -15,6 +15,7 @@ from django.contrib import admin
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from common.models import Row
 
@@ -52,7 +53,7 @@ class Wallet(Row):
     class Meta:
         verbose_name = _("wallet")
         verbose_name_plural = _("wallets")
-        permissions = [("credit_wallet", "Can credit wallets")]
+        permissions = [("credit_wallet", gettext_noop("Can credit wallets"))]
         constraints = [
             models.UniqueConstraint(fields=["user", "currency"], name="billing_wallet_one_per_currency"),
             models.CheckConstraint(condition=Q(balance__gte=0), name="billing_wallet_balance_not_negative"),

@@ -1,5 +1,6 @@
 """The back office: every registered model is listed and shown in Chinese; money and codes are only read."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -240,9 +241,10 @@ def test_a_new_password_ends_the_sessions(office: Client, rows: User) -> None:
 
 @pytest.fixture
 def clerk(db: None) -> Client:
-    """An operator who may change users, and is no superuser."""
+    """An operator who may change users, but neither operators nor what anybody may do."""
     user = make_user(username="clerk", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(content_type__app_label="accounts"))
+    rights = Permission.objects.filter(content_type__app_label="accounts").exclude(codename="change_staff")
+    user.user_permissions.set(rights)
     client = Client()
     assert client.login(username="clerk", password=PASSWORD)
     return client
@@ -251,9 +253,19 @@ def clerk(db: None) -> Client:
 def test_an_operator_cannot_raise_themselves(clerk: Client) -> None:
     user = User.objects.get(username="clerk")
     form = form_of(user, is_superuser="on", is_staff="on", member_level=1)
+    assert clerk.post(page(User, "change", user.pk), form).status_code == 403
+    user.refresh_from_db()
+    assert (user.member_level, user.is_staff, user.is_superuser) == (0, True, False)
+
+
+def test_an_operator_raises_nobody_else(clerk: Client) -> None:
+    user = make_user()
+    rights = list(Permission.objects.values_list("pk", flat=True))
+    form = form_of(user, is_superuser="on", is_staff="on", member_level=1, user_permissions=rights)
     assert clerk.post(page(User, "change", user.pk), form).status_code == 302
     user.refresh_from_db()
-    assert (user.member_level, user.is_staff, user.is_superuser) == (1, True, False)
+    assert (user.member_level, user.is_staff, user.is_superuser) == (1, False, False)
+    assert not user.user_permissions.exists()
 
 
 def test_an_operator_does_not_touch_superusers(clerk: Client, boss: User) -> None:
@@ -277,3 +289,10 @@ def test_lists_are_in_chinese(office: Client, rows: User) -> None:
     text = office.get(page(LedgerEntry, "changelist")).content.decode()
     for word in ("资金流水", "变动后余额", "painter"):
         assert word in text, word
+
+
+def test_rights_are_named_in_chinese(office: Client, boss: User) -> None:
+    text = office.get(page(User, "change", boss.pk)).content.decode()
+    for right in ("账户 | 用户 | 可封禁和解封用户", "账户 | 用户 | 可查看", "计费 | 钱包 | 可给钱包充值"):
+        assert right in text, right
+    assert not re.search(r"\| Can \w+", text)

@@ -270,7 +270,8 @@ def test_buttons_that_go_another_way_are_told_by_their_services() -> None:
     found = {
         (model, button) for model, page in PAGES.items() for name in names for button in getattr(page, name)
     }
-    assert found == {(Wallet, "credit")}  # the ledger tells of credits: tests/accounts/test_audit.py
+    # The ledger tells of credits: tests/accounts/test_audit.py; teams of roles: tests/accounts/test_office_teams.py
+    assert found == {(Wallet, "credit"), (Team, "appoint_owner")}
 
 
 def test_a_task_switched_off_in_bulk(office: Client, boss: User) -> None:

@@ -7,12 +7,13 @@ from typing import Any, cast
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 from django.db.models import QuerySet
-from django.forms import ModelForm
+from django.forms import ModelForm, ModelMultipleChoiceField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
@@ -55,6 +56,26 @@ class PasswordForm(AdminPasswordChangeForm):
         return user
 
 
+class RightsField(ModelMultipleChoiceField):
+    """Permissions in the operator's language; Django stores their names in English."""
+
+    VERBS = {"add": _("Can add"), "change": _("Can change"), "delete": _("Can delete"), "view": _("Can view")}
+
+    def label_from_instance(self, right: Permission) -> str:
+        verb, _of, model = right.codename.partition("_")
+        common = model == right.content_type.model and self.VERBS.get(verb)
+        return f"{right.content_type} | {common or gettext(right.name)}"
+
+
+class RightsAdmin(AuditedAdmin):
+    """A page on which permissions are chosen."""
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.related_model is Permission:
+            kwargs["form_class"] = RightsField
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+
 class SessionInline(ReadOnlyInline):
     model = Session
     fields = ("device", "ip", "created_at", "last_seen_at", "expires_at", "revoked_at")
@@ -65,7 +86,7 @@ class SessionInline(ReadOnlyInline):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, AuditedAdmin):
+class UserAdmin(DjangoUserAdmin, RightsAdmin):
     form = ModelForm
     add_form = UserCreationForm
     change_password_form = PasswordForm
@@ -169,7 +190,7 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, AuditedAdmin):
+class GroupAdmin(DjangoGroupAdmin, RightsAdmin):
     """The rights of the groups named in STAFF_GROUPS are set anew at each `migrate`."""
 
     list_display = ("name", "shown_name")

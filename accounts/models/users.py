@@ -13,6 +13,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Upper
 from django.dispatch import Signal
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from common.models import Row
 
@@ -100,9 +101,9 @@ class User(Row, AbstractBaseUser, PermissionsMixin):
         verbose_name = _("user")
         verbose_name_plural = _("users")
         permissions = [
-            ("block_user", "Can block and unblock users"),
-            ("sign_out_user", "Can end the sessions of users"),
-            ("change_staff", "Can change operators and their rights"),
+            ("block_user", gettext_noop("Can block and unblock users")),
+            ("sign_out_user", gettext_noop("Can end the sessions of users")),
+            ("change_staff", gettext_noop("Can change operators and their rights")),
         ]
         constraints = [
             # Otherwise a stranger could take the number somebody else will sign in with.

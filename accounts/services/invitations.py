@@ -55,9 +55,23 @@ def invite(
         )
         invited = User.objects.filter(phone=phone).exclude(memberships__team=team).first() if phone else None
         if invited:
-            page = f"/invitation#{invitation.pk}"
-            tell(invited, team, INVITED, by=actor, action_url=page, name=actor.public_name)
+            tell_invited(invited, invitation)
     return invitation, token
+
+
+def tell_waiting(user: User) -> None:
+    """Tell who has just got a phone of the open invitations that were sent to it before."""
+    waiting = (
+        TeamInvitation.objects.open(timezone.now()).visible_to(user).select_related("team", "invited_by")
+    )
+    for invitation in waiting.order_by("created_at", "pk"):
+        tell_invited(user, invitation)
+
+
+def tell_invited(user: User, invitation: TeamInvitation) -> None:
+    by = invitation.invited_by
+    page = f"/invitation#{invitation.pk}"
+    tell(user, invitation.team, INVITED, by=by, action_url=page, name=by.public_name)
 
 
 def withdraw(*, team: Team, actor: User, invitation_id: UUID) -> None:

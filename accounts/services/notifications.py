@@ -3,9 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db.models import QuerySet
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.translation import gettext
 
 from accounts.models import Notification, User
@@ -35,17 +34,24 @@ def notify(
     stored = Notification.objects.create(
         user=user, title=title, message=message, level=level, params=values, action_url=action_url
     )
-    # Not in the language of the request at hand, which often is somebody else's; sockets speak the platform's.
-    with translation.override(settings.LANGUAGE_CODE):
-        news = {
-            "id": stored.pk,
-            "title": rendered(title, values),
-            "message": rendered(message, values),
-            "type": level.value,
-            "action_url": action_url,
-        }
+    # Not in the language of the request at hand, which often is somebody else's: the reader's socket translates.
+    news = {
+        "id": stored.pk,
+        "title": title,
+        "message": message,
+        "params": values,
+        "type": level.value,
+        "action_url": action_url,
+    }
     publish_on_commit(user.pk, "notification", news)
     return stored
+
+
+def translated(news: dict[str, Any]) -> dict[str, Any]:
+    """What `notify` has published, in the language of the reader."""
+    values = news["params"]
+    words = {name: rendered(news[name], values) for name in ("title", "message")}
+    return {name: value for name, value in (news | words).items() if name != "params"}
 
 
 def mark_read(notifications: QuerySet[Notification]) -> int:

@@ -38,6 +38,7 @@ def bind_phone(*, user: User, phone: str, code: str, ip: str) -> User:
                 changes["username"] = phone
             User.objects.filter(pk=mine.pk).update(**changes)
             tell(mine, before, phone)
+            mine.phone = phone
             phone_bound.send(sender=User, user=mine, was_guest=mine.is_guest)
     except IntegrityError as error:
         raise taken(error) from error

@@ -11,9 +11,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from accounts.errors import LastOwner, PhoneRequired, TeamInUse, TooManyTeams
+from accounts.errors import AccountBlocked, LastOwner, PhoneRequired, TeamInUse, TeamOwned, TooManyTeams
 from accounts.models import AuditEvent, Team, TeamInvitation, TeamMember, User
-from accounts.permissions import MANAGED_ROLES, Action, Role, require
+from accounts.permissions import MANAGED_ROLES, Action, Role, require, role_in
 from accounts.services import audit
 from accounts.services.notifications import notify
 from common.errors import Forbidden, Invalid, NotVisible
@@ -83,6 +83,11 @@ def tell(user: User, team: Team, message: str, *, by: User, action_url: str = ""
         notify(user=user, title=TITLE, message=message, params=values, action_url=action_url)
 
 
+def is_owned(team: Team) -> bool:
+    """Whether somebody can act as owner; one who is blocked owns nothing."""
+    return team.members.filter(role=Role.OWNER, user__is_active=True).exists()
+
+
 def set_role(member: TeamMember, role: Role | None, *, actor: User) -> None:
     """Give a member another role, or with None take the membership away, under the team's lock.
 
@@ -99,8 +104,8 @@ def set_role(member: TeamMember, role: Role | None, *, actor: User) -> None:
         row.update(role=role, updated_at=timezone.now())
         member.role = role
         stale = invitations.filter(invited_by=user).exclude(role__in=MANAGED_ROLES[role])
-    # Looked at afterwards, so that every way out of the role is covered; one who is blocked owns nothing.
-    if before == Role.OWNER and not team.members.filter(role=Role.OWNER, user__is_active=True).exists():
+    # Looked at afterwards, so that every way out of the role is covered.
+    if before == Role.OWNER and not is_owned(team):
         raise LastOwner
     stale.update(status=TeamInvitation.Status.REVOKED, updated_at=timezone.now())
     record_role(team, user, actor=actor, before=before, after=role or "")
@@ -177,3 +182,20 @@ def transfer_ownership(*, team: Team, actor: User, user_id: UUID) -> None:
             set_role(heir, Role.OWNER, actor=actor)
             tell(heir.user, team, NOW[Role.OWNER], by=actor)
         set_role(member_of(team, actor.pk), Role.ADMIN, actor=actor)
+
+
+def appoint_owner(*, team: Team, user: User, actor: User) -> None:
+    """Give a team that has lost its owners a new one, by an operator; also one who is no member yet.
+
+    Raises NotVisible, PhoneRequired, AccountBlocked, TeamOwned.
+    """
+    require_phone(user)
+    with transaction.atomic():
+        if is_owned(lock(team)):
+            raise TeamOwned
+        if not User.objects.filter(pk=user.pk, is_active=True).exists():
+            raise AccountBlocked
+        before = role_in(user, team)
+        TeamMember.objects.update_or_create(team=team, user=user, defaults={"role": Role.OWNER})
+        record_role(team, user, actor=actor, before=before or "", after=Role.OWNER)
+        tell(user, team, NOW[Role.OWNER], by=actor)

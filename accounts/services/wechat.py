@@ -276,14 +276,23 @@ def link_account(
     """
     limits.take(("wechat-bind", ip, settings.WECHAT_LIMITS["bind"]))
     login = waiting(session_token)
-    person = person_of(login)
     user = passwords.verify_credentials(identifier=phone, password=password, ip=ip)
+    with transaction.atomic():
+        link(login, user)
+        _session, pack = sessions.open_session(user=user, device=device, ip=ip)
+    return user, pack
+
+
+def link(login: WechatLoginSession, user: User) -> None:
+    """End the sign-in by linking who scanned to `user`.
+
+    Raises WechatSessionInvalid, WechatTaken, WechatAlreadyBound: the sign-in then goes on waiting.
+    """
+    person = person_of(login)
     with transaction.atomic():
         wechat_accounts.lock_person(person)
         take_up(login, user, timezone.now())
         wechat_accounts.attach(user, person)
-        _session, pack = sessions.open_session(user=user, device=device, ip=ip)
-    return user, pack
 
 
 # --- signed-in users -------------------------------------------------------------------------------------------
@@ -303,6 +312,15 @@ def bind(*, user: User, code: str, state: str, ip: str) -> WechatPerson:
     person = client.person_of(app, code)
     wechat_accounts.bind(user=user, person=person)
     return person
+
+
+def bind_scanned(*, user: User, session_token: str, ip: str) -> None:
+    """Link who has scanned a QR code, and is no user, to the signed-in user; the sign-in is used up.
+
+    Raises WechatSessionInvalid, WechatTaken, WechatAlreadyBound, RateLimited.
+    """
+    limits.take(("wechat-bind", ip, settings.WECHAT_LIMITS["bind"]))
+    link(waiting(session_token), user)
 
 
 def purge(*, now: datetime) -> int:

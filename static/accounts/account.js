@@ -2,10 +2,12 @@
 
 import { callSignedIn, forgetTokens, isSignedIn } from "./api.js";
 import { submitByApi } from "./forms.js";
+import { offerWechat } from "./wechat.js";
 
 const page = document.getElementById("account");
 const language = document.documentElement.lang;
 const SHOWN = 8; // rows of a list
+const showWechat = offerWechat(reload);
 
 function leave() {
   forgetTokens();
@@ -97,6 +99,7 @@ function showUser(user) {
   const wechat = document.getElementById("wechat");
   wechat.textContent = user.wechat_openid ? user.wechat_nickname || "✓" : wechat.dataset.none;
   document.getElementById("phone-form").hidden = Boolean(user.phone);
+  showWechat(user);
   const face = document.getElementById("face");
   face.textContent = user.username[0].toUpperCase();
   if (user.avatar) {
@@ -126,11 +129,7 @@ async function showList(card) {
   card.hidden = false;
 }
 
-async function start() {
-  if (!isSignedIn()) {
-    leave();
-    return;
-  }
+async function reload() {
   try {
     showUser(await callSignedIn("GET", "/api/v1/users/me"));
     await Promise.all([...document.querySelectorAll("[data-list]")].map(showList));
@@ -149,4 +148,5 @@ document.getElementById("sign-out").addEventListener("click", async () => {
   leave();
 });
 submitByApi(document.getElementById("phone-form"), { send: callSignedIn, done: showUser });
-start();
+if (isSignedIn()) reload();
+else leave();

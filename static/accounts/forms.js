@@ -51,8 +51,10 @@ async function whileBusy(button, act) {
   }
 }
 
-export function valuesOf(form) {
-  return Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, value.trim?.() ?? value]));
+/** What was typed; a password alone may begin or end with a blank. */
+function valuesOf(form) {
+  const typed = [...new FormData(form)];
+  return Object.fromEntries(typed.map(([name, text]) => [name, form.elements[name].type === "password" ? text : text.trim()]));
 }
 
 /** Send `form` when it is submitted. `extra()` adds to its values; `failed` may deal with an error itself. */
@@ -62,8 +64,6 @@ export function submitByApi(form, { send = call, extra = () => ({}), done, faile
     event.preventDefault();
     clearErrors(form);
     const values = { ...valuesOf(form), ...extra() };
-    // A password may begin or end with a blank.
-    if (form.elements.password) values.password = form.elements.password.value;
     try {
       done(await whileBusy(button, () => send("POST", form.getAttribute("action"), values)));
     } catch (error) {

@@ -1,10 +1,11 @@
-// /login: three ways in and a way to register.
+// /login: three ways in, a way to register and one to a new password.
 
 import { callSignedIn, isSignedIn, keepTokens, placeAfterSignIn } from "./api.js";
+import { offerBinding } from "./bind.js";
 import { submitByApi } from "./forms.js";
-import { startQr } from "./qr.js";
 
 const card = document.getElementById("signin");
+const modes = ["login", "register", "reset"];
 
 function land() {
   location.assign(placeAfterSignIn() ?? card.dataset.account);
@@ -16,10 +17,21 @@ function signedIn(answer) {
 }
 
 function showMode() {
-  const mode = location.hash === "#register" ? "register" : "login";
+  const mode = modes.find((name) => location.hash === `#${name}`) ?? "login";
   card.dataset.mode = mode;
   for (const part of card.querySelectorAll("[data-for]")) part.hidden = part.dataset.for !== mode;
   card.querySelector(`[data-for=${mode}] input`).focus();
+}
+
+/** A reset signs nobody in: on to the form that does. */
+function passwordSet({ message }) {
+  const [reset, password] = ["reset-form", "password-form"].map((id) => document.getElementById(id));
+  password.elements.username.value = reset.elements.phone.value.trim();
+  reset.reset();
+  const done = document.getElementById("reset-done");
+  done.textContent = message;
+  done.hidden = false;
+  location.hash = "login";
 }
 
 async function landIfSignedIn() {
@@ -35,8 +47,9 @@ async function landIfSignedIn() {
 for (const form of card.querySelectorAll("#password-form, #code-form, #register-form")) {
   submitByApi(form, { done: signedIn });
 }
+submitByApi(document.getElementById("reset-form"), { done: passwordSet });
 addEventListener("hashchange", showMode);
 showMode();
 landIfSignedIn();
 const panel = document.getElementById("qr");
-if (panel) startQr(panel, signedIn);
+if (panel) offerBinding(panel, signedIn);

@@ -1,23 +1,30 @@
-// Signing in by WeChat's QR code: drawn by the server, polled until it is confirmed, expired or wants a phone.
+// A QR code of WeChat: drawn by the server, polled until it is scanned by somebody new, confirmed or expired.
 
 import { call } from "./api.js";
-import { showError, submitByApi } from "./forms.js";
 
 const POLL_EVERY = 2000; // milliseconds
 
-export function startQr(panel, signedIn) {
+/**
+ * Draw a code in `panel` and watch it. `scanned(progress)` is called once for somebody who is no user, `confirmed(progress)`
+ * with the tokens of one who is. Returns `end(state)`: no more is asked, and `state` is shown.
+ */
+export function startQr(panel, { scanned, confirmed }) {
   const image = panel.querySelector("#qr-image");
   const opener = panel.querySelector("#qr-open");
   const hint = panel.querySelector("#qr-hint");
   const left = panel.querySelector("#qr-left");
   let round = 0; // answers to an earlier code come too late
-  let sessionToken = "";
 
   function show(state) {
     panel.dataset.state = state;
     for (const part of panel.querySelectorAll("[data-on]")) {
       part.hidden = !part.dataset.on.split(" ").includes(state);
     }
+  }
+
+  function end(state) {
+    round += 1;
+    show(state);
   }
 
   function fail(error) {
@@ -46,11 +53,13 @@ export function startQr(panel, signedIn) {
     }
   }
 
-  async function watch(mine, id, end) {
-    const clock = setInterval(() => {
-      const seconds = Math.max(0, Math.ceil((end - Date.now()) / 1000));
+  async function watch(mine, id, over) {
+    const tick = () => {
+      const seconds = Math.max(0, Math.ceil((over - Date.now()) / 1000));
       left.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-    }, 250);
+    };
+    const clock = setInterval(tick, 250);
+    tick();
     while (mine === round) {
       let wait = POLL_EVERY;
       try {
@@ -58,6 +67,7 @@ export function startQr(panel, signedIn) {
         if (mine !== round) break;
         if (react(progress)) break;
       } catch (error) {
+        if (mine !== round) break;
         if (error.status === 404) show("expired");
         else if (error.status === 429) wait = Math.max(wait, error.retryAfter * 1000);
         else if (error.status >= 400 && error.status < 500) fail(error);
@@ -72,65 +82,20 @@ export function startQr(panel, signedIn) {
   function react(progress) {
     if (progress.status === "scanned") {
       if (panel.dataset.state !== "scanned") {
-        sessionToken = progress.session_token;
-        panel.querySelector("#qr-nickname").textContent = progress.nickname ?? "";
         show("scanned");
-        panel.querySelector("#bind-phone").focus();
+        scanned(progress);
       }
       return false; // it may still expire
     }
-    // Binding a phone uses the sign-in up: to who polls it then looks expired.
-    if (progress.status === "expired" && panel.dataset.state !== "done") show("expired");
-    if (progress.status === "confirmed") finish(progress);
+    if (progress.status === "expired") show("expired");
+    if (progress.status === "confirmed") {
+      end("done");
+      confirmed(progress);
+    }
     return progress.status !== "pending";
   }
 
-  function finish(answer) {
-    round += 1;
-    show("done");
-    signedIn(answer);
-  }
-
-  const tabs = [...panel.querySelectorAll("[role=tab]")];
-  const forms = tabs.map((tab) => document.getElementById(tab.getAttribute("aria-controls")));
-
-  function choose(index, focus = true) {
-    tabs.forEach((tab, place) => {
-      tab.setAttribute("aria-selected", String(place === index));
-      tab.tabIndex = place === index ? 0 : -1;
-      forms[place].hidden = place !== index;
-    });
-    if (focus) tabs[index].focus();
-  }
-
-  tabs.forEach((tab, index) => {
-    tab.addEventListener("click", () => choose(index));
-    tab.addEventListener("keydown", (event) => {
-      if (["ArrowLeft", "ArrowRight"].includes(event.key)) choose(1 - index);
-    });
-  });
-
-  /** A phone that has an account: on with that one's password. */
-  function tryLinking(error) {
-    if (error.hint !== "link-account") return lostSession(error);
-    const [bind, link] = forms;
-    link.elements.phone.value = bind.elements.phone.value;
-    choose(1, false);
-    showError(link, error);
-    link.elements.password.focus();
-    return true;
-  }
-
-  function lostSession(error) {
-    if (error.code !== "wechat_session_invalid") return false;
-    round += 1;
-    show("expired");
-    return true;
-  }
-
-  const extra = () => ({ session_token: sessionToken });
-  submitByApi(forms[0], { extra, done: finish, failed: tryLinking });
-  submitByApi(forms[1], { extra, done: finish, failed: lostSession });
-  panel.querySelector("#qr-renew").addEventListener("click", renew);
+  panel.querySelector("#qr-renew").onclick = renew; // of the last one that was started here
   renew();
+  return end;
 }

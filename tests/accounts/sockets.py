@@ -85,9 +85,10 @@ async def opened(*args: Any, **kwargs: Any) -> Any:
 
 
 @asynccontextmanager
-async def listening(token: str, query: str = "") -> Any:
+async def listening(token: str, query: str = "", language: str = "") -> Any:
     """A socket that was accepted, signed in and greeted."""
-    async with opened(f"token={token}{query}") as socket:
+    headers = [(b"accept-language", language.encode())] if language else []
+    async with opened(f"token={token}{query}", headers=headers) as socket:
         assert await socket.is_welcomed()
         yield socket
 

@@ -5,11 +5,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from playwright.sync_api import Page, expect
 
-from accounts.models import Session, User
+from accounts.models import Session, SocialAccount, User
+from accounts.services import wechat_accounts
+from accounts.wechat import client
 from tests.accounts.conftest import PHONE, codes_sent
 from tests.accounts.test_devices import new_device
+from tests.accounts.wechat import openid_of, unionid_of
 from tests.browser import chromium, open_page
 from tests.factories import PASSWORD, make_user, token_of
 
@@ -108,6 +113,8 @@ def test_a_guest_binds_a_phone(open_page: Open) -> None:
     page.goto("/account")
     form = page.locator("#phone-form")
     expect(form).to_be_visible()
+    # A WeChat would not make them more than a guest.
+    expect(page.get_by_role("button", name="绑定微信")).to_be_hidden()
     form.get_by_label("手机号").fill(PHONE)
     form.locator(".send-code").click()
     expect(form.locator(".send-code")).to_have_text(re.compile("秒后重发"))
@@ -116,6 +123,65 @@ def test_a_guest_binds_a_phone(open_page: Open) -> None:
     expect(form).to_be_hidden()
     expect(page.locator("#phone")).to_have_text(PHONE)
     expect(page.locator("#balance")).to_have_text("¥50.00")
+
+
+@pytest.fixture
+def _own_wechat(live_server: Any, settings: Any) -> None:
+    settings.WECHAT_OPEN_URL = settings.WECHAT_API_URL = f"{live_server.url}/standin/wechat"
+
+
+def scan(page: Page, person: str) -> None:
+    """Ask for a QR code, and open its address as that person's phone does."""
+    page.get_by_role("button", name="绑定微信").click()
+    expect(page.locator("#qr")).to_have_attribute("data-state", "pending")
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="直接打开二维码中的地址").click()
+    opened.value.get_by_role("link", name=person).click()
+    opened.value.close()
+
+
+@pytest.mark.usefixtures("_own_wechat")
+def test_wechat_is_linked_and_taken_away(open_page: Open) -> None:
+    user = make_user(username="lin_mo")
+    page = signed_in(open_page)
+    scan(page, "林墨")
+    expect(page.locator("#wechat")).to_have_text("林墨 🎨")
+    expect(page.locator("#qr")).to_be_hidden()
+    expect(page.get_by_role("button", name="绑定微信")).to_be_hidden()
+    assert SocialAccount.objects.get().user == user
+    page.get_by_role("button", name="解除绑定").click()
+    expect(page.locator("#wechat")).to_have_text("未绑定")
+    expect(page.get_by_role("button", name="绑定微信")).to_be_enabled()
+    assert not SocialAccount.objects.exists()
+    log = page.get_by_role("region", name="安全日志").get_by_role("listitem")
+    expect(log.first).to_contain_text("微信已解绑")
+
+
+@pytest.mark.usefixtures("_own_wechat")
+def test_the_wechat_of_somebody_else_stays_theirs(open_page: Open) -> None:
+    other = make_user()
+    person = client.WechatPerson(settings.WECHAT_MP_APP_ID, openid_of("zhou"), unionid_of("zhou"))
+    wechat_accounts.bind(user=other, person=person)
+    make_user(username="lin_mo")
+    page = signed_in(open_page)
+    scan(page, "周")
+    expect(page.locator("#wechat-error")).to_have_text("该微信已绑定其他账号。")
+    expect(page.locator("#wechat")).to_have_text("未绑定")
+    assert SocialAccount.objects.get().user == other
+    # What the code opened was their session: it is over.
+    assert not other.sessions.filter(revoked_at__isnull=True).exists()
+
+
+@pytest.mark.usefixtures("_own_wechat")
+def test_the_last_way_in_stays(open_page: Open) -> None:
+    user = make_user(username="lin_mo")
+    page = signed_in(open_page)
+    scan(page, "林墨")
+    User.objects.filter(pk=user.pk).update(phone=None, password=make_password(None))
+    page.get_by_role("button", name="解除绑定").click()
+    expect(page.locator("#wechat-error")).to_have_text(re.compile("密码"))
+    expect(page.locator("#wechat")).to_have_text("林墨 🎨")
+    assert SocialAccount.objects.get().user == user
 
 
 def test_on_a_phone(open_page: Open) -> None:

@@ -45,6 +45,35 @@ def age(days: int) -> None:
         TeamInvitation.objects.filter(pk=row.pk).update(expires_at=row.expires_at - timedelta(days=days))
 
 
+# --- who has the phone later ---
+
+
+def test_who_registers_is_told_of_what_waits_for_their_phone(
+    crew: Crew, stranger: User, anonymous: Client
+) -> None:
+    waiting = invite(crew, role="viewer", phone=PHONE)
+    other = teams.create_team(owner=stranger, name="Lighting")
+    invitations.invite(team=other, actor=stranger, role=Role.MEMBER, phone=PHONE)
+    TeamInvitation.objects.filter(team=other).update(expires_at=timezone.now())
+    invite(crew, role="viewer", phone="13900000001")
+    answer = anonymous.post("/auth/register", registration(code_for(anonymous, PHONE), phone=PHONE))
+    assert answer.status_code == 201
+    user = User.objects.get(phone=PHONE)
+    [(message, values)] = news_of(user)
+    assert (message, values["name"]) == ("%(name)s invites you to the team.", "lead")
+    assert Notification.objects.get(user=user).action_url == f"/invitation#{waiting['id']}"
+    assert Client(user).post(f"/team-invitations/{waiting['id']}/accept").status_code == 200
+
+
+def test_who_binds_a_phone_is_told_too(crew: Crew, stranger: User, stranger_api: Client) -> None:
+    waiting = invite(crew, role="viewer", phone=PHONE)
+    assert news_of(stranger) == []
+    form = {"phone": PHONE, "verification_code": code_for(stranger_api, PHONE, "bind_phone")}
+    assert stranger_api.post("/users/me/phone", form).status_code == 200
+    told = Notification.objects.filter(user=stranger, message="%(name)s invites you to the team.")
+    assert [row.action_url for row in told] == [f"/invitation#{waiting['id']}"]
+
+
 # --- links ---
 
 
@@ -153,8 +182,8 @@ def test_the_news_of_an_invitation_is_pushed(
         invite(crew, phone=stranger.phone)
     entries: Any = redis().xrange(stream_of(stranger.pk))
     [event] = [fields[b"event"].decode() for _revision, fields in entries]
-    assert "lead 邀请您加入该团队。" in event
-    assert "团队 灯笼工作室" in event
+    assert "%(name)s invites you to the team." in event  # the socket translates
+    assert '"team": "灯笼工作室"' in event
 
 
 def test_a_phone_invitation_waits_for_who_registers_later(crew: Crew, anonymous: Client) -> None:

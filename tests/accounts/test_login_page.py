@@ -133,6 +133,35 @@ def test_register(open_page: Open) -> None:
     lands_as(page, "lin_mo")
 
 
+def test_a_forgotten_password(open_page: Open) -> None:
+    user = make_user(username="lin_mo")
+    User.objects.filter(pk=user.pk).update(phone=PHONE)
+    page = open_page("/login")
+    page.get_by_role("link", name="忘记密码？").click()
+    form = page.locator("#reset-form")
+    expect(page.locator("#password-form")).to_be_hidden()
+    expect(form.get_by_label("账号的手机号")).to_be_focused()
+    form.get_by_label("账号的手机号").fill(PHONE)
+    send_code(form)
+    form.get_by_label("验证码").fill(codes_sent()[-1])
+    form.get_by_label("新密码").fill("12345678")
+    form.get_by_role("button", name="设置密码").click()
+    expect(page.locator("#reset-password-error")).to_have_text(re.compile("密码"))
+    # A blank at its end belongs to it.
+    form.get_by_label("新密码").fill("Red-lantern-43 ")
+    form.get_by_role("button", name="设置密码").click()
+    expect(page.get_by_role("status").filter(visible=True).first).to_have_text("密码已修改，请用新密码登录。")
+    expect(form).to_be_hidden()
+    expect(form.locator("[name=new_password]")).to_have_value("")
+    form = page.locator("#password-form")
+    expect(form.get_by_label("用户名、手机号或邮箱")).to_have_value(PHONE)
+    user.refresh_from_db()
+    assert user.check_password("Red-lantern-43 ")
+    form.get_by_label("密码").fill("Red-lantern-43 ")
+    form.get_by_role("button", name="登录").click()
+    lands_as(page, "lin_mo")
+
+
 def opened_code(page: Page) -> Page:
     """The phone: what opens at the QR code's address."""
     context: BrowserContext = page.context

@@ -175,9 +175,15 @@ async def test_pushed_to_open_sockets(
         with django_capture_on_commit_callbacks(execute=True), translation.override("en"):
             return tell(owner, level=Notification.Level.SUCCESS, action_url="/teams/1")
 
-    async with listening(await sync_to_async(token_of)(owner)) as socket:
+    token = await sync_to_async(token_of)(owner)
+    async with listening(token) as socket, listening(token, language="en-GB,en;q=0.8") as english:
         stored = await sync_to_async(act)()
         heard = await socket.hear()
+        told = (await english.hear())["data"]
+    assert (told["id"], told["title"], told["message"]) == (str(stored.pk), "Team Lighting", MESSAGE)
+    await sync_to_async(act)()
+    async with listening(token, f"&since={heard['revision']}", language="en") as late:
+        assert (await late.hear())["data"]["title"] == "Team Lighting"
     data = heard["data"]
     assert heard["event"] == "notification"
     assert set(data) == {"id", "title", "message", "type", "timestamp", "action_url"}

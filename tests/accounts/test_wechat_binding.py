@@ -12,7 +12,17 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import AuditEvent, Session, SocialAccount, User, WechatLoginSession
 from accounts.services.tokens import read_access
 from tests.accounts.conftest import PHONE
-from tests.accounts.wechat import bind_new, code_of, openid_of, parameters, poll, scan, start, unionid_of
+from tests.accounts.wechat import (
+    bind_new,
+    code_of,
+    openid_of,
+    parameters,
+    poll,
+    scan,
+    scanned,
+    start,
+    unionid_of,
+)
 from tests.accounts.wechat_servers import ToldWechat
 from tests.conftest import Client
 from tests.factories import make_user
@@ -63,6 +73,40 @@ def test_bind_by_the_state_of_a_qr_code(owner: User, owner_api: Client) -> None:
     assert poll(owner_api, login)["status"] == "expired"
     answer = owner_api.post("/wechat/bind", form)
     assert (answer.status_code, answer.json()["code"]) == (400, "wechat_state_invalid")
+
+
+def test_bind_by_a_qr_code_that_was_scanned(owner: User, owner_api: Client, browser: Client) -> None:
+    login, token = scanned(browser)
+    form = {"session_token": token}
+    answer = owner_api.post("/wechat/bind", form)
+    assert (answer.status_code, answer.json()["wechat_nickname"]) == (200, "林墨 🎨")
+    assert SocialAccount.objects.get().user == owner
+    # It was for binding: nobody is signed in by it, and it is good once.
+    assert poll(browser, login)["status"] == "expired"
+    answer = owner_api.post("/wechat/bind", form)
+    assert (answer.status_code, answer.json()["code"]) == (400, "wechat_session_invalid")
+    assert browser.post("/wechat/bind", form).status_code == 401
+
+
+def test_a_scanned_code_does_not_bind_what_cannot_be(owner: User, owner_api: Client, browser: Client) -> None:
+    owner_api.post("/wechat/bind", {"code": website_code("lin")})
+    login, token = scanned(browser, "zhou")
+    answer = owner_api.post("/wechat/bind", {"session_token": token})
+    assert (answer.status_code, answer.json()["code"]) == (409, "wechat_already_bound")
+    # The sign-in goes on waiting, for another account.
+    assert poll(browser, login)["status"] == "scanned"
+    assert SocialAccount.objects.get().nickname == "林墨 🎨"
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"code": "x", "session_token": "y"}, {"session_token": ""}, {"state": "x"}]
+)
+def test_bind_needs_one_of_two(owner_api: Client, body: dict[str, str]) -> None:
+    answer = owner_api.post("/wechat/bind", body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_error")
+    answer = owner_api.post("/wechat/bind", {"session_token": "forged:x"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "wechat_session_invalid")
+    assert not SocialAccount.objects.exists()
 
 
 def test_binding_the_same_again_changes_nothing(owner: User, owner_api: Client) -> None:

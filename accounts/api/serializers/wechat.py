@@ -37,7 +37,7 @@ class WechatProgressSerializer(serializers.Serializer):
 
     status = serializers.ChoiceField(["pending", "scanned", "confirmed", "expired"])
     need_bind_phone = serializers.BooleanField(help_text="True with the status `scanned`.")
-    session_token = serializers.CharField(required=False, help_text="For bind-phone and link-account.")
+    session_token = serializers.CharField(required=False, help_text="For bind-phone, link-account and bind.")
     nickname = serializers.CharField(required=False, help_text="The name in WeChat of who scanned.")
     user = WxUserSerializer(required=False)
     access_token = serializers.CharField(required=False)
@@ -94,8 +94,16 @@ class WechatSignedInSerializer(TokenPackSerializer):
 
 
 class BindSerializer(serializers.Serializer):
-    code = serializers.CharField(max_length=SECRET)
+    """WeChat's `code`, or the `session_token` of a QR code that was scanned."""
+
+    code = serializers.CharField(max_length=SECRET, required=False)
     state = serializers.CharField(max_length=SECRET, required=False, allow_blank=True, allow_null=True)
+    session_token = serializers.CharField(max_length=SECRET, required=False)
+
+    def validate(self, data: dict[str, Any]) -> dict[str, Any]:
+        if ("code" in data) == ("session_token" in data):
+            raise serializers.ValidationError({"code": _("Give code or session_token.")})
+        return data
 
 
 class BoundSerializer(serializers.Serializer):

@@ -229,15 +229,25 @@ def wechat_signed_in(user: User, pack: TokenPack, message: str, code: int) -> Re
 
 class BindView(APIView):
     refusals = {
-        "post": (*WECHAT_REFUSALS, errors.WechatTaken, errors.WechatAlreadyBound),
+        "post": (
+            *WECHAT_REFUSALS,
+            errors.WechatSessionInvalid,
+            errors.WechatTaken,
+            errors.WechatAlreadyBound,
+        ),
     }
 
     @extend_schema(request=shapes.BindSerializer, responses=shapes.BoundSerializer, tags=["wechat"])
     def post(self, request: Request) -> Response:
-        """Link WeChat to the signed-in user by a code, and by the state that came with it."""
+        """Link WeChat to the signed-in user by a code and the state that came with it, or by a QR code that was
+        scanned.
+        """
         data = checked(shapes.BindSerializer, request)
-        user = cast(User, request.user)
-        wechat.bind(user=user, code=data["code"], state=data.get("state") or "", ip=client_ip(request))
+        user, ip = cast(User, request.user), client_ip(request)
+        if token := data.get("session_token"):
+            wechat.bind_scanned(user=user, session_token=token, ip=ip)
+        else:
+            wechat.bind(user=user, code=data["code"], state=data.get("state") or "", ip=ip)
         linked = cast(SocialAccount, wechat_of(user))
         body = {
             "success": True,
