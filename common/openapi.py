@@ -51,7 +51,7 @@ def refusals_of(view: Any, method: str, action: str | None) -> Codes:
     """The codes by which a door may refuse, by HTTP status: those of all doors, and what the view names itself.
 
     A view names errors of the apps in `refusals`: a dict from an action of a viewset, or a method in lower case, to
-    classes of DomainError. `view` is the class or an instance.
+    classes of DomainError; one that leaves by several codes has them in `codes`. `view` is the class or an instance.
     """
     found: Codes = {status: list(codes) for status, codes in EVERYWHERE.items()}
     if view.authentication_classes:
@@ -60,8 +60,7 @@ def refusals_of(view: Any, method: str, action: str | None) -> Codes:
             found.setdefault(status, []).extend(codes)
     for kind in getattr(view, "refusals", {}).get(action or method.lower(), ()):
         codes = found.setdefault(kind.status, [])
-        if kind.code not in codes:
-            codes.append(kind.code)
+        codes += [code for code in getattr(kind, "codes", (kind.code,)) if code not in codes]
     return found
 
 

@@ -29,6 +29,7 @@ class InspectionFailed(Invalid):
     """The pre-flight could not read the scene; its code takes the place of this one."""
 
     code, text = "inspection_failed", _("The scene could not be inspected.")
+    codes = ("inspection_failed", "inspection_timeout", "not_a_scene", "scene_too_new", "bad_request")
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message or None, field="scene_file")

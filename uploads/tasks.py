@@ -6,6 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from uploads.services.news import tell_rest
+from uploads.services.reconciliation import reconcile_quota
 from uploads.services.tasks import expire_tasks
 
 
@@ -13,6 +14,12 @@ from uploads.services.tasks import expire_tasks
 def expire() -> None:
     """Fail uploads whose time is over and give their reservations back."""
     expire_tasks(now=timezone.now())
+
+
+@shared_task
+def reconcile() -> None:
+    """Compare the sums of all drives with what they hold, and mend them."""
+    reconcile_quota()
 
 
 @shared_task

@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from drives.models import Drive, Folder
+from drives.models import Drive, DriveUsageSample, Folder
 
 
 class DriveSerializer(serializers.ModelSerializer):
@@ -45,6 +45,16 @@ class DriveSerializer(serializers.ModelSerializer):
     @extend_schema_field(serializers.BooleanField())
     def get_is_team_drive(self, drive: Drive) -> bool:
         return False
+
+
+class UsageSampleSerializer(serializers.ModelSerializer):
+    """How full a drive was on a day (UTC); sizes in bytes."""
+
+    date = serializers.DateField(source="sample_date")
+
+    class Meta:
+        model = DriveUsageSample
+        fields = ("date", "used_size", "reserved_size", "file_count")
 
 
 class PathText(serializers.CharField):

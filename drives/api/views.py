@@ -20,6 +20,7 @@ from common.paging import whole_number
 from common.serializers import DoneSerializer
 from common.views import VisibleViewSet, done
 from drives.api import serializers as shapes
+from drives.errors import BadName, DriveReadOnly, NameTaken, TooManyDrives
 from drives.links import link_to
 from drives.models import Drive, DriveQuerySet, File, Folder
 from drives.paths import clean_path
@@ -63,6 +64,12 @@ class DriveViewSet(EntryMixin, RetrieveModelMixin, VisibleViewSet):
     results_key = "drives"
     default_limit = 100
     open_to_guests = ("update",)
+    refusals = {
+        "create": (TooManyDrives,),
+        "update": (DriveReadOnly,),
+        "destroy": (DriveReadOnly,),
+        "files": (BadName,),
+    }
 
     def narrow(self, rows: QuerySet) -> QuerySet:
         # Counting the files is for answers that show the drive, not for those that only look into it.
@@ -125,6 +132,12 @@ class DriveViewSet(EntryMixin, RetrieveModelMixin, VisibleViewSet):
         """Folders and files directly in `path`."""
         return self.entry_page(request, self.get_object(), clean_path(request.query_params.get("path", "/")))
 
+    @extend_schema(responses=shapes.UsageSampleSerializer(many=True), filters=False)
+    @action(detail=True, results_key="usage", serializer_class=shapes.UsageSampleSerializer)
+    def usage(self, request: Request, pk: UUID) -> Response:
+        """How full the drive was, a sample a day, the newest first."""
+        return self.page(self.get_object().usage_samples.order_by("-sample_date"))
+
 
 @extend_schema(tags=["files"])
 class EntryViewSet(EntryMixin, VisibleViewSet):
@@ -134,6 +147,12 @@ class EntryViewSet(EntryMixin, VisibleViewSet):
     serializer_class = shapes.EntrySerializer
     results_key = "files"
     open_to_guests = ("create", "update", "destroy")
+    refusals = {
+        "list": (BadName,),
+        "create": (BadName, NameTaken, DriveReadOnly),
+        "update": (BadName, NameTaken, DriveReadOnly),
+        "destroy": (DriveReadOnly,),
+    }
 
     def narrow(self, rows: QuerySet) -> QuerySet:
         return rows.select_related("drive", "folder", "blob")

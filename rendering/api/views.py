@@ -15,10 +15,13 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from accounts.models import User
-from common.errors import DomainError, Invalid, NotVisible
+from billing.errors import InsufficientBalance, NoPrice
+from common.errors import DomainError, Invalid, NotVisible, TransitionNotAllowed
 from common.renderers import desktop_status, is_desktop_client
 from common.serializers import DoneSerializer
 from common.views import VisibleViewSet, done
+from drives.errors import BadName
+from rendering import errors
 from rendering.api import serializers as shapes
 from rendering.models import Frame, FrameOutput, RenderJob
 from rendering.selectors import offered_engines
@@ -27,6 +30,10 @@ from rendering.services import estimates, jobs
 Status = RenderJob.Status
 STATUS = OpenApiParameter("status", OpenApiTypes.INT, enum=[0, 1, 2, 3, 4, 5, 6, 7])
 STEP = OpenApiParameter("step", OpenApiTypes.STR, description="Name of the step, `main` by default.")
+RANGE = (errors.FrameRangeInvalid, errors.FrameRangeTooLong)
+READING = (errors.SceneMissing, errors.EngineUnavailable)
+PLANNING = (*READING, *RANGE, errors.InspectionFailed, errors.NotAScene, NoPrice)
+SUBMITTING = (*PLANNING, BadName, errors.MissingAssets, InsufficientBalance, TransitionNotAllowed)
 
 
 @extend_schema(tags=["tasks"])
@@ -36,6 +43,16 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
     model = RenderJob
     serializer_class: type[Serializer] = shapes.TaskSerializer
     results_key = "tasks"
+    refusals = {
+        "create": (*RANGE, BadName),
+        "destroy": (errors.JobRunning,),
+        "submit": SUBMITTING,
+        "pause": (TransitionNotAllowed,),
+        "resume": SUBMITTING,
+        "cancel": (TransitionNotAllowed,),
+        "report": READING,
+        "estimate": (*PLANNING, errors.ReportPending),
+    }
 
     def narrow(self, rows: QuerySet) -> QuerySet:
         if self.action == "list":

@@ -13,6 +13,7 @@ from drives.services.drives import default_drive, reserve
 from drives.services.tree import trash_file
 from drives.services.usage import sample_usage
 from drives.tasks import sample_usage as task
+from tests.conftest import Client
 from tests.factories import make_user, put
 
 pytestmark = pytest.mark.django_db
@@ -51,6 +52,46 @@ def test_many_drives_take_as_many_statements_as_few() -> None:
     for _number in range(8):
         make_user()
     assert statements() == few <= 4
+
+
+def test_the_owner_reads_the_samples_the_newest_first(
+    owner: User, owner_api: Client, stranger_api: Client
+) -> None:
+    drive = default_drive(user=owner)
+    for day in (1, 2, 3):
+        put(owner, f"/{day}", bytes(day))
+        sample_usage(now=EVENING.replace(day=day))
+    answer = owner_api.get(f"/drives/{drive.pk}/usage?limit=2")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "usage": [
+            {"date": "2026-03-03", "used_size": 6, "reserved_size": 0, "file_count": 3},
+            {"date": "2026-03-02", "used_size": 3, "reserved_size": 0, "file_count": 2},
+        ],
+        "total": 3,
+        "skip": 0,
+        "limit": 2,
+    }
+    assert [row["date"] for row in owner_api.get(f"/drives/{drive.pk}/usage?skip=2").json()["usage"]] == [
+        "2026-03-01"
+    ]
+    refused = stranger_api.get(f"/drives/{drive.pk}/usage")
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+
+
+def test_reading_samples_costs_as_many_statements_for_many_as_for_one(owner: User, owner_api: Client) -> None:
+    drive = default_drive(user=owner)
+
+    def statements() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert owner_api.get(f"/drives/{drive.pk}/usage").status_code == 200
+        return len(captured)
+
+    sample_usage(now=EVENING)
+    few = statements()
+    for day in range(2, 12):
+        sample_usage(now=EVENING.replace(day=day))
+    assert statements() == few
 
 
 def test_it_is_scheduled_once_a_day(owner: User) -> None:

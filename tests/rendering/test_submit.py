@@ -191,7 +191,7 @@ def test_a_scene_in_the_trash(owner_api: Client, owner: User, scene: File, node:
     assert owner_api.post(f"/tasks/{job.pk}/submit").json()["code"] == "scene_missing"
 
 
-@pytest.mark.parametrize("code", ["not_a_scene", "truncated", "scene_too_new", "inspection_timeout"])
+@pytest.mark.parametrize("code", ["not_a_scene", "inspection_failed", "scene_too_new", "inspection_timeout"])
 def test_a_scene_that_could_not_be_read(
     owner_api: Client, owner: User, scene: File, node: RenderNode, code: str
 ) -> None:

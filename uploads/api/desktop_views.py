@@ -15,9 +15,10 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from accounts.models import User
-from common.errors import Invalid, NotVisible
+from common.errors import Invalid, NotVisible, TooLarge
 from common.ids import as_uuid
 from common.paging import whole_number
+from drives.errors import BadName, DigestMismatch, DriveReadOnly, QuotaExceeded, SizeMismatch
 from drives.links import MAX_SECONDS, MIN_SECONDS, link_to
 from drives.models import File
 from drives.paths import join
@@ -25,7 +26,16 @@ from drives.services import tree
 from uploads.api import desktop_serializers as shapes
 from uploads.api.handlers import staged_files
 from uploads.api.long_lists import is_text
-from uploads.errors import FileMissing, NotSupported
+from uploads.api.refusals import ANNOUNCING, IN_PARTS, LANDING, PUTTING_TOGETHER
+from uploads.errors import (
+    ChunksDisagree,
+    FileMissing,
+    FileTypeNotAllowed,
+    NotSupported,
+    PartNumberInvalid,
+    StorageFailed,
+    TooManyFiles,
+)
 from uploads.models import TaskFile
 from uploads.services import desktop
 
@@ -103,6 +113,13 @@ class FilesView(APIView):
 
 @extend_schema(tags=["files"])
 class ChunkView(FilesView):
+    refusals = {
+        "post": (
+            *IN_PARTS, FileMissing, PartNumberInvalid, SizeMismatch, DigestMismatch, ChunksDisagree, QuotaExceeded,
+            StorageFailed, TooLarge,
+        ),
+    }  # fmt: skip
+
     @extend_schema(request=CHUNK_FORM, responses=shapes.ChunkResultSerializer)
     def post(self, request: Request) -> Response:
         """Send a chunk of 5 MiB (the last one shorter), numbered from 0, under an id of the client's own.
@@ -132,6 +149,8 @@ class ChunkView(FilesView):
 
 @extend_schema(tags=["files"])
 class MergeView(FilesView):
+    refusals = {"post": (*PUTTING_TOGETHER, BadName, FileTypeNotAllowed, ChunksDisagree)}
+
     @extend_schema(request=shapes.MergeSerializer, responses=shapes.MergeResultSerializer)
     def post(self, request: Request) -> Response:
         """Give the chunks their name: the file lands in /scenes/ of the default drive. Repeating it is no error."""
@@ -158,6 +177,8 @@ class MergeView(FilesView):
 
 @extend_schema(tags=["files"])
 class SceneUploadView(FilesView):
+    refusals = {"post": (*ANNOUNCING, *LANDING, FileMissing, TooManyFiles, TooLarge)}
+
     @extend_schema(request=FILE_FORM, parameters=[TASK_ID], responses=shapes.SceneUploadSerializer)
     def post(self, request: Request) -> Response:
         """Send a scene file whole, as the form field `file`, into /scenes/ of the default drive."""
@@ -187,6 +208,8 @@ class SceneUploadView(FilesView):
 
 @extend_schema(tags=["files"])
 class SceneDownloadView(FilesView):
+    refusals = {"get": (BadName,)}
+
     @extend_schema(
         operation_id="files_scene_link", parameters=[EXPIRE_TIME], responses=shapes.SceneLinkSerializer
     )
@@ -207,6 +230,8 @@ class SceneDownloadView(FilesView):
 
 @extend_schema(tags=["files"])
 class UploadUrlView(FilesView):
+    refusals = {"post": (NotSupported,)}
+
     @extend_schema(
         request=None,
         parameters=[TASK_ID, OpenApiParameter("filename", OpenApiTypes.STR), EXPIRE_TIME],
@@ -219,6 +244,8 @@ class UploadUrlView(FilesView):
 
 @extend_schema(tags=["files"])
 class ObjectInfoView(FilesView):
+    refusals = {"get": (BadName,)}
+
     @extend_schema(parameters=[KEY, DRIVE_ID], responses=shapes.ObjectInfoSerializer)
     def get(self, request: Request, key: str) -> Response:
         """Size, type and ETag of a file."""
@@ -236,6 +263,8 @@ class ObjectInfoView(FilesView):
 
 @extend_schema(tags=["files"])
 class ObjectView(FilesView):
+    refusals = {"delete": (BadName, DriveReadOnly)}
+
     @extend_schema(
         operation_id="files_key_destroy",
         parameters=[KEY, DRIVE_ID],

@@ -13,14 +13,23 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from common.errors import DomainError, NotVisible
+from common.errors import DomainError, NotVisible, TooLarge
 from common.ids import as_uuid
 from common.serializers import DoneSerializer
 from common.views import VisibleViewSet, done
+from drives.errors import DigestMismatch, DriveReadOnly, NameTaken, SizeMismatch
 from drives.links import link_to
 from uploads.api import serializers as shapes
 from uploads.api.handlers import staged_files
-from uploads.errors import FileMissing
+from uploads.api.refusals import IN_PARTS, LANDING, PUTTING_TOGETHER, TAKING
+from uploads.errors import (
+    FileMissing,
+    PartNumberInvalid,
+    SentInOrder,
+    StorageFailed,
+    TooManyFiles,
+    UploadClosed,
+)
 from uploads.models import TaskFile, UploadTask
 from uploads.selectors import percentage
 from uploads.services import batches, files, instant
@@ -66,6 +75,17 @@ class TaskFileViewSet(VisibleViewSet):
         "check", "batch", "upload", "retry", "multipart_init", "multipart_upload", "multipart_complete",
         "multipart_abort",
     )  # fmt: skip
+    refusals = {
+        "check": (*TAKING, NameTaken),
+        "upload": (*TAKING, *LANDING, FileMissing, TooLarge),
+        "batch": (*TAKING, FileMissing, TooManyFiles, StorageFailed),
+        "retry": (UploadClosed, DriveReadOnly),
+        "multipart_init": (*TAKING, SizeMismatch, SentInOrder),
+        "multipart_upload": (
+            *IN_PARTS, FileMissing, PartNumberInvalid, SizeMismatch, DigestMismatch, StorageFailed,
+        ),
+        "multipart_complete": PUTTING_TOGETHER,
+    }  # fmt: skip
 
     def task_file(self) -> TaskFile:
         task = cast(UploadTask, self.get_object())

@@ -13,9 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from common.errors import NotVisible
+from common.errors import Conflict, NotVisible, TooLarge
 from common.views import VisibleViewSet
-from drives.errors import SizeMismatch
+from drives.errors import BadName, SizeMismatch
 from uploads.api import desktop_serializers as shapes
 from uploads.api.long_lists import is_text
 from uploads.models import ClientLog
@@ -30,6 +30,7 @@ class LogViewSet(VisibleViewSet):
     serializer_class = shapes.LogSerializer
     results_key = "logs"
     open_to_guests = ("upload",)
+    refusals = {"upload": (BadName, SizeMismatch, TooLarge, Conflict)}
 
     def narrow(self, rows: QuerySet) -> QuerySet:
         return rows.order_by("-created_at", "-pk")

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from common.errors import Invalid, NotVisible
+from common.errors import Invalid, NotVisible, TransitionNotAllowed
 from common.ids import new_id
 from common.paging import whole_number
 from common.serializers import DoneSerializer
@@ -26,6 +26,7 @@ from drives.models import File
 from uploads import selectors
 from uploads.api import manifest_serializers as manifests
 from uploads.api import serializers as shapes
+from uploads.api.refusals import ANNOUNCING
 from uploads.archives import member_names
 from uploads.errors import NotVerifiedYet, UploadNotCompleted
 from uploads.links import ArchiveLink
@@ -53,6 +54,14 @@ class UploadTaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
     serializer_class = shapes.TaskSerializer
     results_key = "tasks"
     open_to_guests = ("create", "destroy", "cancel", "pause", "resume", "archive", "export_manifest")
+    refusals = {
+        "create": ANNOUNCING,
+        "cancel": (TransitionNotAllowed,),
+        "pause": (TransitionNotAllowed,),
+        "resume": (TransitionNotAllowed,),
+        "download": (UploadNotCompleted,),
+        "archive": (UploadNotCompleted, NotVerifiedYet),
+    }
 
     def narrow(self, rows: QuerySet) -> QuerySet:
         wanted = self.request.query_params.get("status")
