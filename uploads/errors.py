@@ -102,6 +102,14 @@ class SentInParts(Conflict):
     )
 
 
+class SentDirectly(Conflict):
+    code, text = "sent_directly", _("This file is being sent straight into the bucket.")
+
+
+class FileEmpty(Invalid):
+    code, text = "file_empty", _("An empty file is not sent straight into the bucket.")
+
+
 class OffsetMismatch(Conflict):
     """Data: offset, how many bytes are there."""
 

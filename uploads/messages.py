@@ -1,8 +1,9 @@
-"""Celery messages of uploads, by name. Losing one costs a redraw, never data."""
+"""Celery messages of uploads, by name. Losing one costs a redraw or a while, never data."""
 
 from uuid import UUID
 
 from celery import current_app
+from django.db import transaction
 
 MESSAGE_SECONDS = 30  # what waits longer is of no interest any more
 
@@ -10,4 +11,11 @@ MESSAGE_SECONDS = 30  # what waits longer is of no interest any more
 def tell_progress_later(task_id: UUID, *, seconds: float) -> None:
     current_app.send_task(
         "uploads.tasks.tell_progress", args=[str(task_id)], countdown=seconds, expires=MESSAGE_SECONDS
+    )
+
+
+def abandon_later(storage_key: str, upload_id: str) -> None:
+    """Have a direct upload that was given up removed from the bucket; what no message reaches is swept."""
+    transaction.on_commit(
+        lambda: current_app.send_task("uploads.tasks.abandon", args=[storage_key, upload_id]), robust=True
     )

@@ -108,6 +108,9 @@ class TaskFile(Row):
 
     Where the fault was ours it is pending again by itself. Either way a file is tried again three times at most.
     `was_stored` tells of content that was there already, whether its bytes were sent or (`is_duplicated`) not.
+
+    `upload_id` is that of the open upload: of its staged bytes or, where the client puts parts into the bucket
+    itself, of the bucket's multipart upload of `storage_key`.
     """
 
     class Status(models.TextChoices):
@@ -138,7 +141,8 @@ class TaskFile(Row):
     )
     is_duplicated = models.BooleanField(_("bytes not sent"), default=False)
     was_stored = models.BooleanField(_("bytes not stored"), default=False)
-    upload_id = models.CharField(_("multipart upload"), max_length=64, blank=True)
+    upload_id = models.CharField(_("multipart upload"), max_length=255, blank=True)
+    storage_key = models.CharField(_("key in the bucket"), max_length=255, blank=True)
     part_size = models.PositiveBigIntegerField(_("part size"), default=0)
     sha256 = models.CharField(_("SHA-256 of all parts"), max_length=64, blank=True)
     error_message = models.CharField(_("error"), max_length=500, blank=True)
@@ -157,7 +161,11 @@ class TaskFile(Row):
                 fields=["task", "target_folder_path", "file_name"], name="uploads_taskfile_place"
             ),
         ]
-        indexes = [models.Index(fields=["task", "status"], name="uploads_taskfile_status")]
+        indexes = [
+            models.Index(fields=["task", "status"], name="uploads_taskfile_status"),
+            models.Index(fields=["upload_id"], condition=~Q(upload_id=""), name="uploads_taskfile_upload"),
+            models.Index(fields=["storage_key"], condition=~Q(storage_key=""), name="uploads_taskfile_key"),
+        ]
 
     def __str__(self) -> str:
         return self.virtual_path

@@ -10,5 +10,10 @@ from uploads.models import TaskFile
 
 @receiver(uploads_in_use)
 def needed_by_open_files(sender: Any, ids: set[str], **kwargs: Any) -> set[str]:
-    """Staged bytes of files under way: a paused upload may rest for weeks. A file that ends lets go of its id."""
-    return set(TaskFile.objects.filter(upload_id__in=ids).values_list("upload_id", flat=True))
+    """What files under way have sent: a paused upload may rest for weeks. A file that ends lets go of it.
+
+    Staged bytes and multipart uploads by their id, objects that the client put into the bucket by their key.
+    """
+    by_id = TaskFile.objects.filter(upload_id__in=ids).exclude(upload_id="")
+    by_key = TaskFile.objects.filter(storage_key__in=ids).exclude(storage_key="")
+    return {*by_id.values_list("upload_id", flat=True), *by_key.values_list("storage_key", flat=True)}

@@ -5,6 +5,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
+from drives.services.direct import abandon_object
 from uploads.services.news import tell_rest
 from uploads.services.reconciliation import reconcile_quota
 from uploads.services.tasks import expire_tasks
@@ -26,3 +27,9 @@ def reconcile() -> None:
 def tell_progress(task_id: str) -> None:
     """Send the progress that was not sent because there had been news a moment ago."""
     tell_rest(UUID(task_id))
+
+
+@shared_task
+def abandon(storage_key: str, upload_id: str) -> None:
+    """Remove a direct upload that was given up from the bucket."""
+    abandon_object(key=storage_key, upload_id=upload_id)

@@ -12,6 +12,7 @@ from drives.models import Blob
 from drives.services.blobs import Digests, digests_of
 from drives.services.garbage import pointers
 from drives.storage import StorageError, blob_storage
+from drives.storage.buckets import BucketStorage
 
 
 def register_object(*, key: str, size: int) -> Blob:
@@ -26,6 +27,15 @@ def register_object(*, key: str, size: int) -> Blob:
         raise SizeMismatch(expected=size, actual=found, field="file_size")
     blob, _created = Blob.objects.get_or_create(storage_key=key, defaults={"size": size})
     return blob
+
+
+def abandon_object(*, key: str, upload_id: str) -> None:
+    """Remove what a client has sent to `key` and nobody wants; a blob stays. Raises StorageError."""
+    storage = blob_storage()
+    if isinstance(storage, BucketStorage):
+        storage.abort_parts(key, upload_id)
+        if not Blob.objects.filter(storage_key=key).exists():
+            storage.delete(key)
 
 
 def verify_blob(*, blob_id: UUID) -> Blob | None:

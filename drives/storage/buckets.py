@@ -123,6 +123,8 @@ class BucketStorage(BlobStorage):
     attempts: int
     part_size: int
     parallel_parts: int
+    min_part_size: int
+    """Of parts but the last one, in bytes."""
 
     def name_of(self, key: str) -> str:
         """The object's name in the bucket."""

@@ -96,6 +96,7 @@ class OSSStorage(BucketStorage, BaseStorage):
     """
 
     reader = SummedReader
+    min_part_size = 100 * 1024
 
     def get_default_settings(self) -> dict[str, Any]:
         return {

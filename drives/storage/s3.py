@@ -47,6 +47,8 @@ class S3BlobStorage(BucketStorage, S3Storage):
     `encryption` is AES256 or aws:kms, the latter optionally with the id of a key. Timeouts in seconds, sizes in bytes.
     """
 
+    min_part_size = 5 * 2**20
+
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.client_config = Config(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
@@ -16,7 +17,7 @@ from drives.services import fsck
 from drives.services.blobs import store_chunks
 from drives.services.fsck import Finding, Kind, Tally, check_storage, confirmed, delete_orphan
 from drives.signals import uploads_in_use
-from drives.storage import BlobStorage, blob_storage, new_key
+from drives.storage import BlobStorage, StorageError, blob_storage, new_key
 from tests.drives.storages import Choose, content_of, keep
 from tests.factories import put
 from tests.standins.oss import OSSServer
@@ -209,6 +210,19 @@ def test_a_repair_deletes_orphans_alone(storage: BlobStorage, broken: dict[Kind,
         1,
         "3 blobs, 2 objects: 1 missing, 0 orphaned, 1 altered; 0 deleted",
     )
+
+
+def test_nothing_stays_open_where_it_stops(choose: Choose, oss: OSSServer) -> None:
+    """A cursor that is closed late is closed in somebody else's transaction, which is spoilt then."""
+    choose("oss")
+    store_chunks([b"content"])
+    oss.faults += [("ListObjects", "unavailable")] * 2
+    with pytest.raises(StorageError) as error:
+        found()
+    assert error.value is not None  # and with it the frames that it passed through
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_cursors WHERE name LIKE '\\_django%'")
+        assert cursor.fetchone() == (0,)
 
 
 def test_a_storage_that_fails_is_an_error_and_no_finding(choose: Choose, oss: OSSServer) -> None:

@@ -13,6 +13,7 @@ from drives.models import Drive, File
 from drives.services.drives import default_drive
 from drives.storage import blob_storage
 from tests.conftest import Client
+from tests.drives.storages import bucket, choose, oss, s3  # noqa: F401  (fixtures)
 from uploads.models import TaskFile, UploadPart, UploadTask
 
 PART = 1000

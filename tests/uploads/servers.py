@@ -30,8 +30,8 @@ def database_url() -> str:
 class WebServer:
     """A server on a free port of loopback. Its socket outlives it: who connects in between waits for the next one."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, **environment: str) -> None:
+        self.kind, self.environment = kind, environment
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/api/v1"
@@ -47,6 +47,7 @@ class WebServer:
                 "DATABASE_URL": database_url(),
                 "YUNTU_VAR": str(settings.YUNTU_VAR),
                 "DJANGO_SETTINGS_MODULE": "tests.settings",
+                **self.environment,
             },
             pass_fds=[self.listener.fileno()],
             start_new_session=True,

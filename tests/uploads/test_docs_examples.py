@@ -12,13 +12,15 @@ import pytest
 
 from drives.models import File
 from tests.factories import PASSWORD, make_user
+from tests.standins.oss import OSSServer
 from tests.uploads.conftest import staged
 from tests.uploads.servers import WebServer
 from uploads.models import UploadTask
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "uploads.md"
-BLOCKS = re.findall(r"^```(sh|json)\n(.*?)^```", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE)
+FLAGS = re.DOTALL | re.MULTILINE
+BLOCKS = re.findall(r"^```(sh|json)\n(.*?)^```", PAGE.read_text(), flags=FLAGS)
 MARK = "=== block"
 
 
@@ -86,6 +88,35 @@ def test_the_examples_do_what_the_page_says(server: WebServer, tmp_path: Path) -
     assert names == ["lantern.blend", "lantern.blend", "notes.ma", "notes.txt", "silk.png", "wood.png"]
     assert set(UploadTask.objects.values_list("status", flat=True)) == {"completed"}
     assert staged() == []
+
+
+def test_the_examples_with_a_bucket_do_what_the_page_says(oss: OSSServer, tmp_path: Path) -> None:
+    make_user(username="painter")
+    options = oss.options()
+    names = ("access_key_id", "access_key_secret", "bucket_name", "region", "endpoint")
+    bucket = {f"OSS_{name.upper()}": options[name] for name in names}
+    server = WebServer("asgi", BLOB_STORAGE="oss", **bucket)
+    environment = {"PATH": os.environ["PATH"], "API": server.url, "NAME": "painter", "PASSWORD": PASSWORD}
+    announcing = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text().partition("## Ask")[0], flags=FLAGS)
+    direct = re.findall(r"^```sh bucket\n(.*?)^```", PAGE.read_text(), flags=FLAGS)
+    assert len(direct) >= 2
+    try:
+        run = subprocess.run(
+            ["bash", "-c", "set -euo pipefail\n" + "\n".join(announcing + direct)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=110,
+        )
+    finally:
+        server.close()
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.endswith("3\n[1, 2, 3]\n12000000\n"), run.stdout
+    file = File.objects.get()
+    assert (file.name, file.size, file.blob.verified_at) == ("lantern.blend", 12_000_000, None)
+    stored = oss.bucket.find(f"blobs/{file.blob.storage_key}")
+    assert stored.path.read_bytes() == (tmp_path / "scene" / "lantern.blend").read_bytes()
 
 
 def test_every_code_of_the_errors_is_one_of_ours() -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import QuerySet, Sum
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -25,6 +26,7 @@ from uploads.api.refusals import IN_PARTS, LANDING, PUTTING_TOGETHER, TAKING
 from uploads.errors import (
     FileMissing,
     PartNumberInvalid,
+    SentDirectly,
     SentInOrder,
     StorageFailed,
     TooManyFiles,
@@ -61,16 +63,56 @@ PART_FORM = {
 }
 
 
-@extend_schema(tags=["upload-tasks"], parameters=[OpenApiParameter("task_id", OpenApiTypes.UUID, "path")])
-class TaskFileViewSet(VisibleViewSet):
-    """Files of an upload task, in the order of the manifest."""
+def upload_result(request: HttpRequest, row: TaskFile, seconds: float) -> dict[str, Any]:
+    """What is told of a file that has landed; `seconds` is how long that took. Raises NotVisible."""
+    file = row.file
+    if file is None:
+        raise NotVisible
+    return {
+        "task_file_id": row.pk,
+        "file_id": file.pk,
+        "file_size": row.file_size,
+        "md5": file.blob.md5,
+        "sha256": file.blob.sha256 or "",
+        "oss_key": row.virtual_path,
+        "oss_url": link_to(file.blob_id, file.name, request=request),
+        "is_duplicated": row.is_duplicated,
+        "instant_upload": row.is_duplicated,
+        "upload_duration": round(seconds, 3),
+    }
+
+
+class FileOfTask(VisibleViewSet):
+    """Below /upload-tasks/{task_id}/files."""
 
     model = UploadTask
+    lookup_url_kwarg = "task_id"
+
+    def narrow(self, rows: QuerySet) -> QuerySet:
+        return rows.select_related("drive")
+
+    @property
+    def actor(self) -> User:
+        return cast(User, self.request.user)
+
+    def task_file(self) -> TaskFile:
+        """The file that the address names. Raises NotVisible."""
+        task = cast(UploadTask, self.get_object())
+        rows = task.files.select_related("task__user", "task__drive", "folder", "file__blob")
+        task_file = rows.filter(pk=self.kwargs["file_id"]).first()
+        if task_file is None:
+            raise NotVisible
+        return task_file
+
+
+@extend_schema(tags=["upload-tasks"], parameters=[OpenApiParameter("task_id", OpenApiTypes.UUID, "path")])
+class TaskFileViewSet(FileOfTask):
+    """Files of an upload task, in the order of the manifest."""
+
     serializer_class = shapes.TaskFileSerializer
     results_key = "files"
     default_limit = 100
     max_limit = 1000
-    lookup_url_kwarg = "task_id"
     open_to_guests = (
         "check", "batch", "upload", "retry", "multipart_init", "multipart_upload", "multipart_complete",
         "multipart_abort",
@@ -80,45 +122,15 @@ class TaskFileViewSet(VisibleViewSet):
         "upload": (*TAKING, *LANDING, FileMissing, TooLarge),
         "batch": (*TAKING, FileMissing, TooManyFiles, StorageFailed),
         "retry": (UploadClosed, DriveReadOnly),
-        "multipart_init": (*TAKING, SizeMismatch, SentInOrder),
+        "multipart_init": (*TAKING, SizeMismatch, SentInOrder, SentDirectly),
         "multipart_upload": (
             *IN_PARTS, FileMissing, PartNumberInvalid, SizeMismatch, DigestMismatch, StorageFailed,
         ),
         "multipart_complete": PUTTING_TOGETHER,
     }  # fmt: skip
 
-    def task_file(self) -> TaskFile:
-        task = cast(UploadTask, self.get_object())
-        rows = task.files.select_related("task__user", "task__drive", "folder", "file__blob")
-        task_file = rows.filter(pk=self.kwargs["file_id"]).first()
-        if task_file is None:
-            raise NotVisible
-        return task_file
-
-    def narrow(self, rows: QuerySet) -> QuerySet:
-        return rows.select_related("drive")
-
-    @property
-    def actor(self) -> User:
-        return cast(User, self.request.user)
-
     def result(self, row: TaskFile, started: float) -> Response:
-        file = row.file
-        if file is None:
-            raise NotVisible
-        body = {
-            "task_file_id": row.pk,
-            "file_id": file.pk,
-            "file_size": row.file_size,
-            "md5": file.blob.md5,
-            "sha256": file.blob.sha256,
-            "oss_key": row.virtual_path,
-            "oss_url": link_to(file.blob_id, file.name, request=self.request),
-            "is_duplicated": row.is_duplicated,
-            "instant_upload": row.is_duplicated,
-            "upload_duration": round(time.monotonic() - started, 3),
-        }
-        return Response(body)
+        return Response(upload_result(self.request._request, row, time.monotonic() - started))
 
     @extend_schema(operation_id="upload_tasks_files_list")
     def list(self, request: Request, task_id: UUID) -> Response:

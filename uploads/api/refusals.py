@@ -14,6 +14,7 @@ from uploads.errors import (
     ManifestInvalid,
     MultipartNotStarted,
     PartsMissing,
+    SentDirectly,
     SentInOrder,
     StorageFailed,
     UploadClosed,
@@ -27,6 +28,6 @@ ANNOUNCING: Refusals = (
 )  # fmt: skip
 TAKING: Refusals = (UploadClosed, UploadPaused, DriveReadOnly)
 """Bytes, or a question whether they are needed."""
-IN_PARTS: Refusals = (*TAKING, MultipartNotStarted, SentInOrder)
+IN_PARTS: Refusals = (*TAKING, MultipartNotStarted, SentInOrder, SentDirectly)
 LANDING: Refusals = (NameTaken, SizeMismatch, DigestMismatch, StorageFailed)
 PUTTING_TOGETHER: Refusals = (*IN_PARTS, *LANDING, PartsMissing, UploadInterrupted)

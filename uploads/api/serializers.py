@@ -143,7 +143,7 @@ class UploadResultSerializer(serializers.Serializer):
     file_id = serializers.UUIDField()
     file_size = serializers.IntegerField()
     md5 = serializers.CharField()
-    sha256 = serializers.CharField()
+    sha256 = serializers.CharField(allow_blank=True, help_text="Empty until the content was read.")
     oss_key = serializers.CharField()
     oss_url = serializers.CharField()
     is_duplicated = serializers.BooleanField()

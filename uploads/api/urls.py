@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from uploads.api import desktop_views as desktop
 from uploads.api.config_views import ClientConfigView, StorageConfigView
+from uploads.api.direct_views import DirectUploadViewSet
 from uploads.api.file_views import TaskFileViewSet
 from uploads.api.log_views import LogViewSet
 from uploads.api.tus import TusViewSet
@@ -33,6 +34,11 @@ urlpatterns = [
     path(f"{FILE}/multipart/upload", TaskFileViewSet.as_view({"post": "multipart_upload"})),
     path(f"{FILE}/multipart/complete", TaskFileViewSet.as_view({"post": "multipart_complete"})),
     path(f"{FILE}/multipart/abort", TaskFileViewSet.as_view({"post": "multipart_abort"})),
+    path(f"{FILE}/direct/init", DirectUploadViewSet.as_view({"post": "init"})),
+    path(f"{FILE}/direct/urls", DirectUploadViewSet.as_view({"post": "urls"})),
+    path(f"{FILE}/direct/parts", DirectUploadViewSet.as_view({"get": "parts"})),
+    path(f"{FILE}/direct/complete", DirectUploadViewSet.as_view({"post": "complete"})),
+    path(f"{FILE}/direct/abort", DirectUploadViewSet.as_view({"post": "abort"})),
     path("tus", TusViewSet.as_view({"post": "create", "options": "capabilities"})),
     path("tus/<uuid:pk>", TusViewSet.as_view(TUS_UPLOAD)),
     path("config/client", ClientConfigView.as_view()),

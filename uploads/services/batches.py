@@ -25,6 +25,7 @@ from uploads.services.files import (
     require_unfinished,
 )
 from uploads.services.landing import land, new_file
+from uploads.services.leftovers import SentSoFar
 from uploads.services.tasks import lock_task, require_active, require_open
 
 
@@ -132,14 +133,14 @@ def put_all(
             require_unfinished(row)
             blob, item = stored[row.pk]
             row.was_stored, row.started_at = blob.created_at < begun, row.started_at or item.started_at
-        staged = [row.upload_id for row in left if row.upload_id]
+        uploads = [SentSoFar.of(row) for row in left if row.upload_id]
         if left:
             new_files = [new_file(task, row, stored[row.pk][0]) for row in left]
             reserved = sum(row.file_size for row in left)
             files = put_files(drive=task.drive, actor=actor, new_files=new_files, reserved=reserved)
             land(task=task, landed=list(zip(left, files, strict=True)), status=TaskFile.Status.COMPLETED)
-        if staged:
+        if uploads:
             UploadPart.objects.filter(task_file__in=left).delete()
-    for upload_id in staged:
-        blob_storage().discard(upload_id)
+    for upload in uploads:
+        upload.let_go()
     return rows

@@ -25,6 +25,7 @@ from uploads.errors import (
     MultipartNotStarted,
     PartNumberInvalid,
     PartsMissing,
+    SentDirectly,
     SentInOrder,
     StorageFailed,
     TooLargeAtOnce,
@@ -34,6 +35,7 @@ from uploads.errors import (
 from uploads.models import TaskFile, UploadPart, UploadTask
 from uploads.selectors import MAX_PART_SIZE, MAX_PARTS
 from uploads.services.landing import fail_file, land, new_file
+from uploads.services.leftovers import SentSoFar
 from uploads.services.news import tell
 from uploads.services.tasks import lock_open_task, lock_task, require_active, require_open
 
@@ -121,15 +123,15 @@ def finish(
             return task_file
         require_open(task_file.task)
         require_unfinished(task_file)
-        task, staged = task_file.task, task_file.upload_id
+        task, upload = task_file.task, SentSoFar.of(task_file)
         new = new_file(task, task_file, blob)
         file = put_files(drive=task.drive, actor=actor, new_files=[new], reserved=task_file.file_size)[0]
         task_file.was_stored, task_file.started_at = was_stored, task_file.started_at or started_at
         land(task=task, landed=[(task_file, file)], status=TaskFile.Status.COMPLETED)
-        if staged:
+        if upload.upload_id:
             task_file.parts.all().delete()
-    if staged:
-        blob_storage().discard(staged)
+    if upload.storage_key != blob.storage_key:
+        upload.let_go()
     return task_file
 
 
@@ -172,7 +174,7 @@ def part_size_for(size: int) -> int:
 def start_multipart(*, task_file: TaskFile) -> TaskFile:
     """Open a multipart upload, or answer the open one, so that a client that comes back goes on where it was.
 
-    Raises UploadClosed, UploadPaused, SizeMismatch, SentInOrder.
+    Raises UploadClosed, UploadPaused, SizeMismatch, SentInOrder, SentDirectly.
     """
     require_receiving(task_file)
     if not task_file.upload_id:
@@ -182,9 +184,11 @@ def start_multipart(*, task_file: TaskFile) -> TaskFile:
 
 
 def require_in_parts(task_file: TaskFile) -> None:
-    """Raises MultipartNotStarted; SentInOrder where the open upload has no parts."""
+    """Raises MultipartNotStarted; SentInOrder where the open upload has no parts; SentDirectly."""
     if not task_file.upload_id:
         raise MultipartNotStarted
+    if task_file.storage_key:
+        raise SentDirectly
     if not task_file.part_size:
         raise SentInOrder
 
@@ -196,28 +200,36 @@ def start_upload(*, task_file: TaskFile, part_size: int) -> TaskFile:
     """
     upload_id = new_id().hex
     blob_storage().open_staging(upload_id)
-    started = 0
+    started = False
     try:
-        with transaction.atomic():
-            task = lock_open_task(task_file.task_id)
-            started = TaskFile.objects.filter(
-                pk=task_file.pk, upload_id="", status__in=TaskFile.OPEN_STATUSES
-            ).update(
-                upload_id=upload_id,
-                part_size=part_size,
-                sha256="",
-                status=TaskFile.Status.UPLOADING,
-                started_at=timezone.now(),
-                updated_at=timezone.now(),
-            )
-            if started and task.status == UploadTask.Status.PENDING:
-                task.move_to(UploadTask.Status.UPLOADING)
+        started = note_upload(task_file, upload_id=upload_id, part_size=part_size)
     finally:
         if not started:
             blob_storage().discard(upload_id)
     task_file = reload(task_file)
     require_receiving(task_file)
     return task_file
+
+
+def note_upload(task_file: TaskFile, *, upload_id: str, part_size: int, storage_key: str = "") -> bool:
+    """Write down the upload of a file that has none; False where another request was first. Raises UploadClosed."""
+    now = timezone.now()
+    with transaction.atomic():
+        task = lock_open_task(task_file.task_id)
+        started = TaskFile.objects.filter(
+            pk=task_file.pk, upload_id="", status__in=TaskFile.OPEN_STATUSES
+        ).update(
+            upload_id=upload_id,
+            storage_key=storage_key,
+            part_size=part_size,
+            sha256="",
+            status=TaskFile.Status.UPLOADING,
+            started_at=now,
+            updated_at=now,
+        )
+        if started and task.status == UploadTask.Status.PENDING:
+            task.move_to(UploadTask.Status.UPLOADING)
+    return bool(started)
 
 
 def receive_part(*, task_file: TaskFile, number: int, chunks: Iterable[bytes], md5: str = "") -> UploadPart:

@@ -7,8 +7,8 @@ from django.utils.translation import gettext as _
 
 from drives.models import Blob, File
 from drives.services.tree import NewFile, ensure_folders
-from drives.storage import blob_storage
 from uploads.models import TaskFile, UploadTask
+from uploads.services.leftovers import SentSoFar
 from uploads.services.news import announce
 from uploads.services.tasks import close_task, lock_task
 
@@ -34,6 +34,7 @@ def land(*, task: UploadTask, landed: list[tuple[TaskFile, File]], status: TaskF
         "is_duplicated": status == TaskFile.Status.SKIPPED,
         "error_message": "",
         "upload_id": "",
+        "storage_key": "",
         "completed_at": now,
         "updated_at": now,
     }
@@ -81,7 +82,13 @@ def fail_file(*, task_file: TaskFile, message: str, was_ours: bool = False) -> b
         row = same.first()
         if row is None:
             return False
-        changes = {"upload_id": "", "error_message": message[:500], "updated_at": timezone.now()}
+        upload = SentSoFar.of(row)
+        changes = {
+            "upload_id": "",
+            "storage_key": "",
+            "error_message": message[:500],
+            "updated_at": timezone.now(),
+        }
         spent = row.retry_count >= TaskFile.MAX_RETRIES
         if was_ours and not spent:
             same.update(status=TaskFile.Status.PENDING, retry_count=F("retry_count") + 1, **changes)
@@ -90,8 +97,7 @@ def fail_file(*, task_file: TaskFile, message: str, was_ours: bool = False) -> b
         row.parts.all().delete()
         if spent and task.status in UploadTask.OPEN_STATUSES:
             give_up(task)
-    if row.upload_id:
-        blob_storage().discard(row.upload_id)
+    upload.let_go()
     return True
 
 

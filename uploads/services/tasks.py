@@ -18,9 +18,9 @@ from drives.models import Drive, Folder
 from drives.permissions import require_edit
 from drives.services import drives
 from drives.services.tree import ensure_folders
-from drives.storage import blob_storage
 from uploads.errors import UploadClosed, UploadPaused
 from uploads.models import TaskFile, UploadPart, UploadTask
+from uploads.services.leftovers import SentSoFar
 from uploads.services.manifests import ManifestFile, check_manifest, task_files
 from uploads.services.news import announce
 
@@ -152,12 +152,12 @@ def close_task(*, task: UploadTask, target: UploadTask.Status, error: str = "") 
         drives.release(
             drive_id=task.drive_id, size=rest.aggregate(total=Sum("file_size", default=0))["total"]
         )
-        staged = list(rest.exclude(upload_id="").values_list("upload_id", flat=True))
-        rest.update(upload_id="")
+        uploads = [SentSoFar.of(row) for row in rest.exclude(upload_id="").only("upload_id", "storage_key")]
+        rest.update(upload_id="", storage_key="")
         UploadPart.objects.filter(task_file__task=task).delete()
         announce(task)
-    for upload_id in staged:
-        blob_storage().discard(upload_id)
+    for upload in uploads:
+        upload.let_go()
     return task
 
 

@@ -1,0 +1,13 @@
+"""Celery messages of drives, by name. What gets lost is found by a schedule."""
+
+from uuid import UUID
+
+from celery import current_app
+from django.db import transaction
+
+
+def ask_verification(blob_id: UUID) -> None:
+    """Have an unverified blob read, once the transaction at hand is committed."""
+    transaction.on_commit(
+        lambda: current_app.send_task("drives.tasks.verify", args=[str(blob_id)]), robust=True
+    )
