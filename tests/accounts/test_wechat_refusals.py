@@ -141,6 +141,25 @@ def test_limits_by_address(browser: Client, settings: Any, path: str, name: str)
     assert 0 < int(answer["Retry-After"]) <= 60
 
 
+def test_polls_are_limited_by_address(browser: Client, settings: Any) -> None:
+    login = start(browser)
+    settings.WECHAT_LIMITS = {**settings.WECHAT_LIMITS, "poll": (2, 60)}
+    # Of any id: whoever tries them out is stopped, too.
+    paths = [f"/wechat/poll/{login['session_id']}", "/wechat/poll/x", f"/wechat/poll/{login['session_id']}"]
+    answers = [browser.get(path) for path in paths]
+    assert [answer.status_code for answer in answers] == [200, 404, 429]
+    assert 0 < int(answers[-1]["Retry-After"]) <= 60
+
+
+def test_linking_of_who_is_signed_in_is_limited(owner_api: Client, browser: Client, settings: Any) -> None:
+    _login, token = scanned(browser)
+    settings.WECHAT_LIMITS = {**settings.WECHAT_LIMITS, "bind": (1, 60)}
+    forms = [{"session_token": "x"}, {"session_token": token}, {"code": "x"}]
+    answers = [owner_api.post("/wechat/bind", form).status_code for form in forms]
+    assert answers == [400, 429, 429]
+    assert not SocialAccount.objects.exists()
+
+
 def test_limits_of_binding(browser: Client, settings: Any) -> None:
     _login, token = scanned(browser)
     settings.WECHAT_LIMITS = {**settings.WECHAT_LIMITS, "phone": (1, 60)}
