@@ -127,6 +127,13 @@ async function showList(card) {
   const empty = card.querySelector(".empty");
   if (empty) empty.hidden = answer[key].length > 0;
   card.hidden = false;
+  if (key === "notifications") await markRead(answer.notifications);
+}
+
+/** What was shown is read: at the next visit its mark is gone. */
+async function markRead(shown) {
+  const ids = shown.filter((notification) => !notification.read_at).map((notification) => notification.id);
+  if (ids.length) await callSignedIn("POST", "/api/v1/notifications/read", { ids });
 }
 
 async function reload() {

@@ -9,8 +9,9 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from playwright.sync_api import Page, expect
 
-from accounts.models import Session, SocialAccount, User
+from accounts.models import Notification, Session, SocialAccount, User
 from accounts.services import wechat_accounts
+from accounts.services.notifications import notify
 from accounts.wechat import client
 from tests.accounts.conftest import PHONE, codes_sent
 from tests.accounts.test_devices import new_device
@@ -60,6 +61,19 @@ def test_ending_another_session(open_page: Open) -> None:
     expect(region.get_by_role("listitem")).to_have_count(1)
     [living] = Session.objects.filter(revoked_at__isnull=True)
     assert "Chrome" in living.device
+
+
+def test_what_was_shown_is_read(open_page: Open) -> None:
+    user = make_user(username="lin_mo")
+    notify(user=user, title="Password changed")
+    page = signed_in(open_page)
+    news = page.get_by_role("region", name="消息通知").get_by_role("listitem")
+    expect(news).to_have_class("unread")
+    expect(news).to_contain_text("密码已修改")
+    page.wait_for_load_state("networkidle")
+    page.reload()
+    expect(news).to_have_class("")
+    assert not Notification.objects.filter(read_at__isnull=True).exists()
 
 
 def test_sign_out(open_page: Open) -> None:
