@@ -1,11 +1,12 @@
 """Several requests at once, for real: threads with database connections of their own."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TypeVar
 
-from django.db import connections
+from django.db import connection, connections
 
 Answer = TypeVar("Answer")
 
@@ -27,3 +28,21 @@ def race(count: int, act: Callable[[int], Answer]) -> list[Answer]:
     with ThreadPoolExecutor(count) as pool:
         runs = [pool.submit(run, number) for number in range(count)]
         return [run.result() for run in runs]
+
+
+def wait_for(happened: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait until something has happened; fails where it does not."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "It has not happened."
+        time.sleep(0.01)
+
+
+def somebody_waits_for_a_lock() -> bool:
+    """Whether a statement in the database of the tests waits for another transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # it stands still within a transaction
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(cursor.fetchone()[0])

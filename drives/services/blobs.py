@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from common.ids import new_id
 from drives.models import Blob
-from drives.storage import blob_storage
+from drives.storage import blob_storage, key_of
 
 BLOCK = 1 << 20
 
@@ -77,7 +77,25 @@ def store_staged(*, staging_id: str, digests: Digests) -> Blob:
     if blob is not None:
         storage.discard(staging_id)
         return blob
-    key = storage.keep(staging_id)
+    return write_down(storage.keep(staging_id), digests)
+
+
+def find_kept(*, staging_id: str, sha256: str) -> Blob | None:
+    """The blob of bytes that were kept by a process that died before it wrote that down.
+
+    None where they were not, or are none of this digest. Raises StorageError.
+    """
+    key = key_of(staging_id)
+    try:
+        with blob_storage().open_blob(key) as file:
+            digests = digests_of(file, with_md5=True)
+    except FileNotFoundError:
+        return None
+    return write_down(key, digests) if digests.sha256 == sha256 else None
+
+
+def write_down(key: str, digests: Digests) -> Blob:
+    """The blob of what lies under `key`."""
     try:
         with transaction.atomic():
             return Blob.objects.create(
@@ -89,9 +107,11 @@ def store_staged(*, staging_id: str, digests: Digests) -> Blob:
                 verified_at=timezone.now(),
             )
     except IntegrityError:
-        # Somebody stored the same content in between; theirs stays.
-        storage.delete(key)
-        return Blob.objects.get(sha256=digests.sha256)
+        # Somebody stored the same content in between, and theirs stays; or found these very bytes (`find_kept`).
+        blob = Blob.objects.get(sha256=digests.sha256)
+        if blob.storage_key != key:
+            blob_storage().delete(key)
+        return blob
 
 
 def store_chunks(chunks: Iterable[bytes]) -> Blob:

@@ -4,10 +4,18 @@ from typing import cast
 
 from django.core.files.storage import storages
 
-from drives.storage.base import BlobStorage, StorageError, StoredObject, new_key
+from drives.storage.base import BlobStorage, StorageError, StoredObject, key_of, new_key
 from drives.storage.staging import StagingClosed
 
-__all__ = ["BlobStorage", "StagingClosed", "StorageError", "StoredObject", "blob_storage", "new_key"]
+__all__ = [
+    "BlobStorage",
+    "StagingClosed",
+    "StorageError",
+    "StoredObject",
+    "blob_storage",
+    "key_of",
+    "new_key",
+]
 
 
 def blob_storage() -> BlobStorage:

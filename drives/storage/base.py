@@ -30,10 +30,14 @@ class StoredObject:
     modified_at: datetime
 
 
+def key_of(staging_id: str) -> str:
+    """The key under which staged bytes are kept: `<2 digits>/<id>`."""
+    return f"{staging_id[-2:]}/{staging_id}"
+
+
 def new_key() -> str:
-    """A key that nothing has: `<2 digits>/<id>`."""
-    name = new_id().hex
-    return f"{name[-2:]}/{name}"
+    """A key that nothing has."""
+    return key_of(new_id().hex)
 
 
 class BlobStorage(Staging, Storage, ABC):
@@ -45,8 +49,11 @@ class BlobStorage(Staging, Storage, ABC):
     """
 
     def keep(self, staging_id: str) -> str:
-        """Make staged bytes permanent; returns their storage key. Raises StagingClosed."""
-        key = new_key()
+        """Make staged bytes permanent; returns their storage key. Raises StagingClosed.
+
+        The key follows from the id: who finds the bytes gone, and no row that says where to, knows where to look.
+        """
+        key = key_of(staging_id)
         try:
             self.take_in(self.staging_path(staging_id), key)
         except FileNotFoundError as error:

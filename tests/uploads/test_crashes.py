@@ -2,6 +2,7 @@
 
 import os
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -9,13 +10,16 @@ from typing import Any
 
 import httpx
 import pytest
+from django.db import transaction
+from django.utils import timezone
 
 from accounts.models import User
-from drives.models import Drive, File
+from drives.models import Blob, Drive, File
 from drives.storage import blob_storage
 from tests.conftest import Client
 from tests.factories import token_of
-from tests.uploads.conftest import Sender, announced, begin, content_of, md5_of, staged, sums
+from tests.racing import somebody_waits_for_a_lock, wait_for
+from tests.uploads.conftest import Sender, announced, begin, content_of, md5_of, sha256_of, staged, sums
 from tests.uploads.servers import WebServer
 from uploads.models import TaskFile, UploadPart, UploadTask
 
@@ -109,6 +113,46 @@ def test_acknowledged_parts_survive_the_server(server: WebServer, owner: User, d
     assert (staged(), UploadPart.objects.count(), sums(drive)) == ([], 0, (len(CONTENT), 0))
     assert UploadTask.objects.get().status == UploadTask.Status.COMPLETED
     assert TaskFile.objects.get().retry_count == 0
+
+
+@pytest.mark.parametrize("server", ["wsgi"], indirect=True)
+def test_bytes_kept_but_not_written_down_are_found_again(
+    server: WebServer, owner: User, drive: Drive
+) -> None:
+    """Killed between moving the bytes to their place and the row that names it: nothing is sent again."""
+    content = CONTENT[: 2 * PART + 5]
+    (sender,) = begin(Client(owner), announced("/big", content))
+    wire = Wire(server, owner, sender)
+    upload_id = wire.ask("POST", "init", json={}).json()["upload_id"]
+    for number, start in enumerate(range(0, len(content), PART), 1):
+        form, chunk = {"chunk_index": str(number)}, {"chunk": content[start : start + PART]}
+        assert wire.ask("POST", "upload", data=form, files=chunk).status_code == 200
+    asking = threading.Thread(target=complete_unheard, args=[wire])
+    with transaction.atomic():
+        # A row of the same content that is never committed: the server's own has to wait for it.
+        Blob.objects.create(
+            size=len(content), sha256=sha256_of(content), storage_key="held", verified_at=timezone.now()
+        )
+        asking.start()
+        wait_for(lambda: upload_id not in staged() and somebody_waits_for_a_lock())
+        server.kill()
+        transaction.set_rollback(True)
+    server.start()
+    asking.join(60)
+    assert not Blob.objects.exists()
+    answer = wire.ask("POST", "complete", json={})
+    assert answer.status_code == 200, answer.text
+    blob = File.objects.select_related("blob").get().blob
+    with blob_storage().open_blob(blob.storage_key) as kept:
+        assert kept.read() == content
+    assert [found.key for found in blob_storage().objects() if found.key.endswith(upload_id)] == [
+        blob.storage_key
+    ]
+    assert (blob.sha256, blob.crc32) == (sha256_of(content), zlib.crc32(content))
+    assert (staged(), UploadPart.objects.count(), sums(drive)) == ([], 0, (len(content), 0))
+    assert (TaskFile.objects.get().retry_count, UploadTask.objects.get().status) == (0, "completed")
+    # Asked once more it is the same.
+    assert wire.ask("POST", "complete", json={}).json()["file_id"] == answer.json()["file_id"]
 
 
 def complete_unheard(wire: Wire) -> None:

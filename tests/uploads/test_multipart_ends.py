@@ -154,18 +154,10 @@ def test_an_old_completion_does_not_end_a_new_upload(sender: Sender) -> None:
     assert_stored(sender, CONTENT)
 
 
-def test_bytes_taken_by_a_process_that_died_must_come_again(
-    sender: Sender, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bytes_that_are_gone_must_come_again(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
     sender.send_parts(CONTENT)
-    blob_storage().keep(sender.row().upload_id)  # as far as it came
-    moment = files.time.monotonic()
-    monkeypatch.setattr(files.time, "monotonic", lambda: moment)
-    monkeypatch.setattr(
-        files.time,
-        "sleep",
-        lambda _seconds: monkeypatch.setattr(files.time, "monotonic", lambda: moment + 11),
-    )
+    blob_storage().discard(sender.row().upload_id)
+    monkeypatch.setattr(files.await_landing, "__defaults__", (0.1,))
     answer = sender.complete()
     assert (answer.status_code, answer.json()["code"]) == (409, "upload_interrupted")
     # The fault was ours: it is pending again by itself, and one of its retries is spent.

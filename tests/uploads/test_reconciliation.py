@@ -1,7 +1,6 @@
 """The nightly comparison of quota with what drives hold."""
 
 import logging
-import time
 from threading import Event
 
 import pytest
@@ -16,7 +15,7 @@ from drives.services.drives import default_drive
 from drives.services.tree import trash_file, trash_folder
 from tests.conftest import Client
 from tests.factories import make_user, put
-from tests.racing import race
+from tests.racing import race, somebody_waits_for_a_lock, wait_for
 from tests.uploads.conftest import announced, begin, sums
 from uploads.models import UploadTask
 from uploads.services.reconciliation import Drift, reconcile_quota
@@ -84,16 +83,6 @@ def test_sound_drives_cost_one_statement_however_many_they_are() -> None:
     assert len(captured) == 1
 
 
-def wait_until_somebody_waits_for_a_lock() -> None:
-    deadline = time.monotonic() + 10
-    with connection.cursor() as cursor:
-        while time.monotonic() < deadline:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
-                return
-            time.sleep(0.01)
-
-
 @pytest.mark.django_db(transaction=True)
 def test_an_upload_that_lands_meanwhile_is_no_drift(owner_api: Client, drive: Drive) -> None:
     """Landing holds the drive and has not committed; who reconciles waits for it, and counts what was committed."""
@@ -108,7 +97,7 @@ def test_an_upload_that_lands_meanwhile_is_no_drift(owner_api: Client, drive: Dr
         with transaction.atomic():
             assert sender.whole(b"12345").status_code == 200
             written.set()
-            wait_until_somebody_waits_for_a_lock()
+            wait_for(somebody_waits_for_a_lock)
         return []
 
     _nothing, found = race(2, act)

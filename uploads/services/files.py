@@ -18,7 +18,7 @@ from common.errors import DomainError, NotVisible
 from common.ids import new_id
 from drives.errors import DigestMismatch, SizeMismatch
 from drives.models import Blob
-from drives.services.blobs import Digests, digests_of, known_blob, store_staged
+from drives.services.blobs import Digests, digests_of, find_kept, known_blob, store_staged
 from drives.services.tree import put_files
 from drives.storage import StagingClosed, blob_storage
 from uploads.errors import (
@@ -344,10 +344,10 @@ def given_up_when_refused(task_file: TaskFile) -> Iterator[None]:
         raise
 
 
-def await_landing(task_file: TaskFile, actor: User, seconds: float = 10) -> TaskFile:
+def await_landing(task_file: TaskFile, actor: User, seconds: float = 2) -> TaskFile:
     """Another request has taken the same bytes: its result is ours, also where it died before the file landed.
 
-    Raises UploadClosed, UploadInterrupted.
+    Raises UploadClosed, UploadInterrupted, StorageFailed.
     """
     deadline = time.monotonic() + seconds
     while (found := reload(task_file)).upload_id == task_file.upload_id and time.monotonic() < deadline:
@@ -357,6 +357,12 @@ def await_landing(task_file: TaskFile, actor: User, seconds: float = 10) -> Task
         time.sleep(0.05)
     if found.status in TaskFile.LANDED_STATUSES:
         return found
+    if found.sha256 and found.upload_id == task_file.upload_id:
+        # It died between keeping the bytes and writing that down, or is only slow: then the row is one all the same.
+        with counting_our_failures(found):
+            blob = find_kept(staging_id=found.upload_id, sha256=found.sha256)
+        if blob is not None:
+            return finish(found, blob, actor, was_stored=False)
     # The bytes are gone: our fault, and they must come again.
     if fail_file(task_file=task_file, message=str(UploadInterrupted.text), was_ours=True):
         raise UploadInterrupted
