@@ -37,6 +37,18 @@ def fail(times: int, name: str | None = "mei", ip: str = HERE) -> None:
         assert (answer.status_code, answer.json()["code"]) == (401, "wrong_credentials")
 
 
+def test_one_account_is_tried_so_often_a_minute_from_everywhere_together(user: User, settings: Any) -> None:
+    settings.LOGIN_LIMIT = (2, 60)
+    answers = [
+        log_in(name="mei", ip="192.0.2.1"),
+        log_in("x", "mei", "192.0.2.2"),
+        log_in("x", "MEI", "192.0.2.3"),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 401, 429]
+    assert log_in(ip="192.0.2.4").json()["code"] == "rate_limited"
+    assert log_in(name="lan", ip="192.0.2.4").status_code == 401
+
+
 def is_locked(answer: Any) -> bool:
     assert (answer.status_code, answer.json()["code"]) == (429, "login_locked"), answer.json()
     assert 890 <= int(answer["Retry-After"]) == answer.json()["retry_after"] <= 900

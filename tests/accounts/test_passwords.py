@@ -102,6 +102,19 @@ def test_who_holds_a_session_cannot_guess_the_password_through_it(user: User, ap
     assert user.check_password(PASSWORD)
 
 
+def test_changes_are_limited_by_user(user: User, api: Client, settings: Any) -> None:
+    """By user, not by address: who took a session may have many."""
+    settings.LOGIN_LIMIT = (2, 60)
+    form = {"old_password": "Wrong-lantern-42", "new_password": NEW}
+    answers = [
+        api.post("/auth/change-password", form, REMOTE_ADDR=f"192.0.2.{number}") for number in range(3)
+    ]
+    assert [answer.status_code for answer in answers] == [422, 422, 429]
+    assert change(api).json()["code"] == "rate_limited"
+    user.refresh_from_db()
+    assert user.check_password(PASSWORD)
+
+
 def test_nobody_changes_a_password_without_a_session(user: User) -> None:
     assert is_refused(change(Client()), 401, "not_authenticated")
 
@@ -214,6 +227,15 @@ def test_wrong_and_guessed_codes(user: User, api: Client) -> None:
         assert is_refused(reset(wrong(code)), 400, "code_invalid")
     assert is_refused(reset(code), 400, "code_invalid")
     assert api.get("/auth/me").status_code == 200
+
+
+def test_resets_are_limited_by_address(user: User, settings: Any) -> None:
+    code = code_for(Client(), purpose="reset_password")
+    settings.LOGIN_LIMIT = (2, 60)
+    answers = [reset("123456", phone="13912345670"), reset("123456", phone="13912345671"), reset(code)]
+    assert [answer.status_code for answer in answers] == [400, 400, 429]
+    user.refresh_from_db()
+    assert user.check_password(PASSWORD)
 
 
 def test_whether_a_phone_is_registered_is_told_after_a_right_code_alone(user: User) -> None:
