@@ -188,6 +188,13 @@ def test_bombs(owner_api: Client, name: str) -> None:
     assert refused(owner_api, BOMBS[name])
 
 
+def test_the_bounds_themselves(owner_api: Client) -> None:
+    """Whole pictures, with which nothing is wrong but their size; the bombs above are cut short, too."""
+    assert refused(owner_api, picture("JPEG", (12_001, 8)))
+    assert refused(owner_api, picture("JPEG", (8_000, 5_001)))
+    assert send(owner_api, picture("JPEG", (12_000, 8))).status_code == 200
+
+
 @pytest.mark.parametrize(
     "content",
     [
