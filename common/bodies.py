@@ -1,25 +1,31 @@
 """Bodies that a view reads while they arrive, however large, from both kinds of server.
 
 Django's ASGI handler reads a body whole before any view runs, and gives up what it has when the connection breaks.
-Under the paths of `settings.ARRIVING_PATHS` it gets none (`ArrivingBodies`), and the view takes the bytes itself.
+At the paths of `settings.ARRIVING_PATHS` it gets none (`ArrivingBodies`), and the view takes the bytes itself.
 """
 
 import asyncio
+import re
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from itertools import islice
 
 from django.conf import settings
 from django.db import close_old_connections
 from django.http import HttpRequest
 
+from common.errors import DomainError
+
 BLOCK = 1 << 20
+DRAINED_BLOCKS = 16
 PATIENCE = 0.5  # seconds for which a block waits to become full
 KEY = "yuntu.body"
 
 
 def arrives(path: str) -> bool:
     """Whether the view at `path` reads its body itself, so that no limit of ours applies before it."""
-    return path.startswith(tuple(settings.ARRIVING_PATHS))
+    return re.match(settings.ARRIVING_PATHS, path) is not None
 
 
 def arriving(request: HttpRequest) -> Iterator[bytes]:
@@ -32,6 +38,16 @@ def arriving(request: HttpRequest) -> Iterator[bytes]:
     with suppress(OSError):  # a connection that breaks has brought what it has brought
         while block := read(BLOCK):
             yield block
+
+
+@contextmanager
+def heard_out(blocks: Iterator[bytes]) -> Iterator[None]:
+    """After a refusal take some of the rest: who still sends does not read an answer that closes the connection."""
+    try:
+        yield
+    except DomainError:
+        deque(islice(blocks, DRAINED_BLOCKS), 0)
+        raise
 
 
 class ArrivingBody:

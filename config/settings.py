@@ -332,7 +332,7 @@ UPLOAD_REFUSED_TYPES: list[str] = env.list(
 CLIENT_LOG_LIMIT = (env.int("CLIENT_LOGS_PER_HOUR", default=20), 3600)
 MAX_JSON_BODY: int = env.int("MAX_JSON_BODY", default=16 * 2**20)
 MAX_BODY: int = env.int("MAX_BODY", default=66 * 2**20)
-ARRIVING_PATHS = ["/api/v1/tus"]
+ARRIVING_PATHS = r"/api/v1/(tus\b|upload-tasks/[^/]+/files/[^/]+/multipart/parts/)"
 """Where views read their bodies while they arrive (common.bodies), bounded by what was announced alone."""
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_JSON_BODY
 DATA_UPLOAD_MAX_NUMBER_FILES = 100  # of a batch of small files

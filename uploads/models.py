@@ -6,9 +6,11 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from common.ids import new_id
 from common.models import Row, StateRow
 from drives.models import Blob, Drive, File, Folder
 
@@ -183,8 +185,35 @@ class TaskFile(Row):
         return min(self.part_size, self.file_size - (number - 1) * self.part_size)
 
 
+class UploadPartQuerySet(models.QuerySet["UploadPart"]):
+    def note(
+        self, task_file: TaskFile, *, number: int, size: int, etag: str, staging_id: str
+    ) -> UploadPart | None:
+        """Write down a part of the upload that is open now; None where it is not the one that `task_file` knows.
+
+        One statement: the row of the file is held only while the part's is written, and other parts need not wait.
+        """
+        values = [new_id(), timezone.now(), number, size, etag, staging_id]
+        found = [task_file.pk, task_file.upload_id, TaskFile.Status.UPLOADING]
+        return next(iter(self.raw(NOTE_PART, [*values, *found])), None)
+
+
+NOTE_PART = """
+    INSERT INTO uploads_uploadpart (id, created_at, updated_at, task_file_id, number, size, etag, staging_id)
+    SELECT new.id, new.at, new.at, file.id, new.number, new.size, new.etag, new.staging_id
+    FROM uploads_taskfile file,
+        (SELECT %s::uuid id, %s::timestamptz at, %s number, %s size, %s etag, %s staging_id) new
+    WHERE file.id = %s AND file.upload_id = %s AND file.status = %s
+    FOR SHARE OF file
+    ON CONFLICT (task_file_id, number) DO UPDATE
+    SET updated_at = excluded.updated_at, size = excluded.size, etag = excluded.etag,
+        staging_id = excluded.staging_id
+    RETURNING *
+"""
+
+
 class UploadPart(Row):
-    """A part that is written at its place in the staged file."""
+    """A part that is written at its place in the staged file, or is staged apart until the file is put together."""
 
     task_file = models.ForeignKey(
         TaskFile, models.CASCADE, related_name="parts", verbose_name=_("upload file")
@@ -192,11 +221,18 @@ class UploadPart(Row):
     number = models.PositiveIntegerField(_("number"))
     size = models.PositiveBigIntegerField(_("size"))
     etag = models.CharField("ETag", max_length=64)
+    staging_id = models.CharField(_("staged apart"), max_length=32, blank=True, default="")
+
+    objects = UploadPartQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("upload part")
         verbose_name_plural = _("upload parts")
         constraints = [models.UniqueConstraint(fields=["task_file", "number"], name="uploads_part_number")]
+        indexes = [
+            # Asked by the sweep of staged bytes, and by whoever drops the parts of a file.
+            models.Index(fields=["staging_id"], condition=~Q(staging_id=""), name="uploads_part_apart")
+        ]
 
     def __str__(self) -> str:
         return f"{self.number}"

@@ -5,7 +5,7 @@ from typing import Any
 from django.dispatch import receiver
 
 from drives.signals import uploads_in_use
-from uploads.models import TaskFile
+from uploads.models import TaskFile, UploadPart
 
 
 @receiver(uploads_in_use)
@@ -16,4 +16,9 @@ def needed_by_open_files(sender: Any, ids: set[str], **kwargs: Any) -> set[str]:
     """
     by_id = TaskFile.objects.filter(upload_id__in=ids).exclude(upload_id="")
     by_key = TaskFile.objects.filter(storage_key__in=ids).exclude(storage_key="")
-    return {*by_id.values_list("upload_id", flat=True), *by_key.values_list("storage_key", flat=True)}
+    apart = UploadPart.objects.filter(staging_id__in=ids)
+    return {
+        *by_id.values_list("upload_id", flat=True),
+        *by_key.values_list("storage_key", flat=True),
+        *apart.values_list("staging_id", flat=True),
+    }

@@ -14,7 +14,7 @@ from benchmarks.uploads.contestants import Contestant, Missing, Nginx
 from benchmarks.uploads.corpus import Corpus
 from benchmarks.uploads.peers import Copyparty, TusNode, TusPython
 from benchmarks.uploads.report import Report
-from benchmarks.uploads.servers import AsgiYuntu, BufferedYuntu, SpooledYuntu
+from benchmarks.uploads.servers import AsgiYuntu, BufferedYuntu, OnePoolYuntu, SpooledYuntu
 from benchmarks.uploads.wire import Refused
 from benchmarks.uploads.yuntu import Platform, Yuntu, YuntuMd5, YuntuTus
 
@@ -118,7 +118,7 @@ def main() -> None:
     platform = Platform(scratch)
     ours: list[type[Yuntu]] = [Yuntu, YuntuMd5, YuntuTus]
     if arguments.servers:
-        ours = [Yuntu, AsgiYuntu, SpooledYuntu, BufferedYuntu]
+        ours = [Yuntu, OnePoolYuntu, AsgiYuntu, SpooledYuntu, BufferedYuntu]
     contestants: list[Contestant] = [
         Nginx(scratch, corpus),
         *(kind(scratch, corpus, platform) for kind in ours),

@@ -87,10 +87,10 @@ class Contestant:
     def warm_up(self) -> None:
         """What a server does once only, at the first requests of each of its processes."""
 
-    def await_port(self) -> None:
+    def await_port(self, port: int | None = None) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port or self.port), timeout=1):
                 return
             time.sleep(0.05)
         raise Missing(f"{self.name} does not answer; see {self.scratch / self.data.name}.log")
@@ -211,7 +211,7 @@ http {{
 
     def large(self, connections: int) -> None:
         def put(connection: Connection, piece: Slice) -> None:
-            connection.ask("PUT", f"/large/{piece.start}", piece)
+            connection.ask("PUT", f"/large/{connections}/{piece.start}", piece)
 
         self.share(parts_of(self.corpus.large, PART), connections, put)
 

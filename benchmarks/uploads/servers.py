@@ -2,26 +2,33 @@
 
 import getpass
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.uploads.contestants import free_port, install_nginx, nginx_command
+from benchmarks.uploads.contestants import Plain, free_port, install_nginx, nginx_command
 from benchmarks.uploads.yuntu import Yuntu
 
 # As in compose.yaml.
-UVICORN = (
-    "config.asgi:application --loop uvloop --http httptools --lifespan off --no-proxy-headers --workers 2"
-)
+UVICORN = "config.asgi:application --loop uvloop --http httptools --lifespan off --no-proxy-headers"
 
 
 class AsgiYuntu(Yuntu):
-    """uvicorn in as many processes."""
+    """uvicorn in the same processes."""
 
     name = "yuntu, uvicorn"
 
-    def command(self) -> list[str | Path]:
-        bound = ["--host", "127.0.0.1", "--port", str(self.port)]
-        return [sys.executable, "-m", "uvicorn", *bound, *UVICORN.split(), "--log-level", "error"]
+    def gunicorn(self, port: int, workers: str) -> list[str | Path]:
+        bound = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
+        return [sys.executable, "-m", "uvicorn", *bound, *UVICORN.split(), *workers.split()]
+
+
+class OnePoolYuntu(Yuntu):
+    """gunicorn without a pool for large bodies: the processes of the web take them."""
+
+    name = "yuntu, one pool"
+
+    def start(self) -> None:
+        Plain.start(self)
+        self.uploads_port = self.port
 
 
 class SpooledYuntu(Yuntu):
@@ -36,13 +43,13 @@ http {{
     access_log off; client_max_body_size 0; client_body_temp_path {data}/temporary; client_body_buffer_size {buffer};
     proxy_temp_path {data}/t1; fastcgi_temp_path {data}/t2; uwsgi_temp_path {data}/t3; scgi_temp_path {data}/t4;
     keepalive_requests 1000000;
-    upstream platform {{ server 127.0.0.1:{behind}; keepalive 32; }}
+    upstream web {{ server 127.0.0.1:{web}; keepalive 32; }}
+    upstream uploads {{ server 127.0.0.1:{uploads}; keepalive 32; }}
+    proxy_set_header Host $http_host; proxy_set_header Connection ""; proxy_http_version 1.1; proxy_read_timeout 300s;
     server {{
         listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://platform; proxy_set_header Host $http_host; proxy_set_header Connection "";
-            proxy_http_version 1.1; proxy_read_timeout 300s;
-        }}
+        location / {{ proxy_pass http://web; }}
+        location ~ ^/api/v1/(tus|upload-tasks/[^/]+/files/[^/]+/multipart)(/|$) {{ proxy_pass http://uploads; }}
     }}
 }}
 """
@@ -50,17 +57,22 @@ http {{
     def install(self) -> None:
         install_nginx(self.tools)
 
-    def launch(self, command: Sequence[str | Path], env: dict[str, str] | None = None) -> None:
-        """gunicorn on a port of its own, nginx on that of the contestant."""
-        front, self.port = self.port, free_port()
-        super().launch(self.command(), env)
+    def start(self) -> None:
+        """gunicorn as ever, and nginx before it."""
+        super().start()
+        front = free_port()
         written = self.CONFIGURATION.format(
-            user=getpass.getuser(), data=self.data, port=front, behind=self.port, buffer=self.buffer
+            user=getpass.getuser(),
+            data=self.data,
+            port=front,
+            web=self.port,
+            uploads=self.uploads_port,
+            buffer=self.buffer,
         )
         (self.data / "nginx.conf").write_text(written)
-        self.await_port()
-        self.port = front
-        super().launch(nginx_command(self.tools, self.data), env)
+        self.launch(nginx_command(self.tools, self.data))
+        self.await_port(front)
+        self.port = self.uploads_port = front
 
 
 class BufferedYuntu(SpooledYuntu):

@@ -14,17 +14,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks.uploads.contestants import Missing, Plain, TusServer
+from benchmarks.uploads.contestants import Missing, Plain, TusServer, free_port
 from benchmarks.uploads.corpus import Corpus
-from benchmarks.uploads.wire import Connection, Refused, Slice, json_body, parts_of
+from benchmarks.uploads.wire import Connection, Refused, Slice, json_body, parts_of, share
 from common.embedded.layout import Layout
 from common.embedded.services import EmbeddedServices
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 API = "/api/v1/upload-tasks"
 JSON = {"Content-Type": "application/json"}
-# As in compose.yaml.
-GUNICORN = "config.wsgi:application --worker-class gthread --workers 2 --threads 8 --timeout 150"
+BYTES = {"Content-Type": "application/octet-stream"}
+# As in compose.yaml: `web`, and `uploads` for bodies that are large.
+GUNICORN = "config.wsgi:application --worker-class gthread --threads 8 --timeout 150"
+WEB, UPLOADS = "--workers 2", "--workers 1"
 USER = """
 import django; django.setup()
 from accounts.services.registration import create_user
@@ -96,12 +98,23 @@ class Yuntu(Plain):
         super().__init__(scratch, corpus)
         self.platform = platform
         self.digests: dict[Path, str] = {}
+        self.uploads_port = 0
 
     def headers(self) -> dict[str, str]:
         return {**super().headers(), "Authorization": f"Bearer {self.platform.token}"}
 
+    def gunicorn(self, port: int, workers: str) -> list[str | Path]:
+        bind = ["--bind", f"127.0.0.1:{port}"]
+        return [sys.executable, "-m", "gunicorn", *bind, *GUNICORN.split(), *workers.split()]
+
     def command(self) -> list[str | Path]:
-        return [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", *GUNICORN.split()]
+        return self.gunicorn(self.port, WEB)
+
+    def start(self) -> None:
+        super().start()
+        self.uploads_port = free_port()
+        self.launch(self.gunicorn(self.uploads_port, UPLOADS))
+        self.await_port(self.uploads_port)
 
     def launch(self, command: Sequence[str | Path], env: dict[str, str] | None = None) -> None:
         super().launch(command, {**self.platform.env, "PYTHONPATH": str(REPOSITORY), **(env or {})})
@@ -111,6 +124,7 @@ class Yuntu(Plain):
         few = self.corpus.small[:100]
         self.corpus.renew()
         self.send_each(few, 8)
+        share(range(16), 8, self.connect_uploads, lambda connection, _item: connection.ask("GET", API))
 
     def clear(self) -> None:
         """Only the bytes: rows cost nothing, and no content comes twice."""
@@ -162,12 +176,19 @@ class Yuntu(Plain):
         url = f"{API}/{task}/files/{ids[path]}/multipart"
         started = self.one(lambda connection: connection.ask("POST", f"{url}/init").json())
         pieces = list(enumerate(parts_of(path, started["chunk_size"]), 1))
-        self.share(pieces, connections, lambda connection, item: self.send_part(connection, url, *item))
-        self.one(lambda connection: connection.ask("POST", f"{url}/complete", b"{}", headers=JSON))
 
-    def send_part(self, connection: Connection, url: str, number: int, piece: Slice) -> None:
-        fields = {"chunk_index": str(number)}
-        connection.ask("POST", f"{url}/upload", *form(fields, [("chunk", piece)]), headers=FORM)
+        def send(connection: Connection, item: tuple[int, Slice]) -> None:
+            number, piece = item
+            connection.ask("PUT", f"{url}/parts/{number}", piece, headers=BYTES)
+
+        share(pieces, connections, self.connect_uploads, send)
+        connection = self.connect_uploads()
+        connection.ask("POST", f"{url}/complete", b"{}", headers=JSON)
+        connection.close()
+
+    def connect_uploads(self) -> Connection:
+        """To where nginx sends what is below multipart/."""
+        return Connection(self.uploads_port, self.headers())
 
     def small(self, connections: int) -> None:
         self.send_each(self.corpus.small, connections)
@@ -178,7 +199,7 @@ class Yuntu(Plain):
         def send(connection: Connection, path: Path) -> None:
             piece = Slice(path, 0, path.stat().st_size)
             url = f"{API}/{task}/files/{ids[path]}/upload"
-            connection.ask("POST", url, *form({}, [("file", piece)]), headers=FORM)
+            connection.ask("POST", url, *form([("file", piece)]), headers=FORM)
 
         self.share(paths, connections, send)
 
@@ -187,7 +208,7 @@ class Yuntu(Plain):
 
         def send(connection: Connection, paths: Sequence[Path]) -> None:
             pieces = [(ids[path], Slice(path, 0, path.stat().st_size)) for path in paths]
-            answer = connection.ask("POST", f"{API}/{task}/files/batch", *form({}, pieces), headers=FORM)
+            answer = connection.ask("POST", f"{API}/{task}/files/batch", *form(pieces), headers=FORM)
             if answer.json()["landed"] != len(paths):
                 raise Refused(f"the batch was refused: {answer.body[:300]!r}")
 
@@ -235,6 +256,9 @@ class YuntuTus(TusServer, Yuntu):
     path = "/api/v1/tus"
     knows_batches = False
 
+    def connect(self) -> Connection:
+        return self.connect_uploads()
+
     def metadata(self, path: Path) -> str:
         return f"filename {b64encode(path.name.encode()).decode()},path {b64encode(b'/tus').decode()}"
 
@@ -243,13 +267,10 @@ BOUNDARY = "yuntu-benchmark-0196e9f6"
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
-def form(fields: Mapping[str, str], files: Sequence[tuple[str, Slice]]) -> list[bytes | Slice]:
-    """A multipart form: texts, then files by their fields."""
+def form(files: Sequence[tuple[str, Slice]]) -> list[bytes | Slice]:
+    """A multipart form of files by their fields."""
     pieces: list[bytes | Slice] = []
-    text = "".join(
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'
-        for field, value in fields.items()
-    )
+    text = ""
     for field, piece in files:
         text += f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; filename="blob"\r\n\r\n'
         pieces += [text.encode(), piece]

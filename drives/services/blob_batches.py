@@ -18,7 +18,9 @@ def store_all(*, staged: Sequence[tuple[str, Digests]]) -> list[Blob | OSError]:
     same = Blob.objects.filter(sha256__in=wanted)
     # Marked as in use, so that the sweep leaves them alone.
     same.update(unreferenced_at=None, updated_at=timezone.now())
-    found: dict[str, Blob | OSError] = {str(blob.sha256): blob for blob in same}
+    known = list(same)
+    found: dict[str, Blob | OSError] = {str(blob.sha256): blob for blob in known}
+    add_md5([blob for blob in known if not blob.md5], staged)
     made: list[Blob] = []
     for staging_id, digests in staged:
         if isinstance(found.get(digests.sha256), Blob):
@@ -40,6 +42,14 @@ def store_all(*, staged: Sequence[tuple[str, Digests]]) -> list[Blob | OSError]:
                 blob_storage().delete(ours.storage_key)
             found[str(blob.sha256)] = blob
     return [found[digests.sha256] for _staging_id, digests in staged]
+
+
+def add_md5(blobs: list[Blob], staged: Sequence[tuple[str, Digests]]) -> None:
+    """Contents that came in parts may have no MD5 yet; here it is known."""
+    md5_of = {digests.sha256: digests.md5 for _staging_id, digests in staged}
+    for blob in blobs:
+        blob.md5 = md5_of[str(blob.sha256)]
+    Blob.objects.bulk_update(blobs, ["md5"])
 
 
 def new_blob(digests: Digests, key: str) -> Blob:

@@ -1,15 +1,15 @@
 """Content in, content out: hashing, storing once."""
 
 import hashlib
-import zlib
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from fastcrc import crc32
 
 from common.ids import new_id
 from drives.models import Blob
@@ -31,33 +31,36 @@ class Digests:
 class Hasher:
     """Digests of bytes as they pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_md5: bool = True) -> None:
         self.size, self.crc32 = 0, 0
-        self.sha256, self.md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        self.sha256 = hashlib.sha256()
+        self.md5 = hashlib.md5(usedforsecurity=False) if with_md5 else None
 
-    def update(self, chunk: bytes) -> None:
+    def update(self, chunk: bytes, *, beside: Executor | None = None) -> None:
+        """`beside` takes the MD5, which costs twice the rest (hashlib lets go of the GIL)."""
+        pending = beside.submit(self.md5.update, chunk) if beside and self.md5 else None
         self.size += len(chunk)
-        self.crc32 = zlib.crc32(chunk, self.crc32)
+        self.crc32 = crc32.iso_hdlc(chunk, self.crc32)
         self.sha256.update(chunk)
-        self.md5.update(chunk)
+        if pending:
+            pending.result()
+        elif self.md5:
+            self.md5.update(chunk)
 
     def digests(self) -> Digests:
-        return Digests(self.size, self.sha256.hexdigest(), self.crc32, self.md5.hexdigest())
+        md5 = self.md5.hexdigest() if self.md5 else ""
+        return Digests(self.size, self.sha256.hexdigest(), self.crc32, md5)
 
 
-def digests_of(file: BinaryIO, *, with_md5: bool) -> Digests:
-    """Digests of a file in one sequential read, sha256 and md5 side by side (hashlib lets go of the GIL)."""
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    size, crc32 = 0, 0
+def digests_of(file: BinaryIO, *, with_md5: bool, begun: Hasher | None = None) -> Digests:
+    """Digests of a file in one sequential read, which goes on where `begun` has stopped."""
+    hasher = begun or Hasher(with_md5=with_md5)
+    if hasher.size:
+        file.seek(hasher.size)
     with ThreadPoolExecutor(1) as side:
         while block := file.read(BLOCK):
-            pending = side.submit(md5.update, block) if with_md5 else None
-            sha256.update(block)
-            crc32 = zlib.crc32(block, crc32)
-            if pending:
-                pending.result()
-            size += len(block)
-    return Digests(size, sha256.hexdigest(), crc32, md5.hexdigest() if with_md5 else "")
+            hasher.update(block, beside=side)
+    return hasher.digests()
 
 
 def known_blob(digests: Digests) -> Blob | None:

@@ -26,7 +26,8 @@ def test_it_uploads_as_it_says(owner: User, live_server: Any, tmp_path: Path) ->
     corpus.create()
     platform: Any = SimpleNamespace(token=token_of(owner), var=tmp_path)
     ours, with_md5, by_tus = (kind(tmp_path, corpus, platform) for kind in (Yuntu, YuntuMd5, YuntuTus))
-    ours.port = with_md5.port = by_tus.port = live_server.thread.port
+    for contestant in (ours, with_md5, by_tus):
+        contestant.port = contestant.uploads_port = live_server.thread.port
     ours.large(2)
     assert content_of(File.objects.get()) == corpus.large.read_bytes()
     ours.small(2)

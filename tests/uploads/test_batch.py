@@ -138,10 +138,12 @@ def test_of_two_for_one_file_the_first_counts(owner_api: Client, drive: Drive) -
 
 def test_one_content_many_times_is_stored_once(owner: User, owner_api: Client) -> None:
     put(owner, "/known", b"known")
+    Blob.objects.update(md5="")  # as of content that came in parts
     files = [b"same", b"same", b"same", b"known"]
     senders = announce(owner_api, *files)
     send(owner_api, senders[0].task_id, *zip([s.file_id for s in senders], files, strict=True))
     assert Blob.objects.count() == 2
+    assert set(Blob.objects.values_list("md5", flat=True)) == {md5_of(b"same"), md5_of(b"known")}
     assert [content_of(file) for file in File.objects.order_by("name")] == [
         b"same",
         b"same",

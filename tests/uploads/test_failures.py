@@ -24,7 +24,7 @@ from tests.uploads.conftest import (
     sums,
 )
 from uploads.models import TaskFile, UploadPart, UploadTask
-from uploads.services import files
+from uploads.services import files, parts
 
 pytestmark = pytest.mark.django_db
 CONTENT = os.urandom(2 * PART + 5)
@@ -108,13 +108,13 @@ def test_a_part_that_we_could_not_write_was_not_acknowledged(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sender.start()
-    real = files.note_part
+    real = parts.note_part
 
     def fail(*arguments: Any, **options: Any) -> UploadPart:
-        monkeypatch.setattr(files, "note_part", real)
+        monkeypatch.setattr(parts, "note_part", real)
         raise StorageError("the disk is away")
 
-    monkeypatch.setattr(files, "note_part", fail)
+    monkeypatch.setattr(parts, "note_part", fail)
     answer = sender.part(1, PARTS[0])
     assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
     assert sender.parts().json()["uploaded_chunks"] == []

@@ -23,7 +23,7 @@ from tests.uploads.conftest import (
 )
 from uploads.errors import UploadClosed
 from uploads.models import TaskFile, UploadPart
-from uploads.services import files
+from uploads.services import files, parts
 
 pytestmark = pytest.mark.django_db
 CONTENT = os.urandom(4 * PART + 123)
@@ -123,16 +123,16 @@ def test_a_part_of_an_aborted_upload_is_none_of_the_next(
 ) -> None:
     """Its row would vouch for bytes that the new upload does not have: a hole in the file."""
     sender.start()
-    real = files.note_part
+    real = parts.note_part
 
     def abort_first(*arguments: Any, **options: Any) -> UploadPart:
-        monkeypatch.setattr(files, "note_part", real)
+        monkeypatch.setattr(parts, "note_part", real)
         sender.abort()
         sender.retry()
         sender.start()
         return real(*arguments, **options)
 
-    monkeypatch.setattr(files, "note_part", abort_first)
+    monkeypatch.setattr(parts, "note_part", abort_first)
     assert sender.part(1, PARTS[0]).status_code == 409
     assert sender.parts().json()["uploaded_chunks"] == []
     for number, chunk in enumerate(PARTS[1:], 2):

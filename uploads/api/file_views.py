@@ -22,6 +22,7 @@ from drives.errors import DigestMismatch, DriveReadOnly, NameTaken, SizeMismatch
 from drives.links import link_to
 from uploads.api import serializers as shapes
 from uploads.api.handlers import staged_files
+from uploads.api.part_views import part_state
 from uploads.api.refusals import IN_PARTS, LANDING, PUTTING_TOGETHER, TAKING
 from uploads.errors import (
     FileMissing,
@@ -33,7 +34,6 @@ from uploads.errors import (
     UploadClosed,
 )
 from uploads.models import TaskFile, UploadTask
-from uploads.selectors import percentage
 from uploads.services import batches, files, instant
 from uploads.services.tasks import require_active
 
@@ -261,16 +261,7 @@ class TaskFileViewSet(FileOfTask):
             chunks=chunk.chunks(),
             md5=data["chunk_md5"] or data["chunk_hash"] or "",
         )
-        received = task_file.parts.count()
-        body = {
-            "chunk_index": data["chunk_index"],
-            "etag": part.etag,
-            "chunk_etag": part.etag,
-            "uploaded_chunks": received,
-            "total_chunks": task_file.total_parts,
-            "progress_percentage": percentage(received, task_file.total_parts),
-        }
-        return Response(body)
+        return Response(part_state(task_file, data["chunk_index"], part.etag))
 
     @extend_schema(request=shapes.CompleteSerializer, responses=shapes.UploadResultSerializer)
     def multipart_complete(self, request: Request, task_id: UUID, file_id: UUID) -> Response:

@@ -8,8 +8,6 @@ import base64
 import binascii
 import posixpath
 import re
-from collections import deque
-from itertools import islice
 from typing import Any, cast
 from urllib.parse import quote
 from uuid import UUID
@@ -26,8 +24,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from common.bodies import arriving
-from common.errors import DomainError, TransitionNotAllowed
+from common.bodies import arriving, heard_out
+from common.errors import TransitionNotAllowed
 from common.views import VisibleViewSet
 from drives.api.serializers import PathText
 from drives.errors import BadName, DigestMismatch, DriveReadOnly, NameTaken, QuotaExceeded
@@ -52,7 +50,6 @@ from uploads.services.manifests import ManifestFile
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,expiration,termination"
 BYTES = "application/offset+octet-stream"
-DRAINED_BLOCKS = 16
 OVERRIDES = ("PATCH", "DELETE", "HEAD")
 
 
@@ -181,14 +178,10 @@ class TusViewSet(VisibleViewSet):
         declared = request.META.get("CONTENT_LENGTH") or ""
         length = int(declared) if declared.isdecimal() else None
         blocks = arriving(request._request)
-        try:
+        with heard_out(blocks):
             return tus.receive(
                 task_file=task_file, actor=self.actor, offset=offset, blocks=blocks, length=length
             )
-        except DomainError:
-            # Who is still sending does not read an answer whose connection is closed at once.
-            deque(islice(blocks, DRAINED_BLOCKS), 0)
-            raise
 
     def capabilities(self, request: Request, **kwargs: Any) -> Response:
         headers = {"Tus-Version": VERSION, "Tus-Extension": EXTENSIONS, "Tus-Max-Size": str(MAX_SIZE)}

@@ -8,6 +8,7 @@ from uploads.api.config_views import ClientConfigView, StorageConfigView
 from uploads.api.direct_views import DirectUploadViewSet
 from uploads.api.file_views import TaskFileViewSet
 from uploads.api.log_views import LogViewSet
+from uploads.api.part_views import PartViewSet
 from uploads.api.tus import TusViewSet
 from uploads.api.views import UploadTaskViewSet
 
@@ -31,6 +32,7 @@ urlpatterns = [
     path(f"{FILE}/retry", TaskFileViewSet.as_view({"put": "retry"})),
     path(f"{FILE}/multipart/init", TaskFileViewSet.as_view({"post": "multipart_init"})),
     path(f"{FILE}/multipart/parts", TaskFileViewSet.as_view({"get": "multipart_parts"})),
+    path(f"{FILE}/multipart/parts/<int:number>", PartViewSet.as_view({"put": "put_part"})),
     path(f"{FILE}/multipart/upload", TaskFileViewSet.as_view({"post": "multipart_upload"})),
     path(f"{FILE}/multipart/complete", TaskFileViewSet.as_view({"post": "multipart_complete"})),
     path(f"{FILE}/multipart/abort", TaskFileViewSet.as_view({"post": "multipart_abort"})),

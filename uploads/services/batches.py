@@ -25,7 +25,7 @@ from uploads.services.files import (
     require_unfinished,
 )
 from uploads.services.landing import land, new_file
-from uploads.services.leftovers import SentSoFar
+from uploads.services.leftovers import SentSoFar, drop_parts
 from uploads.services.tasks import lock_task, require_active, require_open
 
 
@@ -140,7 +140,7 @@ def put_all(
             files = put_files(drive=task.drive, actor=actor, new_files=new_files, reserved=reserved)
             land(task=task, landed=list(zip(left, files, strict=True)), status=TaskFile.Status.COMPLETED)
         if uploads:
-            UploadPart.objects.filter(task_file__in=left).delete()
+            uploads += drop_parts(UploadPart.objects.filter(task_file__in=left))
     for upload in uploads:
         upload.let_go()
     return rows

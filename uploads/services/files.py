@@ -1,6 +1,5 @@
 """Bytes of one file: whole, or in parts of any order."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Iterable, Iterator
@@ -24,7 +23,6 @@ from drives.storage import StagingClosed, blob_storage
 from uploads.errors import (
     MultipartNotStarted,
     PartNumberInvalid,
-    PartsMissing,
     SentDirectly,
     SentInOrder,
     StorageFailed,
@@ -35,8 +33,16 @@ from uploads.errors import (
 from uploads.models import TaskFile, UploadPart, UploadTask
 from uploads.selectors import MAX_PART_SIZE, MAX_PARTS
 from uploads.services.landing import fail_file, land, new_file
-from uploads.services.leftovers import SentSoFar
+from uploads.services.leftovers import SentSoFar, drop_parts
 from uploads.services.news import tell
+from uploads.services.parts import (
+    Gathered,
+    check_parts,
+    hash_ahead,
+    place_part,
+    put_together,
+    start_of,
+)
 from uploads.services.tasks import lock_open_task, lock_task, require_active, require_open
 
 logger = logging.getLogger(__name__)
@@ -128,10 +134,11 @@ def finish(
         file = put_files(drive=task.drive, actor=actor, new_files=[new], reserved=task_file.file_size)[0]
         task_file.was_stored, task_file.started_at = was_stored, task_file.started_at or started_at
         land(task=task, landed=[(task_file, file)], status=TaskFile.Status.COMPLETED)
-        if upload.upload_id:
-            task_file.parts.all().delete()
+        apart = drop_parts(task_file.parts.all()) if upload.upload_id else []
     if upload.storage_key != blob.storage_key:
         upload.let_go()
+    for part in apart:
+        part.let_go()
     return task_file
 
 
@@ -232,67 +239,37 @@ def note_upload(task_file: TaskFile, *, upload_id: str, part_size: int, storage_
     return bool(started)
 
 
-def receive_part(*, task_file: TaskFile, number: int, chunks: Iterable[bytes], md5: str = "") -> UploadPart:
-    """Check a part and write it at its place; the same part again replaces it.
+def receive_part(
+    *, task_file: TaskFile, number: int, chunks: Iterable[bytes], md5: str = "", with_md5: bool = True
+) -> UploadPart:
+    """Check a part and keep it; the same part again replaces it.
 
-    `number` counts from 1. Raises UploadClosed, UploadPaused, MultipartNotStarted, SentInOrder, PartNumberInvalid,
-    SizeMismatch, DigestMismatch, StorageFailed; a refused part changes nothing.
+    `number` counts from 1. The ETag is the MD5, or where neither `with_md5` nor `md5` wants one the CRC-32. Raises
+    UploadClosed, UploadPaused, MultipartNotStarted, SentInOrder, PartNumberInvalid, SizeMismatch, DigestMismatch,
+    StorageFailed; a refused part changes nothing.
     """
     require_receiving(task_file)
     require_in_parts(task_file)
     if not 1 <= number <= task_file.total_parts:
         raise PartNumberInvalid(field="chunk_index", total_parts=task_file.total_parts)
-    content = b"".join(chunks)
-    expected = task_file.size_of_part(number)
-    if len(content) != expected:
-        raise SizeMismatch(expected=expected, actual=len(content), field="chunk")
-    etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if md5 and md5.lower() != etag:
-        raise DigestMismatch(expected=md5.lower(), actual=etag, field="chunk")
+    size = task_file.size_of_part(number)
     try:
-        # Bytes and row under one lock: of two requests with the same part both are from the later one.
-        with blob_storage().staged(task_file.upload_id) as file:
-            file.seek((number - 1) * task_file.part_size)
-            file.write(content)
-            file.flush()
-            part = note_part(task_file, number=number, size=expected, etag=etag)
+        with Gathered(chunks, size=size, with_md5=with_md5 or bool(md5)) as gathered:
+            if md5 and md5.lower() != gathered.etag:
+                raise DigestMismatch(expected=md5.lower(), actual=gathered.etag, field="chunk")
+            # Bytes and row under one lock: of two requests with the same part both are from the later one.
+            with blob_storage().staged(task_file.upload_id) as file:
+                part = place_part(task_file, number, gathered, file)
     except StagingClosed as error:
         raise UploadClosed(status="closed") from error
     except OSError as error:
         # The part was not acknowledged; nothing is lost, and the client sends it again.
         logger.exception("a part of upload file %s was not written", task_file.pk)
         raise StorageFailed(retry_after=5) from error
+    start = start_of(task_file, number)
+    hash_ahead(task_file, start, start + size)
     tell(task_file.task_id)
     return part
-
-
-def note_part(task_file: TaskFile, *, number: int, size: int, etag: str) -> UploadPart:
-    """Write down a part of the upload that is open now, never one for an earlier upload of the file.
-
-    Raises UploadClosed.
-    """
-    with transaction.atomic():
-        same = TaskFile.objects.filter(
-            pk=task_file.pk, upload_id=task_file.upload_id, status=TaskFile.Status.UPLOADING
-        )
-        if same.select_for_update(of=("self",), no_key=True).first() is None:
-            raise UploadClosed(status="closed")
-        part, _created = UploadPart.objects.update_or_create(
-            task_file=task_file, number=number, defaults={"size": size, "etag": etag}
-        )
-    return part
-
-
-def check_parts(task_file: TaskFile, etags: dict[int, str]) -> None:
-    """Raises PartsMissing; DigestMismatch for an ETag that is not that of the part."""
-    received = dict(task_file.parts.values_list("number", "etag"))
-    missing = [number for number in range(1, task_file.total_parts + 1) if number not in received]
-    if missing and task_file.file_size:
-        raise PartsMissing(missing=missing[:1000])
-    for number, etag in etags.items():
-        expected, actual = etag.strip('"').lower(), received.get(number, "")
-        if etag and expected != actual:
-            raise DigestMismatch(expected=expected, actual=actual, field=f"chunk_etags.{number}")
 
 
 def complete_multipart(*, task_file: TaskFile, actor: User, etags: dict[int, str] | None = None) -> TaskFile:
@@ -318,9 +295,10 @@ def land_staged(*, task_file: TaskFile, actor: User, etags: dict[int, str] | Non
     try:
         with blob_storage().staged(task_file.upload_id) as file:
             # Under the lock: nobody else has just put the parts together and tidied them away.
-            check_parts(task_file, etags or {})
+            parts = check_parts(task_file, etags or {})
             with counting_our_failures(task_file):
-                digests = digests_of(file, with_md5=bool(task_file.md5))
+                begun = put_together(task_file, parts, file)
+                digests = digests_of(file, with_md5=bool(task_file.md5), begun=begun)
             with given_up_when_refused(task_file):
                 check_content(task_file, digests)
             with counting_our_failures(task_file):

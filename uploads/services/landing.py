@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from drives.models import Blob, File
 from drives.services.tree import NewFile, ensure_folders
 from uploads.models import TaskFile, UploadTask
-from uploads.services.leftovers import SentSoFar
+from uploads.services.leftovers import SentSoFar, drop_parts
 from uploads.services.news import announce
 from uploads.services.tasks import close_task, lock_task
 
@@ -94,10 +94,11 @@ def fail_file(*, task_file: TaskFile, message: str, was_ours: bool = False) -> b
             same.update(status=TaskFile.Status.PENDING, retry_count=F("retry_count") + 1, **changes)
         else:
             same.update(status=TaskFile.Status.FAILED, **changes)
-        row.parts.all().delete()
+        apart = drop_parts(row.parts.all())
         if spent and task.status in UploadTask.OPEN_STATUSES:
             give_up(task)
-    upload.let_go()
+    for sent in (upload, *apart):
+        sent.let_go()
     return True
 
 

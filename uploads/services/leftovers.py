@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Self
 
+from django.db.models import QuerySet
+
 from drives.storage import blob_storage
 from uploads.messages import abandon_later
-from uploads.models import TaskFile
+from uploads.models import TaskFile, UploadPart
 
 
 @dataclass(frozen=True)
@@ -28,3 +30,10 @@ class SentSoFar:
             abandon_later(self.storage_key, self.upload_id)
         elif self.upload_id:
             blob_storage().discard(self.upload_id)
+
+
+def drop_parts(parts: QuerySet[UploadPart]) -> list[SentSoFar]:
+    """Forget parts. Returns what lies staged apart, to be let go of after the commit."""
+    apart = list(parts.exclude(staging_id="").values_list("staging_id", flat=True))
+    parts.all().delete()
+    return [SentSoFar(staging_id, "") for staging_id in apart]

@@ -20,7 +20,7 @@ from drives.services import drives
 from drives.services.tree import ensure_folders
 from uploads.errors import UploadClosed, UploadPaused
 from uploads.models import TaskFile, UploadPart, UploadTask
-from uploads.services.leftovers import SentSoFar
+from uploads.services.leftovers import SentSoFar, drop_parts
 from uploads.services.manifests import ManifestFile, check_manifest, task_files
 from uploads.services.news import announce
 
@@ -154,7 +154,7 @@ def close_task(*, task: UploadTask, target: UploadTask.Status, error: str = "") 
         )
         uploads = [SentSoFar.of(row) for row in rest.exclude(upload_id="").only("upload_id", "storage_key")]
         rest.update(upload_id="", storage_key="")
-        UploadPart.objects.filter(task_file__task=task).delete()
+        uploads += drop_parts(UploadPart.objects.filter(task_file__task=task))
         announce(task)
     for upload in uploads:
         upload.let_go()

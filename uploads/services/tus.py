@@ -25,10 +25,11 @@ from uploads.errors import (
     UploadTooLong,
 )
 from uploads.models import TaskFile, UploadTask
-from uploads.services.files import land_staged, note_part, reload, require_receiving, start_upload
+from uploads.services.files import land_staged, reload, require_receiving, start_upload
 from uploads.services.landing import fail_file
 from uploads.services.manifests import ManifestFile
 from uploads.services.news import tell
+from uploads.services.parts import hash_ahead, note_part
 from uploads.services.tasks import cancel_task, create_task
 
 logger = logging.getLogger(__name__)
@@ -119,6 +120,7 @@ def receive(
     noted = time.monotonic()
     for block in blocks:
         append(task_file, offset, block)
+        hash_ahead(task_file, offset, offset + len(block))
         offset += len(block)
         if time.monotonic() - noted >= NOTE_SECONDS:
             note(task_file, offset)

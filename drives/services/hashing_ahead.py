@@ -1,0 +1,106 @@
+"""Hashing while a file still arrives: what is there of it from its beginning on is hashed beside the requests.
+
+It lives in the memory of the process that receives the bytes, and nothing depends on it: where a file is completed by
+another process, or after a restart, the rest of it, or all of it, is hashed at the end. Bytes that were noted here
+must not change any more.
+"""
+
+import logging
+import os
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from threading import Condition, Lock
+
+from drives.services.blobs import BLOCK, Hasher
+
+logger = logging.getLogger(__name__)
+MAX_FILES = 256
+pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hashing")
+md5_pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="md5")
+
+
+class Ahead:
+    """A file that arrives: the hasher of its beginning, and the ends of the pieces that come after, by their starts."""
+
+    def __init__(self, path: Path, *, with_md5: bool) -> None:
+        self.path, self.hasher = path, Hasher(with_md5=with_md5)
+        self.waiting: dict[int, int] = {}
+        self.busy = self.stopped = self.failed = False
+        self.turn: Future[None] | None = None
+        self.change = Condition()
+
+    def add(self, start: int, stop: int) -> None:
+        """Note a piece that lies in its place, and have it hashed as soon as all before it is."""
+        with self.change:
+            if start < self.hasher.size:
+                return
+            self.waiting[start] = stop
+            if self.busy or self.stopped or self.hasher.size not in self.waiting:
+                return
+            self.busy = True
+            self.turn = pool.submit(self.work)
+
+    def work(self) -> None:
+        """Hash pieces as long as the next one is there."""
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                while (stop := self.next_stop()) is not None:
+                    self.hash_up_to(file.fileno(), stop)
+        except Exception as error:
+            if not isinstance(error, FileNotFoundError):  # kept or discarded meanwhile
+                logger.exception("hashing ahead of %s ended", self.path.name)
+            with self.change:
+                self.stopped = self.failed = True
+                self.busy = False
+                self.change.notify_all()
+
+    def next_stop(self) -> int | None:
+        with self.change:
+            stop = self.waiting.pop(self.hasher.size, None)
+            if stop is None or self.stopped:
+                # Said under the lock: whoever adds the next piece starts the work anew.
+                self.busy = False
+                self.change.notify_all()
+                return None
+            return stop
+
+    def hash_up_to(self, descriptor: int, stop: int) -> None:
+        """Hash up to `stop`, or until somebody wants the hasher."""
+        while self.hasher.size < stop and not self.stopped:
+            block = os.pread(descriptor, min(BLOCK, stop - self.hasher.size), self.hasher.size)
+            if not block:
+                raise EOFError("the file is shorter than the pieces that were noted")
+            self.hasher.update(block, beside=md5_pool)
+
+    def stop(self) -> Hasher | None:
+        """The hasher, as far as it has come; None where something went wrong."""
+        with self.change:
+            self.stopped = True
+            if self.turn and self.turn.cancel():
+                self.busy = False  # other files had all the threads
+            self.change.wait_for(lambda: not self.busy)
+        return None if self.failed else self.hasher
+
+
+files: OrderedDict[str, Ahead] = OrderedDict()
+lock = Lock()
+
+
+def note(staging_id: str, path: Path, *, start: int, stop: int, with_md5: bool) -> None:
+    """Bytes `start` to `stop` of a staged file lie in their place, and stay as they are."""
+    with lock:
+        ahead = files.get(staging_id)
+        if ahead is None:
+            ahead = files[staging_id] = Ahead(path, with_md5=with_md5)
+            if len(files) > MAX_FILES:
+                _oldest, dropped = files.popitem(last=False)
+                dropped.stopped = True
+    ahead.add(start, stop)
+
+
+def take(staging_id: str) -> Hasher | None:
+    """A hasher of the beginning of a staged file, if there is one; nobody goes on with it."""
+    with lock:
+        ahead = files.pop(staging_id, None)
+    return ahead.stop() if ahead else None

@@ -1,0 +1,191 @@
+"""Parts of a file: gathered and checked first, then put to their place, and never half overwritten.
+
+What a row vouches for lies still: bytes at the place of a part that is written down are not touched any more. A part
+that comes again with other content is staged apart, and its row then names that; the parts are put together when the
+file is completed. So whenever the server dies, the row and the bytes that it stands for agree.
+"""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import IO, BinaryIO
+
+from fastcrc import crc32
+
+from common.ids import new_id
+from drives.errors import DigestMismatch, SizeMismatch
+from drives.services import hashing_ahead
+from drives.services.blobs import BLOCK, Hasher
+from drives.storage import blob_storage
+from uploads.errors import PartsMissing, UploadClosed
+from uploads.models import TaskFile, UploadPart
+
+IN_MEMORY = 6 * 2**20
+
+
+class Gathered:
+    """All blocks of a part, in memory where it is small; its MD5 if wanted. A context manager.
+
+    Raises SizeMismatch for more or fewer bytes than `size`.
+    """
+
+    def __init__(self, blocks: Iterable[bytes], *, size: int, with_md5: bool) -> None:
+        self.blocks: list[bytes] = []
+        self.spilled: IO[bytes] | None = None
+        self.size, self.crc32 = 0, 0
+        self.md5 = hashlib.md5(usedforsecurity=False) if with_md5 else None
+        try:
+            if size > IN_MEMORY:
+                self.spilled = tempfile.TemporaryFile(dir=blob_storage().staging_path(""))  # noqa: SIM115 (see close)
+            for block in blocks:
+                self.add(block, size)
+            self.require(size)
+        except BaseException:
+            self.close()
+            raise
+
+    def add(self, block: bytes, size: int) -> None:
+        self.size += len(block)
+        if self.size > size:
+            self.require(size)
+        if self.md5:
+            self.md5.update(block)
+        else:
+            self.crc32 = crc32.iso_hdlc(block, self.crc32)
+        if self.spilled:
+            self.spilled.write(block)
+        else:
+            self.blocks.append(block)
+
+    def require(self, size: int) -> None:
+        if self.size != size:
+            raise SizeMismatch(expected=size, actual=self.size, field="chunk")
+
+    @property
+    def etag(self) -> str:
+        """The MD5, or the CRC-32 where no MD5 was wanted."""
+        return self.md5.hexdigest() if self.md5 else f"{self.crc32:08x}"
+
+    def write_to(self, file: BinaryIO, start: int) -> None:
+        file.seek(start)
+        for block in self:
+            file.write(block)
+        file.flush()
+
+    def lies_in(self, file: BinaryIO, start: int) -> bool:
+        """Whether the very same bytes are there."""
+        file.seek(start)
+        return all(file.read(len(block)) == block for block in self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self.spilled is None:
+            yield from self.blocks
+            return
+        self.spilled.seek(0)
+        while block := self.spilled.read(BLOCK):
+            yield block
+
+    def close(self) -> None:
+        if self.spilled is not None:
+            self.spilled.close()
+
+    def __enter__(self) -> "Gathered":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def start_of(task_file: TaskFile, number: int) -> int:
+    """Where part `number` (from 1) begins in the file."""
+    return (number - 1) * task_file.part_size
+
+
+def place_part(task_file: TaskFile, number: int, gathered: Gathered, file: BinaryIO) -> UploadPart:
+    """Keep a part and write it down. Call with the staged bytes as `file`, under their lock.
+
+    Raises UploadClosed, OSError; the part is then what it was before.
+    """
+    start, storage = start_of(task_file, number), blob_storage()
+    there = task_file.parts.filter(number=number).first()
+    if there is None:
+        gathered.write_to(file, start)
+        return note_part(task_file, number=number, size=gathered.size, etag=gathered.etag)
+    if is_same(there, gathered, file, start):
+        apart = there.staging_id
+    else:
+        apart = new_id().hex
+        try:
+            with storage.staging_path(apart).open("xb") as other:
+                gathered.write_to(other, 0)
+        except OSError:
+            storage.discard(apart)
+            raise
+    try:
+        part = note_part(task_file, number=number, size=gathered.size, etag=gathered.etag, staging_id=apart)
+    except UploadClosed:
+        if apart != there.staging_id:
+            storage.discard(apart)
+        raise
+    if there.staging_id not in ("", apart):
+        storage.discard(there.staging_id)
+    return part
+
+
+def is_same(part: UploadPart, gathered: Gathered, file: BinaryIO, start: int) -> bool:
+    """Whether the part that is there has the very bytes of the one that has come."""
+    if not part.staging_id:
+        return gathered.lies_in(file, start)
+    with blob_storage().staging_path(part.staging_id).open("rb") as other:
+        return gathered.lies_in(other, 0)
+
+
+def note_part(task_file: TaskFile, *, number: int, size: int, etag: str, staging_id: str = "") -> UploadPart:
+    """Write down a part of the upload that is open now, never one for an earlier upload of the file.
+
+    Raises UploadClosed.
+    """
+    part = UploadPart.objects.note(task_file, number=number, size=size, etag=etag, staging_id=staging_id)
+    if part is None:
+        raise UploadClosed(status="closed")
+    return part
+
+
+def hash_ahead(task_file: TaskFile, start: int, stop: int) -> None:
+    """Let bytes that lie in their place for good be hashed while the rest is still on its way."""
+    path = blob_storage().staging_path(task_file.upload_id)
+    hashing_ahead.note(task_file.upload_id, path, start=start, stop=stop, with_md5=bool(task_file.md5))
+
+
+def check_parts(task_file: TaskFile, etags: dict[int, str]) -> list[UploadPart]:
+    """All parts. Raises PartsMissing; DigestMismatch for an ETag that is not that of the part."""
+    parts = list(task_file.parts.order_by("number"))
+    received = {part.number: part.etag for part in parts}
+    missing = [number for number in range(1, task_file.total_parts + 1) if number not in received]
+    if missing and task_file.file_size:
+        raise PartsMissing(missing=missing[:1000])
+    for number, etag in etags.items():
+        expected, actual = etag.strip('"').lower(), received.get(number, "")
+        if etag and expected != actual:
+            raise DigestMismatch(expected=expected, actual=actual, field=f"chunk_etags.{number}")
+    return parts
+
+
+def put_together(task_file: TaskFile, parts: list[UploadPart], file: BinaryIO) -> Hasher | None:
+    """Put what was staged apart to its place; a hasher of the beginning of the file, where there is one.
+
+    Their rows go on naming where they came from, so that it can be done again.
+    """
+    begun = hashing_ahead.take(task_file.upload_id)
+    for part in parts:
+        if part.staging_id:
+            start = start_of(task_file, part.number)
+            with blob_storage().staging_path(part.staging_id).open("rb") as other:
+                file.seek(start)
+                shutil.copyfileobj(other, file, BLOCK)
+            if begun and begun.size > start:
+                begun = None  # it has hashed what was there before
+    file.flush()
+    file.seek(0)
+    return begun
