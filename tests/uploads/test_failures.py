@@ -205,6 +205,6 @@ def test_a_failed_file_with_retries_left_keeps_the_task_open(owner_api: Client) 
 def test_given_up_files_of_a_closed_task_are_not_counted(sender: Sender) -> None:
     TaskFile.objects.update(retry_count=3)
     sender.client.put(f"/upload-tasks/{sender.task_id}/cancel")
-    sender.abort()
+    assert sender.abort().status_code == 200
     assert (shown(sender)["status"], shown(sender)["failed_files"]) == ("cancelled", 0)
     assert UploadTask.objects.get().status == UploadTask.Status.CANCELLED
