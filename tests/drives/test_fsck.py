@@ -125,11 +125,13 @@ def test_what_has_changed_meanwhile_is_no_finding(storage: BlobStorage) -> None:
     assert list(confirmed(suspected)) == suspected[4:]
 
 
-def test_what_an_open_upload_needs_is_no_orphan(storage: BlobStorage) -> None:
+@pytest.mark.parametrize("known_by", ["key", "staging id"])
+def test_what_an_open_upload_needs_is_no_orphan(storage: BlobStorage, known_by: str) -> None:
+    """One that goes straight to the bucket knows its key, another one only the id of the bytes it has kept."""
     needed, orphan = keep(storage, b"needed"), keep(storage, b"orphan")
 
     def answer(sender: Any, ids: set[str], **kwargs: Any) -> set[str]:
-        return ids & {needed}
+        return ids & {needed if known_by == "key" else needed.rpartition("/")[2]}
 
     uploads_in_use.connect(answer)
     try:

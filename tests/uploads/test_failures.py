@@ -183,6 +183,8 @@ def test_the_others_may_still_land_and_then_the_task_has_failed(owner_api: Clien
     give_up(bad)
     task = shown(bad)
     assert (task["status"], task["failed_files"], task["uploaded_files"]) == ("uploading", 1, 1)
+    refused = bad.retry()
+    assert (refused.status_code, refused.json()["status"], bad.row().retry_count) == (409, "failed", 3)
     assert sums(drive) == (4, 7)
     assert late.whole(b"late").status_code == 200
     task = shown(bad)

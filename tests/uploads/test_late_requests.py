@@ -119,6 +119,28 @@ def test_a_cancelled_upload_lets_go_of_its_parts(sender: Sender) -> None:
     assert (shown["upload_id"], shown["uploaded_chunks"], staged()) == ("", [], [])
 
 
+def test_a_slow_completion_leaves_the_next_upload_alone(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender.send_parts(CONTENT)
+    real = files.digests_of
+
+    def slow(file: Any, **options: Any) -> Digests:
+        monkeypatch.setattr(files, "digests_of", real)
+        found = real(file, **options)
+        sender.abort()
+        sender.retry()
+        sender.start()
+        return found
+
+    monkeypatch.setattr(files, "digests_of", slow)
+    answer = sender.complete()
+    assert (answer.status_code, answer.json()["code"]) == (409, "upload_closed")
+    row = sender.row()
+    assert (row.status, row.sha256, row.retry_count) == (TaskFile.Status.UPLOADING, "", 1)
+    assert staged() == [row.upload_id]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_giving_up_waits_for_a_file_that_is_landing(sender: Sender, drive: Drive) -> None:
     """Its last try is spent: counted as given up and as landed it would be more files than the task has."""

@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts.models import User
 from common import realtime
 from drives.models import Drive, File
+from drives.services.tree import trash_file
 from tests.conftest import Client
 from tests.factories import put
 from tests.racing import race
@@ -74,6 +75,27 @@ def test_files_are_listed_in_the_order_of_the_manifest(owner_api: Client) -> Non
     assert listed == names
     whole = owner_api.get(f"/upload-tasks/{task_id}/files?limit=5000").json()
     assert (len(whole["files"]), whole["limit"]) == (25, 1000)
+
+
+def test_a_listed_file_tells_where_it_is(owner: User, owner_api: Client, anonymous: Client) -> None:
+    landed, _waiting, gone = begin(
+        owner_api, *(announced(f"/tex/{name}", name.encode()) for name in ("landed", "waiting", "gone"))
+    )
+    for sender, content in ((landed, b"landed"), (gone, b"gone")):
+        sender.whole(content)
+    file = gone.row().file
+    assert file is not None
+    trash_file(file=file, actor=owner)
+
+    listed = owner_api.get(f"/upload-tasks/{landed.task_id}/files").json()["files"]
+
+    assert [(row["oss_key"], bool(row["oss_url"]), row["duplicated_from"]) for row in listed] == [
+        ("/tex/landed", True, None),
+        ("", False, None),
+        ("", False, None),
+    ]
+    served = anonymous.get(listed[0]["oss_url"].partition("testserver")[2])
+    assert served.getvalue() == b"landed"
 
 
 def test_lists_take_the_same_queries_for_any_length(owner_api: Client) -> None:

@@ -134,8 +134,8 @@ class TaskFileViewSet(FileOfTask):
 
     @extend_schema(operation_id="upload_tasks_files_list")
     def list(self, request: Request, task_id: UUID) -> Response:
-        rows = self.get_object().files.annotate(received_size=Sum("parts__size")).order_by("position")
-        return self.page(rows)
+        rows = self.get_object().files.annotate(received_size=Sum("parts__size"))
+        return self.page(rows.select_related("file__folder").order_by("position"))
 
     @extend_schema(request=shapes.CheckSerializer, responses=shapes.CheckResultSerializer)
     def check(self, request: Request, task_id: UUID) -> Response:

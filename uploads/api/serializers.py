@@ -6,9 +6,10 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from common.parsers import snake
+from drives.links import link_to
 from uploads.api.long_lists import CheckedFiles, ManifestFiles, Md5Field, PlainText
 from uploads.models import TaskFile, UploadTask
-from uploads.selectors import percentage
+from uploads.selectors import is_there, path_of, percentage
 
 
 class ClientInfoSerializer(serializers.Serializer):
@@ -74,7 +75,15 @@ class TaskSerializer(serializers.ModelSerializer):
 
 
 class TaskFileSerializer(serializers.ModelSerializer):
+    """`oss_key` and `oss_url` are kept for existing clients: of a file that is there, its path and a signed link.
+
+    `duplicated_from` is always null: content has no first owner here.
+    """
+
     upload_progress = serializers.SerializerMethodField()
+    oss_key = serializers.SerializerMethodField()
+    oss_url = serializers.SerializerMethodField()
+    duplicated_from = serializers.SerializerMethodField()
     is_completed = serializers.SerializerMethodField()
     is_failed = serializers.SerializerMethodField()
     can_retry = serializers.SerializerMethodField()
@@ -83,7 +92,8 @@ class TaskFileSerializer(serializers.ModelSerializer):
         model = TaskFile
         fields = (
             "id", "task_id", "file_id", "local_path", "target_folder_path", "file_name", "virtual_path", "file_size",
-            "md5", "mime_type", "status", "upload_progress", "is_duplicated", "error_message", "retry_count",
+            "md5", "mime_type", "status", "upload_progress", "oss_key", "oss_url", "is_duplicated", "duplicated_from",
+            "error_message", "retry_count",
             "created_at", "updated_at", "completed_at", "is_completed", "is_failed", "can_retry",
         )  # fmt: skip
 
@@ -93,6 +103,18 @@ class TaskFileSerializer(serializers.ModelSerializer):
             return 100.0
         received = getattr(row, "received_size", 0) or 0
         return percentage(received, row.file_size) if received else 0.0
+
+    def get_oss_key(self, row: TaskFile) -> str:
+        return path_of(row) if is_there(row) else ""
+
+    def get_oss_url(self, row: TaskFile) -> str:
+        if row.file is None or not is_there(row):
+            return ""
+        return link_to(row.file.blob_id, row.file.name, request=self.context["request"])
+
+    @extend_schema_field(serializers.UUIDField(allow_null=True))
+    def get_duplicated_from(self, row: TaskFile) -> None:
+        return None
 
     def get_is_completed(self, row: TaskFile) -> bool:
         return row.status in TaskFile.LANDED_STATUSES
