@@ -12,6 +12,7 @@ from drives.models import Blob
 from drives.services import usage
 from drives.services.direct import verify_blob
 from drives.services.garbage import collect_garbage
+from drives.services.late_md5 import add_late_md5
 
 logger = logging.getLogger(__name__)
 VERIFY_AFTER = timedelta(minutes=15)
@@ -45,6 +46,12 @@ def verify_rest(limit: int = 100) -> None:
             verify_blob(blob_id=pk)
         except OSError:
             logger.exception("blob %s could not be verified", pk)
+
+
+@shared_task
+def add_md5() -> None:
+    """Read content that came without an MD5, so that instant upload finds it."""
+    add_late_md5()
 
 
 @shared_task
