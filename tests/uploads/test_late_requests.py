@@ -2,10 +2,13 @@
 
 from threading import Event
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
+from accounts.models import User
 from common.errors import NotVisible
 from common.ids import new_id
 from drives.models import Drive, File
@@ -25,7 +28,7 @@ from tests.uploads.conftest import (
 )
 from uploads.errors import UploadClosed, UploadPaused
 from uploads.models import TaskFile, UploadPart, UploadTask
-from uploads.services import files
+from uploads.services import batches, desktop, files
 from uploads.services.tasks import cancel_task
 
 pytestmark = pytest.mark.django_db
@@ -139,6 +142,69 @@ def test_a_slow_completion_leaves_the_next_upload_alone(
     row = sender.row()
     assert (row.status, row.sha256, row.retry_count) == (TaskFile.Status.UPLOADING, "", 1)
     assert staged() == [row.upload_id]
+
+
+@pytest.fixture
+def three(owner_api: Client, drive: Drive) -> list[Sender]:
+    return begin(owner_api, *(announced(f"/{name}", name.encode()) for name in ("one", "two", "six")))
+
+
+def batch(task: UploadTask, *senders: Sender) -> list[batches.Outcome]:
+    """The first files of the three, sent together to a task as the caller knows it."""
+    sent = []
+    for sender, content in zip(senders, (b"one", b"two"), strict=True):
+        staging_id, digests = stage(content)
+        sent.append(batches.SentFile(UUID(sender.file_id), staging_id, digests, timezone.now()))
+    return batches.upload_batch(task=task, actor=task.user, sent=sent)
+
+
+def test_a_batch_of_a_task_that_is_cancelled_meanwhile_keeps_nothing(
+    three: list[Sender], drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = batches.store_all
+
+    def store_all(**options: Any) -> list[Any]:
+        found = real(**options)
+        assert three[0].client.put(f"/upload-tasks/{three[0].task_id}/cancel").status_code == 200
+        return found
+
+    monkeypatch.setattr(batches, "store_all", store_all)
+    outcomes = batch(UploadTask.objects.get(), *three[:2])
+    assert [type(outcome) for outcome in outcomes] == [UploadClosed, UploadClosed]
+    assert (File.objects.count(), staged(), sums(drive)) == (0, [], (0, 0))
+    assert UploadTask.objects.get().uploaded_files == 0
+
+
+def test_a_file_of_a_batch_that_is_given_up_meanwhile_spoils_no_other(
+    three: list[Sender], drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = batches.store_all
+
+    def store_all(**options: Any) -> list[Any]:
+        found = real(**options)
+        assert three[0].abort().status_code == 200
+        return found
+
+    monkeypatch.setattr(batches, "store_all", store_all)
+    refused, landed = batch(UploadTask.objects.get(), *three[:2])
+    assert isinstance(refused, UploadClosed)
+    assert isinstance(landed, TaskFile)
+    assert [sender.row().status for sender in three] == ["failed", "completed", "pending"]
+    assert (File.objects.get().name, staged(), sums(drive)) == ("two", [], (3, 6))
+
+
+def test_a_paused_task_takes_no_batch_whatever_the_door(three: list[Sender]) -> None:
+    three[0].client.put(f"/upload-tasks/{three[0].task_id}/pause")
+    with pytest.raises(UploadPaused):
+        batch(UploadTask.objects.get(), *three[:2])
+    assert (File.objects.count(), staged()) == (0, [])
+
+
+def test_two_last_chunks_settle_the_reservation_once(owner: User, drive: Drive) -> None:
+    slow = desktop.begin_upload(owner, "scene-1", desktop.CHUNK_SIZE)
+    for _time in range(2):
+        assert desktop.resize(slow, 100).file_size == 100
+    assert (UploadTask.objects.get().total_size, sums(drive)) == (100, (0, 100))
 
 
 @pytest.mark.django_db(transaction=True)
