@@ -277,6 +277,8 @@ BLOB_STORAGES: dict[str, dict] = {
             "public_is_cname": env.bool("OSS_PUBLIC_IS_CNAME", default=False),
             "encryption": env.str("OSS_ENCRYPTION", default=""),
             "encryption_key_id": env.str("OSS_ENCRYPTION_KEY_ID", default=""),
+            "sts_role_arn": env.str("OSS_STS_ROLE_ARN", default=""),
+            "sts_endpoint": env.str("OSS_STS_ENDPOINT", default="https://sts.aliyuncs.com"),
             "location": BLOB_LOCATION,
         },
     },
@@ -296,6 +298,8 @@ BLOB_STORAGES: dict[str, dict] = {
         },
     },
 }
+OSS_CALLBACK_KEYS = "https://gosspublic.alicdn.com/"
+"""Where the public keys lie with which OSS signs its callbacks; only the tests have them elsewhere."""
 if BLOB_STORAGE not in BLOB_STORAGES:
     raise ImproperlyConfigured("BLOB_STORAGE must be filesystem, oss or s3.")
 STORAGES = {

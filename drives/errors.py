@@ -30,6 +30,10 @@ class LinkInvalid(DomainError):
     code, status, text = "link_invalid", 403, _("The link is not valid or has expired.")
 
 
+class CallbackForged(Forbidden):
+    code, text = "callback_forged", _("This callback does not carry the signature of OSS.")
+
+
 class DigestMismatch(Invalid):
     """Data: expected and actual."""
 

@@ -1,4 +1,4 @@
-"""A stand-in for Aliyun's SendSms on loopback, which checks what the real one checks.
+"""A stand-in for Aliyun's SendSms, and for what is derived from it, on loopback; it checks what the real one checks.
 
 The signature is recomputed here from Aliyun's description, independently of the SDK:
 https://help.aliyun.com/zh/sdk/product-overview/v3-request-structure-and-signature (ACS3-HMAC-SHA256).
@@ -62,6 +62,9 @@ class Refusal(Exception):
 class StandIn:
     """`sent` holds the parameters of each message; `plan` refuses the next ones, or keeps them waiting (seconds)."""
 
+    action = ("SendSms", "2017-05-25")
+    key_id = KEY_ID
+
     def __init__(self) -> None:
         self.sent: list[dict[str, str]] = []
         self.plan: list[Refusal | float | bytes] = []
@@ -70,7 +73,8 @@ class StandIn:
         self.secret = KEY_SECRET
         self.endpoint = ""
 
-    def take(self, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
+    def take(self, method: str, target: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
+        """What is answered besides OK. Raises Refusal."""
         self.verify(method, target, headers, body)
         given = dict(parse_qsl(urlsplit(target).query))
         for name in ("PhoneNumbers", "SignName", "TemplateCode"):
@@ -81,6 +85,7 @@ class StandIn:
         if set(json.loads(given.get("TemplateParam", "{}"))) != {"code"}:
             raise Refusal(200, "isv.TEMPLATE_MISSING_PARAMETERS", "模版缺少变量")
         self.sent.append(given)
+        return {"Code": "OK", "Message": "OK"}
 
     def verify(self, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
         algorithm, _, rest = headers.get("authorization", "").partition(" ")
@@ -90,9 +95,9 @@ class StandIn:
         theirs = {name for name in headers if name.startswith("x-acs-")}
         if algorithm != ALGORITHM or names != sorted(names) or not (SIGNED | theirs) <= set(names):
             raise Refusal(400, "IncompleteSignature")
-        if parts.get("Credential") != KEY_ID:
+        if parts.get("Credential") != self.key_id:
             raise Refusal(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
-        if (headers["x-acs-action"], headers["x-acs-version"]) != ("SendSms", "2017-05-25"):
+        if (headers["x-acs-action"], headers["x-acs-version"]) != self.action:
             raise Refusal(404, "InvalidAction.NotFound")
         at = datetime.strptime(headers["x-acs-date"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         if abs(datetime.now(UTC) - at) > timedelta(minutes=15):
@@ -113,7 +118,12 @@ class StandIn:
 @contextmanager
 def aliyun_sms() -> Iterator[StandIn]:
     stand_in = StandIn()
+    with serving(stand_in):
+        yield stand_in
 
+
+@contextmanager
+def serving(stand_in: StandIn) -> Iterator[None]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             stand_in.requests += 1
@@ -124,16 +134,17 @@ def aliyun_sms() -> Iterator[StandIn]:
                 self.answer(502, planned)
                 return
             answer: dict[str, Any] = {"RequestId": "819BE656-D2E0", "BizId": "900619746936498440^0"}
-            status, code, message = 200, "OK", "OK"
+            status = 200
             try:
                 if isinstance(planned, Refusal):
                     raise planned
-                stand_in.take("POST", self.path, headers, body)
+                answer |= stand_in.take("POST", self.path, headers, body)
             except Refusal as refusal:
-                status, code, message = refusal.status, refusal.code, refusal.message
+                status = refusal.status
+                answer |= {"Code": refusal.code, "Message": refusal.message}
             if isinstance(planned, float):
                 time.sleep(planned)
-            self.answer(status, json.dumps({**answer, "Code": code, "Message": message}).encode())
+            self.answer(status, json.dumps(answer).encode())
 
         def answer(self, status: int, text: bytes) -> None:
             self.send_response(status)
@@ -151,7 +162,7 @@ def aliyun_sms() -> Iterator[StandIn]:
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield stand_in
+        yield
     finally:
         server.shutdown()
         server.server_close()

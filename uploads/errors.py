@@ -106,6 +106,10 @@ class SentDirectly(Conflict):
     code, text = "sent_directly", _("This file is being sent straight into the bucket.")
 
 
+class ObjectMissing(Conflict):
+    code, text = "object_missing", _("The file is not in the bucket.")
+
+
 class FileEmpty(Invalid):
     code, text = "file_empty", _("An empty file is not sent straight into the bucket.")
 

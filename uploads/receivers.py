@@ -4,8 +4,10 @@ from typing import Any
 
 from django.dispatch import receiver
 
+from common.ids import as_uuid
 from drives.signals import uploads_in_use
-from uploads.models import TaskFile, UploadPart
+from drives.storage.buckets import SENT
+from uploads.models import TaskFile, UploadPart, UploadTask
 
 
 @receiver(uploads_in_use)
@@ -14,10 +16,18 @@ def needed_by_open_files(sender: Any, ids: set[str], **kwargs: Any) -> set[str]:
 
     Staged bytes and multipart uploads by their id, objects that the client put into the bucket by their key.
     """
+    sent = {key: as_uuid(key.rpartition("/")[2]) for key in ids if key.startswith(SENT)}
+    coming = TaskFile.objects.filter(
+        pk__in=[pk for pk in sent.values() if pk],
+        status__in=TaskFile.OPEN_STATUSES,
+        task__status__in=UploadTask.OPEN_STATUSES,
+    )
+    open_files = set(coming.values_list("pk", flat=True)) if sent else set()
     by_id = TaskFile.objects.filter(upload_id__in=ids).exclude(upload_id="")
     by_key = TaskFile.objects.filter(storage_key__in=ids).exclude(storage_key="")
     apart = UploadPart.objects.filter(staging_id__in=ids)
     return {
+        *(key for key, pk in sent.items() if pk in open_files),
         *by_id.values_list("upload_id", flat=True),
         *by_key.values_list("storage_key", flat=True),
         *apart.values_list("staging_id", flat=True),

@@ -134,8 +134,8 @@ def confirmed(batch: list[Finding]) -> Iterator[Finding]:
     keys = {finding.key for finding in batch}
     rows = set(Blob.objects.filter(storage_key__in=keys).values_list("storage_key", flat=True))
     # Known by its key what went straight to the bucket; by the end of it what was kept and not written down yet.
-    by_key = without_use(batch, lambda finding: finding.key)
-    unused = {finding.key for finding in without_use(by_key, lambda finding: finding.key.rpartition("/")[2])}
+    waiting = without_use(batch, lambda finding: {finding.key, finding.key.rpartition("/")[2]})
+    unused = {finding.key for finding in waiting}
     for finding in batch:
         if finding.kind is Kind.ORPHANED:
             stands = finding.key not in rows and finding.key in unused

@@ -16,7 +16,7 @@ from django.db.models import CASCADE, Exists, ForeignObjectRel, OuterRef, Q, Que
 from drives.models import Blob
 from drives.signals import uploads_in_use
 from drives.storage import blob_storage
-from drives.storage.buckets import BucketStorage
+from drives.storage.buckets import SENT, BucketStorage
 
 BATCH = 500
 MARKED_AT_ONCE = 20_000
@@ -27,6 +27,7 @@ class Kind(StrEnum):
     BLOB = "blob"
     STAGED = "staged"
     UPLOAD = "upload"
+    SENT = "sent"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def collect_garbage(*, now: datetime, dry_run: bool = False) -> Iterator[Garbage
     yield from collect_blobs(now=now, dry_run=dry_run)
     yield from collect_staged(now=now, dry_run=dry_run)
     yield from collect_uploads(now=now, dry_run=dry_run)
+    yield from collect_sent(now=now, dry_run=dry_run)
 
 
 def pointers() -> list[ForeignObjectRel]:
@@ -122,7 +124,7 @@ def collect_staged(*, now: datetime, dry_run: bool = False) -> Iterator[Garbage]
     """Discard staged bytes that were last written before the grace period and belong to no open upload."""
     storage = blob_storage()
     found = storage.staged_before((now - settings.BLOB_GRACE).timestamp())
-    for staging_id, size in without_use(found, lambda staged: staged[0]):
+    for staging_id, size in without_use(found, lambda staged: {staged[0]}):
         if not dry_run:
             storage.discard(staging_id)
         yield Garbage(Kind.STAGED, staging_id, size)
@@ -134,17 +136,29 @@ def collect_uploads(*, now: datetime, dry_run: bool = False) -> Iterator[Garbage
     if not isinstance(storage, BucketStorage):
         return
     found = (upload for upload in storage.open_uploads() if upload.started_at < now - settings.BLOB_GRACE)
-    for upload in without_use(found, lambda upload: upload.upload_id):
+    for upload in without_use(found, lambda upload: {upload.upload_id, upload.key}):
         if not dry_run:
             storage.abort_parts(upload.key, upload.upload_id)
         yield Garbage(Kind.UPLOAD, upload.key, 0)
 
 
-def without_use(found: Iterable[Item], id_of: Callable[[Item], str]) -> Iterator[Item]:
-    """Those of `found` that no open upload needs, asked about a batch at a time."""
+def collect_sent(*, now: datetime, dry_run: bool = False) -> Iterator[Garbage]:
+    """Delete objects that clients put with temporary keys before the grace period and that no open upload needs."""
+    storage = blob_storage()
+    if not isinstance(storage, BucketStorage):
+        return
+    found = (sent for sent in storage.objects(SENT) if sent.modified_at < now - settings.BLOB_GRACE)
+    for sent in without_use(found, lambda sent: {sent.key}):
+        if not dry_run:
+            storage.delete(sent.key)
+        yield Garbage(Kind.SENT, sent.key, sent.size)
+
+
+def without_use(found: Iterable[Item], ids_of: Callable[[Item], set[str]]) -> Iterator[Item]:
+    """Those of `found` that no open upload needs by any of their ids, asked about a batch at a time."""
     rest = iter(found)
     while batch := list(islice(rest, BATCH)):
-        ids = {id_of(item) for item in batch}
+        ids = {name for item in batch for name in ids_of(item)}
         answers = uploads_in_use.send(sender=None, ids=ids)
         used = {needed for _receiver, answer in answers for needed in answer or ()}
-        yield from (item for item in batch if id_of(item) not in used)
+        yield from (item for item in batch if not ids_of(item) & used)

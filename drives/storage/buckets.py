@@ -19,6 +19,8 @@ from drives.storage.base import BlobStorage, FileSlice, StorageError
 
 BLOCK = 2**20
 MAX_PARTS = 10_000
+SENT = "direct/"
+"""Where clients put objects with temporary keys; no blob ever lies below it."""
 
 
 class UploadGone(StorageError):

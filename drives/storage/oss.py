@@ -7,6 +7,7 @@ answers for whatever it stored or serves whole is compared with that of the byte
 import os
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -36,6 +37,14 @@ from drives.storage.buckets import (
 CRC64 = "x-oss-hash-crc64ecma"
 # Without it OSS answers a range that reaches beyond the object with the whole of it.
 STANDARD_RANGES = {"x-oss-range-behavior": "standard"}
+
+
+# What is there stays.
+KEEPING = {"x-oss-forbid-overwrite": "true"}
+
+
+class AlreadyThere(StorageError):
+    """The key holds an object, and was not to be overwritten."""
 
 
 class SummedSlice(FileSlice):
@@ -113,8 +122,11 @@ class OSSStorage(BucketStorage, BaseStorage):
             "encryption_key_id": "",
             "connect_timeout": 5,
             "read_timeout": 60,
+            "sts_role_arn": "",
+            "sts_endpoint": "https://sts.aliyuncs.com",
             "attempts": 4,
             "part_size": 16 * 2**20,
+            "copy_part_size": 2**30,
             "parallel_parts": 4,
         }
 
@@ -256,6 +268,44 @@ class OSSStorage(BucketStorage, BaseStorage):
         answer = self.ask("complete", key, self.bucket.complete_multipart_upload, name, upload_id, listed)
         self.keep_if_same(key, calc_obj_crc_from_parts(listed), answer.crc)
 
+    def copy_once(self, source: str, key: str) -> None:
+        """Copy an object inside the bucket; where `key` holds something already, that stays.
+
+        Raises FileNotFoundError; StorageError also where the source changes meanwhile.
+        """
+        found = self.ask("look at", source, self.bucket.get_object_meta, self.name_of(source))
+        same = {"x-oss-copy-source-if-match": f'"{found.etag}"'}
+        place = (self.bucket_name, self.name_of(source))
+        with suppress(AlreadyThere):
+            if found.content_length <= self.copy_part_size:
+                headers = {**same, **self.encryption_headers, **KEEPING}
+                self.ask("copy", key, self.bucket.copy_object, *place, self.name_of(key), headers=headers)
+            else:
+                self.copy_in_parts(place, key, found.content_length, same)
+
+    def copy_in_parts(self, place: tuple[str, str], key: str, size: int, same: dict[str, str]) -> None:
+        """OSS copies an object of more than 1 GiB in parts. Raises AlreadyThere."""
+        upload_id = self.start_parts(key)
+
+        def copy(start: int) -> PartInfo:
+            span = (start, min(start + self.copy_part_size, size) - 1)
+            number = start // self.copy_part_size + 1
+            act = self.bucket.upload_part_copy
+            answer = self.ask(
+                "copy", key, act, *place, span, self.name_of(key), upload_id, number, headers=same
+            )
+            return PartInfo(number, answer.etag)
+
+        try:
+            with ThreadPoolExecutor(self.parallel_parts) as pool:
+                parts = list(pool.map(copy, range(0, size, self.copy_part_size)))
+            act = self.bucket.complete_multipart_upload
+            self.ask("complete", key, act, self.name_of(key), upload_id, parts, headers=KEEPING)
+        except BaseException:
+            with suppress(StorageError):  # then it is swept later
+                self.abort_parts(key, upload_id)
+            raise
+
     def abort_parts(self, key: str, upload_id: str) -> None:
         with suppress(UploadGone):
             self.ask("abort", key, self.bucket.abort_multipart_upload, self.name_of(key), upload_id)
@@ -280,7 +330,7 @@ class OSSStorage(BucketStorage, BaseStorage):
         return self.signed(method, key, seconds, params=answered)
 
     def upload_link(self, key: str, *, seconds: int) -> SignedUpload:
-        headers = {**self.encryption_headers, "x-oss-forbid-overwrite": "true"}
+        headers = {**self.encryption_headers, **KEEPING}
         return SignedUpload(self.signed("PUT", key, seconds, headers=headers), headers)
 
     def part_link(self, key: str, upload_id: str, number: int, *, seconds: int) -> SignedUpload:
@@ -321,6 +371,8 @@ def meaning(what: str, key: str, error: Exception) -> OSError:
     """Our error for one of theirs."""
     if isinstance(error, NoSuchUpload):
         return UploadGone(f"There is no multipart upload of {key} any more.")
+    if isinstance(error, ServerError) and error.code == "FileAlreadyExists":
+        return AlreadyThere(f"There is something under {key} already.")
     # The answer to HEAD has no body that could name the code.
     if isinstance(error, NotFound) and error.code in ("NoSuchKey", ""):
         return FileNotFoundError(key)

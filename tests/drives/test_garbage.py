@@ -156,7 +156,7 @@ def test_the_command_reports(settings: Settings) -> None:
         assert out.getvalue().splitlines() == [
             f"blob   {blob.storage_key} 5 bytes",
             "staged abandoned 0 bytes",
-            f"{verb}: 1 blob (5 bytes), 1 staged (0 bytes), 0 upload (0 bytes)",
+            f"{verb}: 1 blob (5 bytes), 1 staged (0 bytes), 0 upload (0 bytes), 0 sent (0 bytes)",
         ]
     assert not Blob.objects.exists()
     assert not storage.staging_path("abandoned").exists()

@@ -20,12 +20,15 @@ from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+from tests.standins.oss_copies import SOURCE, Copies
 from tests.standins.oss_objects import MIN_PART_SIZE, Bucket, Stored, receive
 from tests.standins.oss_signature import Asked, Credential, Refused, check_policy, encode, verify
 
 BLOCK = 65536
 ACTIONS = {
     "PutObject": "oss:PutObject",
+    "CopyObject": "oss:PutObject",
+    "UploadPartCopy": "oss:PutObject",
     "InitiateMultipartUpload": "oss:PutObject",
     "UploadPart": "oss:PutObject",
     "CompleteMultipartUpload": "oss:PutObject",
@@ -114,7 +117,7 @@ class HungUp(Exception):
     """The connection ends here, without an answer."""
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Copies, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     oss: OSSServer
@@ -154,7 +157,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(404, "NoSuchBucket", "The specified bucket does not exist.")
         if asked.method in ("PUT", "POST") and "content-length" not in asked.headers:
             raise Refused(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
-        operation = operation_of(asked)
+        self.credential, operation = credential, operation_of(asked)
         check_policy(credential, ACTIONS[operation], f"{asked.bucket}/{asked.key}".rstrip("/"))
         with oss.lock:
             oss.log.append((operation, asked.key))
@@ -209,8 +212,7 @@ class Handler(BaseHTTPRequestHandler):
     # --- Objects ---
 
     def PutObject(self, asked: Asked) -> None:  # noqa: N802
-        if asked.headers.get("x-oss-forbid-overwrite") == "true" and asked.key in self.oss.bucket.objects:
-            raise Refused(409, "FileAlreadyExists", "The object you specified already exists.")
+        self.oss.bucket.require_free(asked.key, asked.headers)
         stored = receive(self.oss.bucket.folder, self.read_block, asked.headers)
         self.oss.bucket.store(asked.key, stored)
         self.send(200, stored.headers())
@@ -296,6 +298,7 @@ class Handler(BaseHTTPRequestHandler):
                 raise Refused(400, "InvalidPart", "One or more of the specified parts could not be found.")
         if any(upload.parts[number].size < MIN_PART_SIZE for number in numbers[:-1]):
             raise Refused(400, "EntityTooSmall", "A part other than the last is smaller than 100 KB.")
+        self.oss.bucket.require_free(asked.key, asked.headers)
         stored = self.oss.bucket.complete(asked.key, asked.query["uploadId"], numbers)
         headers = {"Content-Type": "application/xml", "x-oss-hash-crc64ecma": stored.crc64}
         inner = f'<Key>{escape(asked.key)}</Key><ETag>"{stored.etag}"</ETag>'
@@ -348,14 +351,14 @@ def operation_of(asked: Asked) -> str:
         if method == "GET":
             return "ListMultipartUploads" if "uploads" in query else "ListObjects"
     elif "uploadId" in query:
-        parts = {"PUT": "UploadPart", "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload"}
+        put = "UploadPartCopy" if SOURCE in asked.headers else "UploadPart"
+        parts = {"PUT": put, "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload"}
         return {**parts, "GET": "ListParts"}[method]
     elif method == "POST" and "uploads" in query:
         return "InitiateMultipartUpload"
     elif method != "POST":
-        return {"PUT": "PutObject", "GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}[
-            method
-        ]
+        put = "CopyObject" if SOURCE in asked.headers else "PutObject"
+        return {"PUT": put, "GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}[method]
     raise Refused(405, "MethodNotAllowed", f"{method} is not served here.")
 
 

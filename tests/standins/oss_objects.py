@@ -102,6 +102,11 @@ class Bucket:
         if old:
             old.path.unlink()
 
+    def require_free(self, key: str, headers: dict[str, str]) -> None:
+        """Raises Refused where the request must not overwrite what is there."""
+        if headers.get("x-oss-forbid-overwrite") == "true" and key in self.objects:
+            raise Refused(409, "FileAlreadyExists", "The object you specified already exists.")
+
     def find(self, key: str) -> Stored:
         stored = self.objects.get(key)
         if stored is None:

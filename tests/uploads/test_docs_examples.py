@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from drives.models import File
 from tests.factories import PASSWORD, make_user
 from tests.standins.oss import OSSServer
+from tests.standins.sts import ROLE, sts_server
 from tests.uploads.conftest import staged
 from tests.uploads.servers import WebServer
 from uploads.models import UploadTask
@@ -90,19 +92,40 @@ def test_the_examples_do_what_the_page_says(server: WebServer, tmp_path: Path) -
     assert staged() == []
 
 
-def test_the_examples_with_a_bucket_do_what_the_page_says(oss: OSSServer, tmp_path: Path) -> None:
+PUT_WITH_SDK = f"""
+put_with_sdk() {{ {sys.executable} - "$@" <<'END'
+import json, sys
+import oss2
+keys = json.load(open(sys.argv[1]))
+provider = oss2.credentials.StaticCredentialsProvider(
+    keys["access_key_id"], keys["access_key_secret"], keys["security_token"])
+bucket = oss2.Bucket(oss2.ProviderAuthV4(provider), keys["endpoint"], keys["bucket_name"], region=keys["region"])
+bucket.put_object_from_file(sys.argv[2], sys.argv[3])
+END
+}}
+"""
+
+
+@pytest.mark.parametrize("kind", ["bucket", "sts"])
+def test_the_examples_with_a_bucket_do_what_the_page_says(oss: OSSServer, tmp_path: Path, kind: str) -> None:
     make_user(username="painter")
     options = oss.options()
     names = ("access_key_id", "access_key_secret", "bucket_name", "region", "endpoint")
     bucket = {f"OSS_{name.upper()}": options[name] for name in names}
-    server = WebServer("asgi", BLOB_STORAGE="oss", **bucket)
+    with sts_server(oss) as sts:
+        keys = {"OSS_STS_ROLE_ARN": ROLE, "OSS_STS_ENDPOINT": sts.endpoint}
+        server = WebServer("asgi", BLOB_STORAGE="oss", **bucket, **keys)
+        run_with_a_bucket(server, oss, tmp_path, kind)
+
+
+def run_with_a_bucket(server: WebServer, oss: OSSServer, tmp_path: Path, kind: str) -> None:
     environment = {"PATH": os.environ["PATH"], "API": server.url, "NAME": "painter", "PASSWORD": PASSWORD}
     announcing = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text().partition("## Ask")[0], flags=FLAGS)
-    direct = re.findall(r"^```sh bucket\n(.*?)^```", PAGE.read_text(), flags=FLAGS)
-    assert len(direct) >= 2
+    direct = re.findall(rf"^```sh {kind}\n(.*?)^```", PAGE.read_text(), flags=FLAGS)
+    assert len(direct) == {"bucket": 2, "sts": 1}[kind]
     try:
         run = subprocess.run(
-            ["bash", "-c", "set -euo pipefail\n" + "\n".join(announcing + direct)],
+            ["bash", "-c", "set -euo pipefail\n" + "\n".join([PUT_WITH_SDK, *announcing, *direct])],
             cwd=tmp_path,
             env=environment,
             capture_output=True,
@@ -112,7 +135,8 @@ def test_the_examples_with_a_bucket_do_what_the_page_says(oss: OSSServer, tmp_pa
     finally:
         server.close()
     assert run.returncode == 0, run.stdout + run.stderr
-    assert run.stdout.endswith("3\n[1, 2, 3]\n12000000\n"), run.stdout
+    expected = {"bucket": "3\n[1, 2, 3]\n12000000\n", "sts": "completed\n"}[kind]
+    assert run.stdout.endswith(expected), run.stdout
     file = File.objects.get()
     assert (file.name, file.size, file.blob.verified_at) == ("lantern.blend", 12_000_000, None)
     stored = oss.bucket.find(f"blobs/{file.blob.storage_key}")

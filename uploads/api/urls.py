@@ -9,6 +9,7 @@ from uploads.api.direct_views import DirectUploadViewSet
 from uploads.api.file_views import TaskFileViewSet
 from uploads.api.log_views import LogViewSet
 from uploads.api.part_views import PartViewSet
+from uploads.api.sts_views import CallbackView, OldKeysView, SentFileViewSet
 from uploads.api.tus import TusViewSet
 from uploads.api.views import UploadTaskViewSet
 
@@ -41,6 +42,10 @@ urlpatterns = [
     path(f"{FILE}/direct/parts", DirectUploadViewSet.as_view({"get": "parts"})),
     path(f"{FILE}/direct/complete", DirectUploadViewSet.as_view({"post": "complete"})),
     path(f"{FILE}/direct/abort", DirectUploadViewSet.as_view({"post": "abort"})),
+    path("upload-tasks/<uuid:task_id>/credentials", SentFileViewSet.as_view({"post": "keys"})),
+    path(f"{FILE}/complete", SentFileViewSet.as_view({"post": "complete"})),
+    path("oss-callback/upload-complete", CallbackView.as_view()),
+    path("files/get-upload-credentials", OldKeysView.as_view()),
     path("tus", TusViewSet.as_view({"post": "create", "options": "capabilities"})),
     path("tus/<uuid:pk>", TusViewSet.as_view(TUS_UPLOAD)),
     path("config/client", ClientConfigView.as_view()),
