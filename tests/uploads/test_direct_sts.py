@@ -215,8 +215,10 @@ def test_large_objects_are_copied_in_parts(owner_api: Client, sts: STS, oss: OSS
     assert content_of(file) == CONTENT
     # What is there stays.
     source = keep(ours(), b"x" * len(CONTENT))
-    ours().copy_once(source, file.blob.storage_key)
-    assert content_of(file) == CONTENT
+    for copy_part_size in (200 * 1024, 2**30):
+        ours().copy_part_size = copy_part_size
+        ours().copy_once(source, file.blob.storage_key)
+        assert content_of(file) == CONTENT
     assert list(ours().open_uploads()) == []
 
 
