@@ -323,6 +323,13 @@ DOWNLOAD_LINK_SECONDS: int = env.int("DOWNLOAD_LINK_SECONDS", default=3600)
 DEFAULT_DRIVE_SIZE: int = env.int("DEFAULT_DRIVE_SIZE", default=100 * 2**30)
 OWNER_STORAGE_LIMIT: int | None = env.int("OWNER_STORAGE_LIMIT", default=0) or None
 """Bytes that all drives of an owner may hold together; none without it."""
+TRASH_LIFETIME = timedelta(days=env.int("TRASH_LIFETIME_DAYS", default=30))
+"""How long the trash, and the content of drives that were deleted, can be brought back."""
+FILE_VERSIONS: int = env.int("FILE_VERSIONS", default=10)
+"""How many earlier contents a file keeps."""
+FILE_VERSION_LIFETIME = timedelta(days=env.int("FILE_VERSION_DAYS", default=30))
+COPY_MAX_ITEMS: int = env.int("COPY_MAX_ITEMS", default=50_000)
+"""Most files and folders of one copy, which holds the drive while it is made."""
 UPLOAD_PART_SIZE: int = env.int("UPLOAD_PART_SIZE", default=5 * 2**20)
 UPLOAD_DIRECT_MAX_SIZE: int = env.int("UPLOAD_DIRECT_MAX_SIZE", default=64 * 2**20)
 UPLOAD_MAX_FILES: int = env.int("UPLOAD_MAX_FILES", default=20_000)
@@ -411,6 +418,7 @@ SPECTACULAR_SETTINGS = {
         "UploadTaskStatusEnum": "uploads.models.UploadTask.Status",
         "TaskFileStatusEnum": "uploads.models.TaskFile.Status",
         "TeamRoleEnum": "accounts.models.TeamMember.Role",
+        "DriveRoleEnum": "drives.models.DriveMember.Role",
     },
 }
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ORIGINS", default=[])

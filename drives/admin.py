@@ -10,25 +10,39 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from common.admin import AuditedAdmin, ReadOnlyAdmin
-from drives.models import Blob, Drive, DriveUsageSample, File, Folder
+from drives.models import (
+    Blob,
+    Drive,
+    DriveMember,
+    DriveUsageSample,
+    Favourite,
+    File,
+    FileOperation,
+    FileVersion,
+    Folder,
+)
 
-OWNER = ("drive__user__username", "drive__user__phone")
+OWNER = ("drive__user__username", "drive__user__phone", "drive__team__name")
 
 
 @admin.register(Drive)
 class DriveAdmin(AuditedAdmin):
     """Name, quota and whether it is in use may be changed; an empty quota means no limit."""
 
-    list_display = ("name", "user", "shown_used", "shown_reserved", "shown_quota", "is_active", "created_at")
+    list_display = ("name", "owner", "shown_used", "shown_reserved", "shown_quota", "is_active", "created_at")
     list_filter = ("is_active",)
-    list_select_related = ("user",)
-    search_fields = ("name", "user__username", "user__phone")
+    list_select_related = ("user", "team")
+    search_fields = ("name", "user__username", "user__phone", "team__name")
     ordering = ("-created_at", "-pk")
     fields = (
-        "user", "name", "icon", "description", "total_size", "used_size", "reserved_size", "is_active",
-        "created_at", "updated_at",
+        "user", "team", "name", "icon", "description", "letter", "total_size", "used_size", "reserved_size",
+        "is_active", "created_at", "updated_at",
     )  # fmt: skip
-    readonly_fields = ("user", "used_size", "reserved_size", "created_at", "updated_at")
+    readonly_fields = ("user", "team", "letter", "used_size", "reserved_size", "created_at", "updated_at")
+
+    @display(description=_("owner"))
+    def owner(self, drive: Drive) -> str:
+        return str(drive.owner)
 
     @display(description=_("used"), ordering="used_size")
     def shown_used(self, drive: Drive) -> str:
@@ -57,26 +71,26 @@ class DriveAdmin(AuditedAdmin):
 class FolderAdmin(ReadOnlyAdmin):
     list_display = ("path", "drive", "owner", "trashed_at", "created_at")
     list_filter = (("trashed_at", admin.EmptyFieldListFilter),)
-    list_select_related = ("drive__user",)
+    list_select_related = ("drive__user", "drive__team")
     search_fields = ("path", *OWNER)
     ordering = ("-created_at", "-pk")
 
     @display(description=_("owner"))
     def owner(self, folder: Folder) -> str:
-        return str(folder.drive.user)
+        return str(folder.drive.owner)
 
 
 @admin.register(File)
 class FileAdmin(ReadOnlyAdmin):
     list_display = ("name", "folder", "drive", "owner", "shown_size", "mime_type", "trashed_at", "created_at")
     list_filter = (("trashed_at", admin.EmptyFieldListFilter),)
-    list_select_related = ("folder", "drive__user")
+    list_select_related = ("folder", "drive__user", "drive__team")
     search_fields = ("name", "folder__path", *OWNER)
     ordering = ("-created_at", "-pk")
 
     @display(description=_("owner"))
     def owner(self, file: File) -> str:
-        return str(file.drive.user)
+        return str(file.drive.owner)
 
     @display(description=_("size"), ordering="size")
     def shown_size(self, file: File) -> str:
@@ -105,14 +119,14 @@ class BlobAdmin(ReadOnlyAdmin):
 @admin.register(DriveUsageSample)
 class DriveUsageSampleAdmin(ReadOnlyAdmin):
     list_display = ("sample_date", "drive", "owner", "shown_used", "shown_reserved", "file_count")
-    list_select_related = ("drive__user",)
+    list_select_related = ("drive__user", "drive__team")
     search_fields = ("drive__name", *OWNER)
     ordering = ("-sample_date", "-pk")
     date_hierarchy = "sample_date"
 
     @display(description=_("owner"))
     def owner(self, sample: DriveUsageSample) -> str:
-        return str(sample.drive.user)
+        return str(sample.drive.owner)
 
     @display(description=_("used"), ordering="used_size")
     def shown_used(self, sample: DriveUsageSample) -> str:
@@ -121,3 +135,45 @@ class DriveUsageSampleAdmin(ReadOnlyAdmin):
     @display(description=_("reserved by uploads"), ordering="reserved_size")
     def shown_reserved(self, sample: DriveUsageSample) -> str:
         return filesizeformat(sample.reserved_size)
+
+
+@admin.register(DriveMember)
+class DriveMemberAdmin(ReadOnlyAdmin):
+    list_display = ("drive", "user", "role", "created_at")
+    list_filter = ("role",)
+    list_select_related = ("drive", "user")
+    search_fields = ("user__username", "user__phone", "drive__name")
+    ordering = ("-created_at", "-pk")
+
+
+@admin.register(FileOperation)
+class FileOperationAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "drive", "actor", "action", "path", "new_path", "shown_size", "device")
+    list_filter = ("action", "is_folder", "created_at")
+    list_select_related = ("drive", "actor")
+    search_fields = ("path", "new_path", "target_id", "actor__username", "drive__name")
+    ordering = ("-created_at", "-pk")
+
+    @display(description=_("size"), ordering="size")
+    def shown_size(self, operation: FileOperation) -> str:
+        return filesizeformat(operation.size)
+
+
+@admin.register(FileVersion)
+class FileVersionAdmin(ReadOnlyAdmin):
+    list_display = ("file", "shown_size", "modified_at", "uploaded_by", "created_at")
+    list_select_related = ("file", "uploaded_by")
+    search_fields = ("file__name", "uploaded_by__username")
+    ordering = ("-created_at", "-pk")
+
+    @display(description=_("size"), ordering="size")
+    def shown_size(self, version: FileVersion) -> str:
+        return filesizeformat(version.size)
+
+
+@admin.register(Favourite)
+class FavouriteAdmin(ReadOnlyAdmin):
+    list_display = ("user", "file", "folder", "created_at")
+    list_select_related = ("user", "file", "folder")
+    search_fields = ("user__username", "file__name", "folder__path")
+    ordering = ("-created_at", "-pk")

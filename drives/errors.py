@@ -18,8 +18,30 @@ class NameTaken(Conflict):
     code, text = "name_taken", _("There is already an item of this name.")
 
 
+class IntoItself(Conflict):
+    code, text = "into_itself", _("A folder cannot go into itself.")
+
+
+class PlaceGone(Conflict):
+    code, text = "place_gone", _("The folder it lay in is gone. Choose another one.")
+
+
+class TooManyItems(Conflict):
+    """Data: limit."""
+
+    code, text = "too_many_items", _("More than %(limit)s items at once.")
+
+
 class TooManyDrives(Conflict):
     code, text = "too_many_drives", _("You have as many drives as allowed.")
+
+
+class LetterTaken(Conflict):
+    code, text = "letter_taken", _("Another drive of yours has this letter.")
+
+
+class AlreadyMember(Conflict):
+    code, text = "already_member", _("This person may use the drive already.")
 
 
 class DriveReadOnly(Forbidden):

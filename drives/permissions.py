@@ -1,16 +1,68 @@
-"""Who may change what in a drive, said once."""
+"""Who may do what in a drive, said once. API, uploads, WebDAV, links and admin ask here."""
 
-from accounts.models import User
+from enum import StrEnum
+
+from accounts.models import TeamMember, User
+from accounts.permissions import TEAM_RIGHTS
+from accounts.permissions import Action as TeamAction
+from common.errors import Forbidden, NotVisible
 from drives.errors import DriveReadOnly
-from drives.models import Drive
+from drives.models import Drive, DriveMember
 
 
-def can_edit(user: User, drive: Drive) -> bool:
-    """Whether `user` may write to `drive`: its owner."""
-    return drive.user_id == user.pk and drive.is_active
+class Right(StrEnum):
+    """What can be done with a drive."""
+
+    READ = "read"
+    WRITE = "write"
+    SHARE = "share"
+    """Make and end links for strangers."""
+    MANAGE = "manage"
+    """Name, quota and members."""
+    DELETE = "delete"
 
 
-def require_edit(user: User, drive: Drive) -> None:
-    """Raises DriveReadOnly."""
-    if not can_edit(user, drive):
-        raise DriveReadOnly
+EVERYTHING = frozenset(Right)
+MEMBER_RIGHTS: dict[str, frozenset[Right]] = {
+    DriveMember.Role.VIEWER: frozenset({Right.READ}),
+    DriveMember.Role.EDITOR: frozenset({Right.READ, Right.WRITE}),
+    DriveMember.Role.MANAGER: EVERYTHING - {Right.DELETE},
+}
+IN_TEAMS: dict[Right, TeamAction] = {
+    Right.READ: TeamAction.READ_FILES,
+    Right.WRITE: TeamAction.WRITE_FILES,
+    Right.SHARE: TeamAction.SHARE_FILES,
+    Right.MANAGE: TeamAction.MANAGE_DRIVES,
+    Right.DELETE: TeamAction.DELETE_DRIVES,
+}
+"""Which right of a team's table stands for which right in its drives."""
+
+
+def rights_in(user: User, drive: Drive) -> frozenset[Right]:
+    """What `user` may do in `drive`: everything in their own, else what team and membership give together.
+
+    No query for the owner. A drive that was deleted is at most read.
+    """
+    rights = EVERYTHING if drive.user_id == user.pk else rights_of_member(user, drive)
+    return rights if drive.is_active else rights & {Right.READ}
+
+
+def rights_of_member(user: User, drive: Drive) -> frozenset[Right]:
+    role = DriveMember.objects.filter(drive=drive, user=user).values_list("role", flat=True).first()
+    rights = MEMBER_RIGHTS.get(role or "", frozenset())
+    if drive.team_id:
+        of_team = (
+            TeamMember.objects.filter(team=drive.team_id, user=user).values_list("role", flat=True).first()
+        )
+        rights |= {right for right, action in IN_TEAMS.items() if of_team in TEAM_RIGHTS[action]}
+    return rights
+
+
+def require(user: User, right: Right, drive: Drive) -> None:
+    """Raises NotVisible for who may not even read, else DriveReadOnly or Forbidden."""
+    rights = rights_in(user, drive)
+    if right in rights:
+        return
+    if Right.READ not in rights:
+        raise NotVisible
+    raise DriveReadOnly if right is Right.WRITE else Forbidden

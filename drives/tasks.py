@@ -9,7 +9,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from drives.models import Blob
-from drives.services import usage
+from drives.services import trash, usage, versions
 from drives.services.direct import verify_blob
 from drives.services.garbage import collect_garbage
 from drives.services.late_md5 import add_late_md5
@@ -58,3 +58,12 @@ def add_md5() -> None:
 def sample_usage() -> None:
     """Write down how full every drive is today."""
     usage.sample_usage(now=timezone.now())
+
+
+@shared_task
+def empty_trash() -> None:
+    """Delete for good what was put away long ago: trash, versions, the content of deleted drives."""
+    now = timezone.now()
+    items = trash.purge_old(now=now)
+    rows = trash.delete_purged() + trash.empty_deleted_drives(now=now)
+    logger.info("Trash: %s items, %s rows, %s old versions", items, rows, versions.drop_old(now=now))

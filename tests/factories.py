@@ -12,7 +12,8 @@ from drives.models import Drive, File
 from drives.paths import clean_path, split
 from drives.services.blobs import store_chunks
 from drives.services.drives import default_drive
-from drives.services.tree import NewFile, ensure_folders, put_files
+from drives.services.places import ensure_folders
+from drives.services.tree import NewFile, put_files
 
 PASSWORD = "Blue-lantern-42"
 numbers = itertools.count(1)

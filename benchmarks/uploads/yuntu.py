@@ -63,7 +63,6 @@ class Platform:
             "STATIC_ROOT": str(self.var / "static"),
             "DATABASE_URL": self.layout.database_url,
             "REDIS_URL": self.layout.redis_url,
-            "MALLOC_ARENA_MAX": "2",  # as in compose.yaml
             # A run takes longer than a token lives, and makes more requests in a minute than people do.
             "ACCESS_TOKEN_MINUTES": "600",
             "THROTTLE_USER_PER_MINUTE": "10000000",
@@ -124,7 +123,6 @@ class Yuntu(Plain):
         """Both processes load what an upload needs, connect to the database, and have it plan."""
         few = self.corpus.small[:100]
         self.corpus.renew()
-        self.digests = {}
         self.send_each(few, 8)
         share(range(16), 8, self.connect_uploads, lambda connection, _item: connection.ask("GET", API))
 

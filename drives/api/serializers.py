@@ -1,11 +1,14 @@
 """Shapes of drives on the wire."""
 
-from typing import Any
+from typing import Any, cast
 
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from drives.models import Drive, DriveUsageSample, Folder
+from drives.models import Drive, DriveMember, DriveUsageSample, FileOperation, FileVersion, Folder
+from drives.paths import split
+from drives.services.operations import path_of_entry
+from drives.services.places import OnClash
 
 
 class DriveSerializer(serializers.ModelSerializer):
@@ -15,7 +18,6 @@ class DriveSerializer(serializers.ModelSerializer):
     available_size = serializers.SerializerMethodField()
     file_count = serializers.IntegerField(read_only=True, default=0)
     drive_letter = serializers.SerializerMethodField()
-    team_id = serializers.SerializerMethodField()
     is_team_drive = serializers.SerializerMethodField()
 
     class Meta:
@@ -36,15 +38,11 @@ class DriveSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(serializers.CharField(allow_null=True))
     def get_drive_letter(self, drive: Drive) -> str | None:
-        return None
-
-    @extend_schema_field(serializers.UUIDField(allow_null=True))
-    def get_team_id(self, drive: Drive) -> str | None:
-        return None
+        return f"{drive.letter}:" if drive.letter else None
 
     @extend_schema_field(serializers.BooleanField())
     def get_is_team_drive(self, drive: Drive) -> bool:
-        return False
+        return drive.team_id is not None
 
 
 class UsageSampleSerializer(serializers.ModelSerializer):
@@ -70,6 +68,12 @@ class DriveInputSerializer(serializers.Serializer):
     icon = serializers.CharField(max_length=50, required=False, allow_blank=True)
     description = serializers.CharField(max_length=255, required=False, allow_blank=True)
     total_size = serializers.IntegerField(min_value=0, max_value=2**60, required=False, allow_null=True)
+    letter = serializers.RegexField("^[D-Z]?$", required=False, allow_blank=True)
+
+
+class NewDriveSerializer(DriveInputSerializer):
+    is_team_drive = serializers.BooleanField(default=False)
+    team_id = serializers.UUIDField(required=False, allow_null=True)
 
 
 class EntrySerializer(serializers.Serializer):
@@ -87,12 +91,16 @@ class EntrySerializer(serializers.Serializer):
     md5 = serializers.CharField()
     sha256 = serializers.CharField()
     download_url = serializers.CharField(allow_null=True)
+    is_favourite = serializers.BooleanField(help_text="In lists; false elsewhere.")
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
+    modified_at = serializers.DateTimeField()
+    trashed_at = serializers.DateTimeField(allow_null=True)
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         folder = isinstance(instance, Folder)
-        parent = (instance.path.rsplit("/", 1)[0] or "/") if folder else instance.folder_path
+        # What is in the trash is shown with the place it had.
+        parent = split(instance.place if folder else path_of_entry(instance))[0]
         size = 0 if folder else instance.size
         return {
             "id": instance.pk,
@@ -107,14 +115,40 @@ class EntrySerializer(serializers.Serializer):
             "md5": "" if folder else instance.blob.md5,
             "sha256": "" if folder else instance.blob.sha256 or "",
             "download_url": None if folder else self.context["link"](instance),
+            "is_favourite": getattr(instance, "is_favourite", False),
             "created_at": instance.created_at,
             "updated_at": instance.updated_at,
+            "modified_at": instance.updated_at if folder else instance.modified_at,
+            "trashed_at": instance.trashed_at,
         }
+
+
+class CrumbSerializer(serializers.Serializer):
+    """A folder on the way."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    path = serializers.CharField()
+
+
+class EntryDetailSerializer(EntrySerializer):
+    breadcrumbs = CrumbSerializer(many=True)
+
+
+class TreeFolderSerializer(CrumbSerializer):
+    parent_id = serializers.UUIDField(allow_null=True)
+    has_children = serializers.BooleanField()
+
+
+class TreeSerializer(serializers.Serializer):
+    folders = TreeFolderSerializer(many=True)
+    truncated = serializers.BooleanField()
 
 
 @extend_schema_serializer(many=False)  # also where the view's action is called list
 class EntryPageSerializer(serializers.Serializer):
     files = EntrySerializer(many=True)
+    breadcrumbs = CrumbSerializer(many=True, help_text="The way to the folder that is listed.")
     total = serializers.IntegerField()
     skip = serializers.IntegerField()
     limit = serializers.IntegerField()
@@ -129,6 +163,121 @@ class NewEntrySerializer(serializers.Serializer):
 
 class RenameSerializer(serializers.Serializer):
     file_name = PathText()
+
+
+class OnClashField(serializers.ChoiceField):
+    def __init__(self, **options: Any) -> None:
+        options.pop("choices", None)
+        super().__init__(choices=OnClash.choices, default=OnClash.REFUSE, **options)
+
+
+class DestinationSerializer(serializers.Serializer):
+    drive_id = serializers.UUIDField(required=False, allow_null=True, help_text="Its own drive by default.")
+    folder_path = PathText()
+    on_clash = OnClashField()
+
+
+class RestoreSerializer(serializers.Serializer):
+    folder_path = PathText(required=False, allow_null=True, help_text="Where it lay by default.")
+    on_clash = OnClashField()
+
+
+class BulkSerializer(RestoreSerializer):
+    action = serializers.ChoiceField(choices=["move", "copy", "trash", "restore", "purge"])
+    ids = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=500)
+    drive_id = serializers.UUIDField(required=False, allow_null=True, help_text="For move and copy.")
+
+
+class ItemResultSerializer(serializers.Serializer):
+    id = serializers.UUIDField()
+    success = serializers.BooleanField()
+    code = serializers.CharField(help_text="Empty, or the code of the refusal.")
+    detail = serializers.CharField()
+    entry = EntrySerializer(allow_null=True)
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        shown = instance.entry and EntrySerializer(instance.entry, context=self.context).data
+        return {
+            "id": instance.id,
+            "success": instance.error is None,
+            "code": instance.error.code if instance.error else "",
+            "detail": str(instance.error or ""),
+            "entry": shown,
+        }
+
+
+class BulkResultSerializer(serializers.Serializer):
+    results = ItemResultSerializer(many=True)
+    failed = serializers.IntegerField()
+
+
+class FolderSizeSerializer(serializers.Serializer):
+    size = serializers.IntegerField()
+    file_count = serializers.IntegerField()
+    folder_count = serializers.IntegerField()
+
+
+class UsageByTypeSerializer(serializers.Serializer):
+    type = serializers.CharField(source="kind")
+    total_size = serializers.IntegerField()
+    file_count = serializers.IntegerField()
+
+
+class UsageByFolderSerializer(serializers.Serializer):
+    name = serializers.CharField(source="top")
+    total_size = serializers.IntegerField()
+    file_count = serializers.IntegerField()
+
+
+class BreakdownSerializer(serializers.Serializer):
+    by_type = UsageByTypeSerializer(many=True)
+    by_folder = UsageByFolderSerializer(many=True)
+
+
+class CountSerializer(serializers.Serializer):
+    success = serializers.BooleanField()
+    count = serializers.IntegerField()
+
+
+class OperationSerializer(serializers.ModelSerializer):
+    actor_name = serializers.CharField(source="actor.username", default="")
+
+    class Meta:
+        model = FileOperation
+        fields = (
+            "id", "drive_id", "actor_id", "actor_name", "action", "target_id", "is_folder", "path", "new_path",
+            "size", "device", "created_at",
+        )  # fmt: skip
+
+
+class DriveRoleSerializer(serializers.Serializer):
+    role = serializers.ChoiceField(choices=DriveMember.Role.choices)
+
+
+class NewDriveMemberSerializer(DriveRoleSerializer):
+    username = serializers.CharField(max_length=150)
+
+
+class DriveMemberSerializer(serializers.ModelSerializer):
+    username = serializers.CharField(source="user.username")
+
+    class Meta:
+        model = DriveMember
+        fields = ("user_id", "username", "role", "created_at")
+
+
+class VersionSerializer(serializers.ModelSerializer):
+    """`created_at` is when the content was replaced."""
+
+    md5 = serializers.CharField(source="blob.md5")
+    download_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = FileVersion
+        fields = ("id", "size", "md5", "modified_at", "created_at", "uploaded_by_id", "download_url")
+
+    def get_download_url(self, version: FileVersion) -> str:
+        return cast(str, self.context["link"](version))
 
 
 class LinkSerializer(serializers.Serializer):

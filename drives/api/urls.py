@@ -1,8 +1,8 @@
 from rest_framework.routers import SimpleRouter
 
-from drives.api import views
+from drives.api import entry_views, views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("drives", views.DriveViewSet, basename="drive")
-router.register("files", views.EntryViewSet, basename="file")
+router.register("files", entry_views.EntryViewSet, basename="file")
 urlpatterns = router.urls

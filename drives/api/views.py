@@ -1,10 +1,9 @@
-"""Doors of drives: /drives and the file manager calls at /files."""
+"""Doors of drives: /drives."""
 
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
-from django.conf import settings
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
@@ -14,50 +13,24 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from common.errors import Invalid, NotVisible
+from common.errors import Forbidden, Invalid
 from common.ids import as_uuid
 from common.paging import whole_number
 from common.serializers import DoneSerializer
-from common.views import VisibleViewSet, done
+from common.views import done
+from drives import errors, selectors
 from drives.api import serializers as shapes
-from drives.errors import BadName, DriveReadOnly, NameTaken, TooManyDrives
-from drives.links import link_to
-from drives.models import Drive, DriveQuerySet, File, Folder
+from drives.api.entries import PAGE, PATH, SORT, EntryPages
+from drives.models import Drive, DriveQuerySet, FileOperation
 from drives.paths import clean_path
-from drives.services import drives, tree
+from drives.services import drives, members, trash
 
-PATH = OpenApiParameter("path", OpenApiTypes.STR, description="Folder, `/` by default.")
-# Pages of folders and files together are not those of one model, so they are described here.
-PAGE = [
-    OpenApiParameter("skip", {"type": "integer", "minimum": 0}),
-    OpenApiParameter(
-        "limit", {"type": "integer", "minimum": 1, "maximum": 1000}, description="1000 by default."
-    ),
-]
-
-
-class EntryMixin:
-    """Pages of folders and files together, folders first."""
-
-    def entry_context(self, request: Request) -> dict[str, Any]:
-        return {"link": lambda file: link_to(file.blob_id, file.name, request=request, inline=True)}
-
-    def entry_page(self, request: Request, drive: Drive, path: str) -> Response:
-        folders, files = tree.listing(drive, path)
-        skip = whole_number(request, "skip", 0)
-        limit = min(max(whole_number(request, "limit", 1000), 1), 1000)
-        folder_count = folders.count()
-        total = folder_count + files.count()
-        entries: list[Any] = list(folders[skip : skip + limit])
-        first_file = max(skip - folder_count, 0)
-        entries += files[first_file : first_file + limit - len(entries)]
-        shown = shapes.EntrySerializer(entries, many=True, context=self.entry_context(request)).data
-        return Response({"files": shown, "total": total, "skip": skip, "limit": limit})
+TREE_LIMIT = 5000
 
 
 @extend_schema(tags=["drives"])
-class DriveViewSet(EntryMixin, RetrieveModelMixin, VisibleViewSet):
-    """Drives of the user, newest first."""
+class DriveViewSet(RetrieveModelMixin, EntryPages):
+    """The user's own drives, those of their teams and those shared with them, newest first."""
 
     model = Drive
     serializer_class = shapes.DriveSerializer
@@ -65,10 +38,16 @@ class DriveViewSet(EntryMixin, RetrieveModelMixin, VisibleViewSet):
     default_limit = 100
     open_to_guests = ("update",)
     refusals = {
-        "create": (TooManyDrives,),
-        "update": (DriveReadOnly,),
-        "destroy": (DriveReadOnly,),
-        "files": (BadName,),
+        "create": (Forbidden, errors.TooManyDrives, errors.LetterTaken),
+        "update": (Forbidden, errors.LetterTaken),
+        "destroy": (Forbidden,),
+        "files": (errors.BadName,),
+        "tree": (errors.BadName,),
+        "breakdown": (errors.BadName,),
+        "empty_trash": (errors.DriveReadOnly,),
+        "add_member": (Forbidden, errors.AlreadyMember),
+        "member": (Forbidden,),
+        "remove_member": (Forbidden,),
     }
 
     def narrow(self, rows: QuerySet) -> QuerySet:
@@ -83,42 +62,44 @@ class DriveViewSet(EntryMixin, RetrieveModelMixin, VisibleViewSet):
     def list(self, request: Request) -> Response:
         return self.page(self.get_queryset())
 
-    @extend_schema(request=shapes.DriveInputSerializer, responses={201: shapes.DriveSerializer})
+    @extend_schema(request=shapes.NewDriveSerializer, responses={201: shapes.DriveSerializer})
     def create(self, request: Request) -> Response:
-        data = self.valid(shapes.DriveInputSerializer, request)
-        return self.shown(drives.create_drive(user=cast(User, request.user), **data), status.HTTP_201_CREATED)
+        """A new drive of the user, or with `team_id` of a team whose drives the user manages."""
+        data = self.valid(shapes.NewDriveSerializer, request)
+        if data.pop("is_team_drive") and not data.get("team_id"):
+            raise Invalid(field="team_id")
+        return self.shown(drives.create_drive(user=self.actor, **data), status.HTTP_201_CREATED)
 
     @extend_schema(request=shapes.DriveInputSerializer, responses=shapes.DriveSerializer)
     def update(self, request: Request, pk: UUID) -> Response:
         data = self.valid(shapes.DriveInputSerializer, request, partial=True)
-        return self.shown(
-            drives.update_drive(drive=self.get_object(), actor=cast(User, request.user), **data)
-        )
+        return self.shown(drives.update_drive(drive=self.get_object(), actor=self.actor, **data))
 
     @extend_schema(responses={200: DoneSerializer})
     def destroy(self, request: Request, pk: UUID) -> Response:
-        drives.delete_drive(drive=self.get_object(), actor=cast(User, request.user))
+        drives.delete_drive(drive=self.get_object(), actor=self.actor)
         return done()
 
     @extend_schema(responses=shapes.DriveSerializer)
     @action(detail=False)
     def default(self, request: Request) -> Response:
         """The oldest drive, created where there is none."""
-        return self.shown(drives.default_drive(user=cast(User, request.user)))
+        return self.shown(drives.default_drive(user=self.actor))
 
     @extend_schema(responses=shapes.DriveStatsSerializer, filters=False)
     @action(detail=False, pagination_class=None)
     def stats(self, request: Request) -> Response:
-        """Sums over all drives."""
+        """Sums over all drives of the list."""
         sums = Drive.objects.visible_to(cast(User, request.user)).aggregate(
-            count=Count("pk"), total=Sum("total_size", default=0), used=Sum("used_size", default=0),
+            count=Count("pk"), teams=Count("pk", filter=Q(team__isnull=False)),
+            total=Sum("total_size", default=0), used=Sum("used_size", default=0),
             reserved=Sum("reserved_size", default=0),
         )  # fmt: skip
         total, used = sums["total"], sums["used"]
         body = {
             "total_drives": sums["count"],
-            "personal_drives": sums["count"],
-            "team_drives": 0,
+            "personal_drives": sums["count"] - sums["teams"],
+            "team_drives": sums["teams"],
             "total_size": total,
             "used_size": used,
             "available_size": max(total - used - sums["reserved"], 0) if total else -1,
@@ -126,11 +107,11 @@ class DriveViewSet(EntryMixin, RetrieveModelMixin, VisibleViewSet):
         }
         return Response(body)
 
-    @extend_schema(parameters=[PATH, *PAGE], responses=shapes.EntryPageSerializer, filters=False)
+    @extend_schema(parameters=[PATH, SORT, *PAGE], responses=shapes.EntryPageSerializer, filters=False)
     @action(detail=True)
     def files(self, request: Request, pk: UUID) -> Response:
         """Folders and files directly in `path`."""
-        return self.entry_page(request, self.get_object(), clean_path(request.query_params.get("path", "/")))
+        return self.folder_page(self.get_object(), clean_path(request.query_params.get("path", "/")))
 
     @extend_schema(responses=shapes.UsageSampleSerializer(many=True), filters=False)
     @action(detail=True, results_key="usage", serializer_class=shapes.UsageSampleSerializer)
@@ -138,117 +119,93 @@ class DriveViewSet(EntryMixin, RetrieveModelMixin, VisibleViewSet):
         """How full the drive was, a sample a day, the newest first."""
         return self.page(self.get_object().usage_samples.order_by("-sample_date"))
 
+    @extend_schema(
+        parameters=[
+            PATH,
+            OpenApiParameter(
+                "depth", {"type": "integer", "minimum": 1, "maximum": 10}, description="1 by default."
+            ),
+        ],
+        responses=shapes.TreeSerializer,
+        filters=False,
+    )
+    @action(detail=True)
+    def tree(self, request: Request, pk: UUID) -> Response:
+        """Folders below `path` by their paths, as many levels as `depth` says, at most 5000."""
+        depth = min(max(whole_number(request, "depth", 1), 1), 10)
+        path = clean_path(request.query_params.get("path", "/"))
+        folders = selectors.folder_tree(self.get_object(), path, depth)[: TREE_LIMIT + 1]
+        shown = shapes.TreeFolderSerializer(folders[:TREE_LIMIT], many=True).data
+        return Response({"folders": shown, "truncated": len(folders) > TREE_LIMIT})
 
-@extend_schema(tags=["files"])
-class EntryViewSet(EntryMixin, VisibleViewSet):
-    """Files and folders by id; the file manager's list, create, rename and delete."""
+    @extend_schema(parameters=[PATH], responses=shapes.BreakdownSerializer, filters=False)
+    @action(detail=True)
+    def breakdown(self, request: Request, pk: UUID) -> Response:
+        """What takes the room: by type in the whole drive, and by the folders of `path`."""
+        drive, path = self.get_object(), clean_path(request.query_params.get("path", "/"))
+        body = {
+            "by_type": selectors.usage_by_type(drive),
+            "by_folder": selectors.usage_by_folder(drive, path),
+        }
+        return Response(shapes.BreakdownSerializer(body).data)
 
-    model = File
-    serializer_class = shapes.EntrySerializer
-    results_key = "files"
-    open_to_guests = ("create", "update", "destroy")
-    refusals = {
-        "list": (BadName,),
-        "create": (BadName, NameTaken, DriveReadOnly),
-        "update": (BadName, NameTaken, DriveReadOnly),
-        "destroy": (DriveReadOnly,),
-    }
+    @extend_schema(parameters=PAGE, responses=shapes.EntryPageSerializer, filters=False)
+    @action(detail=True)
+    def trash(self, request: Request, pk: UUID) -> Response:
+        """What was put into the trash, folders first, the latest first."""
+        return self.entry_page(*trash.trashed(self.get_object()))
 
-    def narrow(self, rows: QuerySet) -> QuerySet:
-        return rows.select_related("drive", "folder", "blob")
-
-    def drive_of(self, text: str | UUID | None) -> Drive:
-        user = cast(User, self.request.user)
-        if text in (None, ""):
-            return drives.default_drive(user=user)
-        drive_id = as_uuid(text)
-        drive = Drive.objects.visible_to(user).filter(pk=drive_id).first() if drive_id else None
-        if drive is None:
-            raise NotVisible
-        return drive
-
-    def entry(self) -> File | Folder:
-        file = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
-        if file is not None:
-            return cast(File, file)
-        folders = Folder.objects.visible_to(cast(User, self.request.user)).select_related("drive")
-        folder = folders.filter(pk=self.kwargs["pk"]).first()
-        if folder is None:
-            raise NotVisible
-        return folder
-
-    def shown(self, entry: File | Folder, code: int = status.HTTP_200_OK) -> Response:
-        context = self.entry_context(self.request)
-        return Response(shapes.EntrySerializer(entry, context=context).data, status=code)
+    @extend_schema(responses={200: shapes.CountSerializer})
+    @trash.mapping.delete
+    def empty_trash(self, request: Request, pk: UUID) -> Response:
+        """Delete for good everything in the trash."""
+        return done(count=trash.empty_trash(drive=self.get_object(), actor=self.actor))
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("drive_id", OpenApiTypes.UUID),
-            OpenApiParameter("folder_path", OpenApiTypes.STR, description="`/` by default."),
-            *PAGE,
+            OpenApiParameter("target_id", OpenApiTypes.UUID, description="Of one file or folder."),
+            OpenApiParameter("actor_id", OpenApiTypes.UUID, description="Of one person."),
+            OpenApiParameter("action", OpenApiTypes.STR, enum=FileOperation.Action.values),
         ],
-        responses=shapes.EntryPageSerializer,
-        filters=False,
+        responses=shapes.OperationSerializer(many=True),
     )
-    def list(self, request: Request) -> Response:
-        """Folders and files of a folder."""
-        drive = self.drive_of(request.query_params.get("drive_id"))
-        return self.entry_page(
-            request, drive, clean_path(request.query_params.get("folder_path", "/"), field="folder_path")
-        )
+    @action(detail=True, results_key="operations", serializer_class=shapes.OperationSerializer)
+    def operations(self, request: Request, pk: UUID) -> Response:
+        """What was done in the drive, the latest first."""
+        rows = self.get_object().operations.select_related("actor").order_by("-created_at", "-pk")
+        for name in ("target_id", "actor_id"):
+            if text := request.query_params.get(name):
+                rows = rows.filter(**{name: as_uuid(text)})
+        if wanted := request.query_params.get("action"):
+            rows = rows.filter(action=wanted)
+        return self.page(rows)
 
-    @extend_schema(request=shapes.NewEntrySerializer, responses={201: shapes.EntrySerializer})
-    def create(self, request: Request) -> Response:
-        """Create a folder. Files come by uploads."""
-        data = self.valid(shapes.NewEntrySerializer, request)
-        if not data["is_folder"]:
-            raise Invalid(field="is_folder")
-        folder = tree.create_folder(
-            drive=self.drive_of(data["drive_id"]),
-            actor=cast(User, request.user),
-            parent_path=data["folder_path"],
-            name=data["file_name"],
-        )
-        return self.shown(folder, status.HTTP_201_CREATED)
+    @extend_schema(responses=shapes.DriveMemberSerializer(many=True))
+    @action(detail=True, results_key="members", serializer_class=shapes.DriveMemberSerializer)
+    def members(self, request: Request, pk: UUID) -> Response:
+        """Whom the drive was shared with, besides its owner and the members of its team."""
+        rows = self.get_object().members.select_related("user")
+        return self.page(rows.order_by(F("user__username").asc(), "pk"))
 
-    @extend_schema(responses=shapes.EntrySerializer)
-    def retrieve(self, request: Request, pk: UUID) -> Response:
-        return self.shown(self.entry())
+    @extend_schema(request=shapes.NewDriveMemberSerializer, responses={201: shapes.DriveMemberSerializer})
+    @members.mapping.post
+    def add_member(self, request: Request, pk: UUID) -> Response:
+        """Let a person into the drive as viewer, editor or manager."""
+        data = self.valid(shapes.NewDriveMemberSerializer, request)
+        member = members.add_member(drive=self.get_object(), actor=self.actor, **data)
+        return Response(shapes.DriveMemberSerializer(member).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(request=shapes.RenameSerializer, responses=shapes.EntrySerializer)
-    def update(self, request: Request, pk: UUID) -> Response:
-        """Rename a file or folder."""
-        name = self.valid(shapes.RenameSerializer, request)["file_name"]
-        entry, actor = self.entry(), cast(User, request.user)
-        if isinstance(entry, File):
-            return self.shown(tree.rename_file(file=entry, actor=actor, name=name))
-        return self.shown(tree.rename_folder(folder=entry, actor=actor, name=name))
+    @extend_schema(request=shapes.DriveRoleSerializer, responses=shapes.DriveMemberSerializer)
+    @action(detail=True, methods=["put"], url_path="members/<uuid:user_id>")
+    def member(self, request: Request, pk: UUID, user_id: UUID) -> Response:
+        """Give a person another role."""
+        role = self.valid(shapes.DriveRoleSerializer, request)["role"]
+        member = members.change_member(drive=self.get_object(), actor=self.actor, user_id=user_id, role=role)
+        return Response(shapes.DriveMemberSerializer(member).data)
 
     @extend_schema(responses={200: DoneSerializer})
-    def destroy(self, request: Request, pk: UUID) -> Response:
-        """Put a file or folder into the trash."""
-        entry, actor = self.entry(), cast(User, request.user)
-        if isinstance(entry, File):
-            tree.trash_file(file=entry, actor=actor)
-        else:
-            tree.trash_folder(folder=entry, actor=actor)
+    @member.mapping.delete
+    def remove_member(self, request: Request, pk: UUID, user_id: UUID) -> Response:
+        """Take a person out of the drive; everybody may leave."""
+        members.remove_member(drive=self.get_object(), actor=self.actor, user_id=user_id)
         return done()
-
-    @extend_schema(
-        parameters=[OpenApiParameter("expires_in", OpenApiTypes.INT, description="Seconds, 60 to 86400.")],
-        responses=shapes.LinkSerializer,
-    )
-    @action(detail=True)
-    def download(self, request: Request, pk: UUID) -> Response:
-        """A signed link to the file's content; it serves ranges."""
-        file = cast(File, self.get_object())
-        seconds = min(max(whole_number(request, "expires_in", settings.DOWNLOAD_LINK_SECONDS), 60), 86400)
-        return Response(
-            {
-                "download_url": link_to(file.blob_id, file.name, request=request, seconds=seconds),
-                "filename": file.name,
-                "size": file.size,
-                "etag": file.blob.sha256,
-                "expires_in": seconds,
-            }
-        )

@@ -1,6 +1,8 @@
 """Drives and their quota."""
 
+from string import ascii_uppercase
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -8,23 +10,38 @@ from django.db.models import F, Q, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import User
-from common.errors import Invalid
-from drives.errors import QuotaExceeded, TooManyDrives
+from accounts.models import Team, User
+from accounts.permissions import Action as TeamAction
+from accounts.permissions import require as require_in_team
+from common.errors import Invalid, NotVisible
+from drives.errors import LetterTaken, QuotaExceeded, TooManyDrives
 from drives.models import Drive
-from drives.permissions import require_edit
+from drives.permissions import Right, require
 
 MAX_DRIVES = 20
+LETTERS = ascii_uppercase[3:]
 
 
 def default_drive(*, user: User) -> Drive:
     """The user's oldest drive, created where there is none. The user row is the lock: two callers get one drive."""
+    oldest = Drive.objects.filter(user=user, is_active=True).order_by("created_at", "pk")
+    if drive := oldest.first():
+        return drive
     with transaction.atomic():
         User.objects.select_for_update(of=("self",)).filter(pk=user.pk).first()
-        drive = Drive.objects.visible_to(user).order_by("created_at", "pk").first()
-        return drive or Drive.objects.create(
-            user=user, name=_("Default drive"), icon="📁", total_size=settings.DEFAULT_DRIVE_SIZE
+        return oldest.first() or Drive.objects.create(
+            user=user,
+            name=_("Default drive"),
+            icon="📁",
+            total_size=settings.DEFAULT_DRIVE_SIZE,
+            letter=free_letter(user),
         )
+
+
+def free_letter(user: User) -> str:
+    """The first letter from D on that no drive of the user has; empty when all are taken."""
+    taken = set(Drive.objects.filter(user=user, is_active=True).values_list("letter", flat=True))
+    return next((letter for letter in LETTERS if letter not in taken), "")
 
 
 def checked_quota(total_size: int | None) -> int:
@@ -36,28 +53,58 @@ def checked_quota(total_size: int | None) -> int:
     return total_size
 
 
-def create_drive(*, user: User, total_size: int | None = None, **fields: Any) -> Drive:
-    """A further drive. Raises TooManyDrives, Invalid."""
+def create_drive(
+    *, user: User, team_id: UUID | None = None, total_size: int | None = None, **fields: Any
+) -> Drive:
+    """A further drive of the user, or of a team where the user may manage drives.
+
+    Raises NotVisible (no member of the team), Forbidden, TooManyDrives, Invalid.
+    """
+    team = Team.objects.visible_to(user).filter(pk=team_id).first() if team_id else None
+    if team_id and team is None:
+        raise NotVisible
+    if team:
+        require_in_team(user, TeamAction.MANAGE_DRIVES, team)
+    owner: dict[str, Any] = {"team": team} if team else {"user": user}
     with transaction.atomic():
-        User.objects.select_for_update(of=("self",)).filter(pk=user.pk).first()
-        if Drive.objects.visible_to(user).count() >= MAX_DRIVES:
+        owners: Any = Team.objects if team else User.objects
+        owners.select_for_update(of=("self",)).filter(pk=(team or user).pk).first()
+        if Drive.objects.filter(is_active=True, **owner).count() >= MAX_DRIVES:
             raise TooManyDrives(limit=MAX_DRIVES)
-        return Drive.objects.create(user=user, total_size=checked_quota(total_size), **fields)
+        if not team:
+            fields["letter"] = checked_letter(user, fields.get("letter", "")) or free_letter(user)
+        return Drive.objects.create(total_size=checked_quota(total_size), **owner, **fields)
+
+
+def checked_letter(user: User, letter: str, drive: Drive | None = None) -> str:
+    """The letter, if no other drive of the user has it. Raises LetterTaken."""
+    others = Drive.objects.filter(user=user, is_active=True, letter=letter)
+    if letter and any(other != drive for other in others):
+        raise LetterTaken
+    return letter
 
 
 def update_drive(*, drive: Drive, actor: User, **fields: Any) -> Drive:
-    """Change name, icon, description or quota."""
-    require_edit(actor, drive)
+    """Change name, icon, description, quota or letter. Raises Forbidden, Invalid, LetterTaken."""
+    require(actor, Right.MANAGE, drive)
     if "total_size" in fields:
         fields["total_size"] = checked_quota(fields["total_size"])
-    Drive.objects.filter(pk=drive.pk).update(**fields, updated_at=timezone.now())
+    with transaction.atomic():
+        if drive.user_id:
+            owner = User.objects.select_for_update(of=("self",)).get(pk=drive.user_id)
+            if "letter" in fields:
+                checked_letter(owner, fields["letter"], drive)
+        Drive.objects.filter(pk=drive.pk).update(**fields, updated_at=timezone.now())
     drive.refresh_from_db()
     return drive
 
 
 def delete_drive(*, drive: Drive, actor: User) -> None:
-    """Take a drive out of use; its content is purged later, so that a mistake can be mended by an operator."""
-    require_edit(actor, drive)
+    """Take a drive out of use; its content is deleted later, so that a mistake can be mended by an operator.
+
+    Raises Forbidden.
+    """
+    require(actor, Right.DELETE, drive)
     Drive.objects.filter(pk=drive.pk).update(is_active=False, updated_at=timezone.now())
 
 
@@ -77,14 +124,27 @@ def reserve(*, drive: Drive, size: int) -> None:
 def require_room_of_owner(drive: Drive, size: int, limit: int) -> None:
     """Raises QuotaExceeded. The owner's row is the lock: reservations in several drives take turns.
 
-    Drives that were deleted count as long as they hold anything.
+    The owner is a person or a team. Drives that were deleted count as long as they hold anything.
     """
-    User.objects.select_for_update(of=("self",), no_key=True).filter(pk=drive.user_id).first()
-    sums = Drive.objects.filter(user=drive.user_id).aggregate(
-        total=Sum(F("used_size") + F("reserved_size"), default=0)
-    )
+    owners: Any = Team.objects if drive.team_id else User.objects
+    owners.select_for_update(of=("self",), no_key=True).filter(pk=drive.team_id or drive.user_id).first()
+    sums = Drive.objects.of_owner(drive).aggregate(total=Sum(F("used_size") + F("reserved_size"), default=0))
     if sums["total"] + size > limit:
         raise QuotaExceeded(required=size, available=max(limit - sums["total"], 0), scope="owner")
+
+
+def require_room(*, drive: Drive, size: int) -> None:
+    """Raises QuotaExceeded where `size` more bytes do not fit at once. The caller holds the drive's row.
+
+    What shrinks always fits.
+    """
+    if size <= 0:
+        return
+    if settings.OWNER_STORAGE_LIMIT is not None:
+        require_room_of_owner(drive, size, settings.OWNER_STORAGE_LIMIT)
+    available = Drive.objects.get(pk=drive.pk).available_size
+    if available is not None and available < size:
+        raise QuotaExceeded(required=size, available=available, scope="drive")
 
 
 def release(*, drive_id: Any, size: int) -> None:

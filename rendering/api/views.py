@@ -20,7 +20,7 @@ from common.errors import DomainError, Invalid, NotVisible, TransitionNotAllowed
 from common.renderers import desktop_status, is_desktop_client
 from common.serializers import DoneSerializer
 from common.views import VisibleViewSet, done
-from drives.errors import BadName
+from drives.errors import BadName, DriveReadOnly
 from rendering import errors
 from rendering.api import serializers as shapes
 from rendering.models import Frame, FrameOutput, RenderJob
@@ -44,7 +44,7 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
     serializer_class: type[Serializer] = shapes.TaskSerializer
     results_key = "tasks"
     refusals = {
-        "create": (*RANGE, BadName),
+        "create": (*RANGE, BadName, DriveReadOnly),
         "destroy": (errors.JobRunning,),
         "submit": SUBMITTING,
         "pause": (TransitionNotAllowed,),

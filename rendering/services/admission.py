@@ -13,7 +13,8 @@ from common.ids import new_id
 from drives.errors import NameTaken
 from drives.models import Folder
 from drives.paths import MAX_NAME_BYTES, join
-from drives.services.tree import create_folder, ensure_folders
+from drives.services.places import ensure_folders
+from drives.services.tree import create_folder
 from rendering import frame_range
 from rendering.models import Frame, JobLog, RenderJob, RenderStep
 from rendering.services import news

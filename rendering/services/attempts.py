@@ -14,7 +14,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from drives.models import Blob
-from drives.services.tree import NewFile, ensure_folders, put_files
+from drives.services.places import ensure_folders
+from drives.services.tree import NewFile, put_files
 from rendering.engines import Failure
 from rendering.errors import LateResult
 from rendering.models import Attempt, Frame, FrameOutput, JobLog, RenderJob, RenderNode

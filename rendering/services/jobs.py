@@ -15,8 +15,9 @@ from common.ids import new_id
 from drives.errors import BadName
 from drives.models import Drive, File
 from drives.paths import clean_path
+from drives.permissions import Right, require
 from drives.services.drives import default_drive
-from drives.services.tree import file_at
+from drives.services.places import file_at
 from rendering import frame_range, messages
 from rendering.engines import engine_for, engine_of_file
 from rendering.errors import JobRunning
@@ -58,9 +59,11 @@ def create_job(*, user: User, new: NewJob) -> RenderJob:
     """Create a draft and start the pre-flight of its scene.
 
     A path that leads to no file is kept: the scene may still be on its way; submit asks for it.
-    Raises NotVisible (drive, scene id), FrameRangeInvalid, FrameRangeTooLong, BadName (output path).
+    Results land in the drive of the scene: whoever renders must be able to write there.
+    Raises NotVisible (drive, scene id), DriveReadOnly, FrameRangeInvalid, FrameRangeTooLong, BadName (output path).
     """
     drive, scene = find_scene(user, new)
+    require(user, Right.WRITE, drive)
     expression = new.frames
     if not expression and (new.start_frame is not None or new.end_frame is not None):
         expression = frame_range.expression(new.start_frame, new.end_frame, new.frame_step)

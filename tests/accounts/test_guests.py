@@ -25,7 +25,8 @@ OPEN = {
     "tus": {"create", "append", "terminate"},
     "upload-tasks": {
         "create", "destroy", "cancel", "pause", "resume", "archive", "export_manifest", "check", "batch", "upload",
-        "retry", "multipart_init", "multipart_upload", "multipart_complete", "multipart_abort",
+        "retry", "multipart_init", "multipart_upload", "multipart_complete", "multipart_abort", "put_part",
+        "init", "urls", "complete", "abort", "keys",
     },
     "users/me": {"put", "patch"},
     "users/me/avatar": {"post", "delete"},

@@ -48,7 +48,7 @@ def test_a_drive_from_creation_to_deletion(owner: User, owner_api: Client) -> No
     }  # fmt: skip
     assert shown["available_size"] == 5 * GIB
     assert shown["user_id"] == str(owner.pk)
-    assert (shown["is_team_drive"], shown["team_id"], shown["drive_letter"]) == (False, None, None)
+    assert (shown["is_team_drive"], shown["team_id"], shown["drive_letter"]) == (False, None, "E:")
     assert owner_api.get(f"/drives/{drive_id}").json() == shown
 
     listed = owner_api.get("/drives").json()

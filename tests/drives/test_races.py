@@ -9,8 +9,10 @@ from accounts.models import User
 from common.errors import DomainError
 from drives.models import Blob, Drive, File, Folder
 from drives.paths import join
+from drives.services import trash
 from drives.services.blobs import store_chunks
-from drives.services.tree import ensure_folders, rename_folder, trash_file, trash_folder
+from drives.services.moving import rename
+from drives.services.places import ensure_folders
 from drives.storage import blob_storage
 from tests.conftest import Client
 from tests.factories import put
@@ -87,13 +89,13 @@ def test_the_quota_is_freed_once(owner: User, drive: Drive) -> None:
     file = File.objects.select_related("drive").get(name="x")
     folders = list(Folder.objects.select_related("drive"))
 
-    def trash(number: int) -> None:
+    def put_away(number: int) -> None:
         if number % 2:
-            trash_file(file=file, actor=owner)
+            trash.trash(entry=file, actor=owner)
         else:
-            trash_folder(folder=folders[number // 2 % 2], actor=owner)
+            trash.trash(entry=folders[number // 2 % 2], actor=owner)
 
-    race(8, trash)
+    race(8, put_away)
     assert_sound(drive)
     assert drive.used_size == 1
 
@@ -113,11 +115,11 @@ def test_a_tree_stays_sound_in_a_crowd(owner: User, drive: Drive) -> None:
                     case 0 | 1:
                         put(owner, f"{path}/{dice.choice('xyz')}", bytes(dice.randrange(50)))
                     case 2 if folder:
-                        rename_folder(folder=folder, actor=owner, name=dice.choice("abcde"))
+                        rename(entry=folder, actor=owner, name=dice.choice("abcde"))
                     case 3 if folder:
-                        trash_folder(folder=folder, actor=owner)
+                        trash.trash(entry=folder, actor=owner)
                     case 4 if file:
-                        trash_file(file=file, actor=owner)
+                        trash.trash(entry=file, actor=owner)
             except DomainError:
                 continue
 

@@ -12,9 +12,13 @@ from common.errors import NotVisible
 from drives.errors import BadName, NameTaken
 from drives.models import Drive, File, Folder
 from drives.paths import clean_name
-from drives.services import drives, tree
+from drives.services import drives, places
 from drives.services.blobs import store_chunks
-from drives.services.tree import NewFile, ensure_folders, put_files, rename_file, rename_folder, trash_folder
+from drives.services.moving import rename
+from drives.services.operations import path_of_entry
+from drives.services.places import ensure_folders
+from drives.services.trash import trash
+from drives.services.tree import NewFile, put_files
 from tests.conftest import Client
 from tests.factories import put
 
@@ -65,15 +69,23 @@ def test_a_listing_shows_folders_first_then_files_by_name(
         "md5": file.blob.md5,
         "sha256": file.blob.sha256,
         "download_url": shown["download_url"],
+        "is_favourite": False,
         "created_at": shown["created_at"],
         "updated_at": shown["updated_at"],
+        "modified_at": shown["modified_at"],
+        "trashed_at": None,
     }
     assert b"".join(owner_api.get(shown["download_url"].removeprefix("http://testserver"))) == content
     folder = entry(owner_api, "/场景", "贴图")
     assert (folder["is_folder"], folder["size"], folder["folder_path"], folder["download_url"]) == (
         True, 0, "/场景", None,
     )  # fmt: skip
-    assert owner_api.get(f"/files/{folder['id']}").json() == folder
+    trail = [
+        {"id": str(each.pk), "name": each.name, "path": each.path} for each in Folder.objects.order_by("path")
+    ]
+    assert [crumb["path"] for crumb in trail] == ["/场景", "/场景/贴图"]
+    assert owner_api.get(f"/files/{folder['id']}").json() == {**folder, "breadcrumbs": trail}
+    assert by_drive["breadcrumbs"] == trail[:1]
     assert owner_api.get(f"/files/{file.pk}").json()["folder_path"] == "/场景/贴图"
 
 
@@ -269,13 +281,13 @@ def test_a_rename_works_on_what_is_there_now(owner: User, drive: Drive) -> None:
     put(owner, "/a/b/x", b"x")
     parent, child = Folder.objects.get(path="/a"), Folder.objects.get(path="/a/b")
     file = File.objects.select_related("drive").get()
-    rename_folder(folder=parent, actor=owner, name="new")
-    assert rename_folder(folder=child, actor=owner, name="c").path == "/new/c"
-    trash_folder(folder=parent, actor=owner)
+    rename(entry=parent, actor=owner, name="new")
+    assert path_of_entry(rename(entry=child, actor=owner, name="c")) == "/new/c"
+    trash(entry=parent, actor=owner)
     with pytest.raises(NotVisible):
-        rename_folder(folder=child, actor=owner, name="d")
+        rename(entry=child, actor=owner, name="d")
     with pytest.raises(NotVisible):
-        rename_file(file=file, actor=owner, name="y")
+        rename(entry=file, actor=owner, name="y")
 
 
 def test_the_trash_frees_the_place_and_the_quota(owner: User, owner_api: Client, drive: Drive) -> None:
@@ -328,7 +340,7 @@ def test_files_land_also_where_the_folder_was_trashed_meanwhile(
     owner: User, owner_api: Client, drive: Drive
 ) -> None:
     folders = ensure_folders(drive=drive, paths={"/out/deep"})
-    trash_folder(folder=Folder.objects.get(path="/out"), actor=owner)
+    trash(entry=Folder.objects.get(path="/out"), actor=owner)
     put_files(drive=drive, actor=owner, new_files=[NewFile(folders["/out/deep"], "x", store_chunks([b"x"]))])
     assert names(owner_api, "/out/deep") == ["x"]
     # A row read after it went into the trash tells the same place.
@@ -342,14 +354,14 @@ def test_folders_are_looked_for_again_once_the_tree_is_locked(
 ) -> None:
     """A parent that was there at the first look is in the trash at the second."""
     old = ensure_folders(drive=drive, paths={"/a"})["/a"]
-    real = tree.lock_tree
+    real = places.lock_tree
 
     def trash_first(locked: Drive) -> None:
-        monkeypatch.setattr(tree, "lock_tree", real)
-        trash_folder(folder=Folder.objects.select_related("drive").get(path="/a"), actor=owner)
+        monkeypatch.setattr(places, "lock_tree", real)
+        trash(entry=Folder.objects.select_related("drive").get(path="/a"), actor=owner)
         real(locked)
 
-    monkeypatch.setattr(tree, "lock_tree", trash_first)
+    monkeypatch.setattr(places, "lock_tree", trash_first)
     found = ensure_folders(drive=drive, paths={"/a/b"})
     new = Folder.objects.get(path="/a")
     assert new != old

@@ -10,7 +10,7 @@ from django_celery_beat.models import PeriodicTask
 from accounts.models import User
 from drives.models import Drive, DriveUsageSample
 from drives.services.drives import default_drive, reserve
-from drives.services.tree import trash_file
+from drives.services.trash import trash
 from drives.services.usage import sample_usage
 from drives.tasks import sample_usage as task
 from tests.conftest import Client
@@ -29,7 +29,7 @@ def test_each_drive_has_one_sample_a_day(owner: User, stranger: User) -> None:
     drive, other = default_drive(user=owner), default_drive(user=stranger)
     put(owner, "/a", b"12345")
     trashed = put(owner, "/b", b"x")
-    trash_file(file=trashed, actor=owner)
+    trash(entry=trashed, actor=owner)
     reserve(drive=drive, size=7)
     assert sample_usage(now=EVENING) == 2
     assert figures(drive) == [(date(2026, 3, 1), 5, 7, 1)]

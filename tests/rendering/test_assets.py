@@ -4,7 +4,7 @@ import pytest
 
 from accounts.models import User
 from drives.services.drives import default_drive
-from drives.services.tree import trash_folder
+from drives.services.trash import trash
 from rendering.models import RenderJob, SceneReport
 from rendering.services.assets import Resolution, resolve
 from tests.factories import put
@@ -180,7 +180,7 @@ def test_names_are_no_patterns(owner: User) -> None:
 def test_files_in_the_trash_and_in_other_drives_are_not_found(owner: User, stranger: User) -> None:
     trashed = put(owner, "/shots/one/tex/wood.png", b"wood")
     assert trashed.folder is not None
-    trash_folder(folder=trashed.folder, actor=owner)
+    trash(entry=trashed.folder, actor=owner)
     put(stranger, "/shots/one/tex/wood.png", b"wood")
 
     found = resolved(owner, asset("//tex/wood.png"), asset("C:/tex/wood.png"))

@@ -12,7 +12,7 @@ from accounts.models import User
 from billing.models import Bill, BillLine, LedgerEntry
 from common.errors import Conflict
 from drives.models import Drive, File, Folder
-from drives.services.tree import trash_folder
+from drives.services.trash import trash
 from rendering.engines import Failure
 from rendering.errors import LateResult
 from rendering.models import Attempt, Frame, FrameOutput, RenderJob, RenderNode
@@ -103,7 +103,7 @@ def test_results_land_in_a_full_drive(owner: User, node: RenderNode) -> None:
 def test_results_land_where_their_folder_went_into_the_trash(owner: User, node: RenderNode) -> None:
     makers.queued(owner, frames="1-2")
     makers.succeed(makers.claimed(node))
-    trash_folder(folder=Folder.objects.get(path="/renders"), actor=owner)
+    trash(entry=Folder.objects.get(path="/renders"), actor=owner)
 
     makers.succeed(makers.claimed(node))
 

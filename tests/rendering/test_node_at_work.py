@@ -15,7 +15,7 @@ from accounts.models import User
 from billing.models import PriceRule
 from common.ids import new_id
 from drives.models import Blob
-from drives.services.tree import trash_file
+from drives.services.trash import trash
 from drives.storage import blob_storage
 from rendering.models import Attempt, Frame, FrameOutput, RenderJob, RenderNode, SceneReport
 from rendering.node import Node
@@ -160,8 +160,8 @@ done()
     scene = makers.scene(owner, "/proj/scene.blend", assets=[makers.asset("//tex/木.png")])
     job = makers.queued(owner, scene, frames="1")
     put(owner, "/proj/tex/木.png", b"new wood")
-    trash_file(file=texture, actor=owner)
-    trash_file(file=scene, actor=owner)
+    trash(entry=texture, actor=owner)
+    trash(entry=scene, actor=owner)
 
     worker.work("blender")
 

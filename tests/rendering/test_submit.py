@@ -11,7 +11,7 @@ from accounts.models import User
 from billing.models import Hold, LedgerEntry, PriceRule
 from common.errors import TransitionNotAllowed
 from drives.models import File, Folder
-from drives.services.tree import trash_file
+from drives.services.trash import trash
 from rendering.models import Frame, JobFile, RenderJob, RenderNode, SceneReport
 from rendering.services import admission
 from rendering.services.admission import advance_job
@@ -187,7 +187,7 @@ def test_a_scene_that_arrives_after_its_task(owner_api: Client, owner: User, nod
 
 def test_a_scene_in_the_trash(owner_api: Client, owner: User, scene: File, node: RenderNode) -> None:
     job = makers.draft(owner, scene)
-    trash_file(file=scene, actor=owner)
+    trash(entry=scene, actor=owner)
     assert owner_api.post(f"/tasks/{job.pk}/submit").json()["code"] == "scene_missing"
 
 
@@ -340,7 +340,7 @@ def test_a_hold_is_released_where_the_job_cannot_be_queued(
     assert (job.status, job.failure_code, job.hold) == (Status.DRAFT, "name_taken", None)
     assert makers.money(owner)[1] == 0
     assert makers.audit() == {}
-    trash_file(file=File.objects.get(name="renders"), actor=owner)
+    trash(entry=File.objects.get(name="renders"), actor=owner)
     submit_job(job=job)
     advance_job(job_id=job.pk)
     job.refresh_from_db()

@@ -23,7 +23,7 @@ from django.utils import timezone
 from accounts.models import User
 from common.ids import new_id
 from drives.models import Blob, Drive, File
-from drives.services.tree import trash_file
+from drives.services.trash import trash
 from tests.conftest import Client
 from tests.uploads.conftest import announced, begin
 from uploads import archives
@@ -177,10 +177,10 @@ def test_the_name_of_an_archive(owner_api: Client, task: str, name: str, shown: 
 
 def test_what_was_deleted_is_not_in_it(owner: User, owner_api: Client, task: str) -> None:
     url = ask(owner_api, task).json()["download_url"]
-    trash_file(file=File.objects.select_related("drive").get(name="readme.txt"), actor=owner)
+    trash(entry=File.objects.select_related("drive").get(name="readme.txt"), actor=owner)
     assert set(read(b"".join(fetch(url).streaming_content))) == {"scene/木 1.png", "scene/empty"}
     for file in File.objects.select_related("drive").filter(trashed_at=None):
-        trash_file(file=file, actor=owner)
+        trash(entry=file, actor=owner)
     assert fetch(url).status_code == 404
     assert ask(owner_api, task).status_code == 404
 

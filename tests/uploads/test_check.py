@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import User
 from drives.models import Blob, Drive, File, Folder
 from drives.services.drives import create_drive
-from drives.services.tree import trash_file, trash_folder
+from drives.services.trash import trash
 from tests.conftest import Client
 from tests.factories import put
 from tests.racing import race
@@ -122,10 +122,10 @@ def test_size_and_digest_must_agree_with_manifest_and_content(owner: User, owner
 def test_only_living_files_in_living_drives_count(owner: User, owner_api: Client, drive: Drive) -> None:
     file = put(owner, "/a/t.png", CONTENT)
     (sender,) = begin(owner_api, announced("/new/t.png", CONTENT))
-    trash_file(file=file, actor=owner)
+    trash(entry=file, actor=owner)
     assert_not_linked(sender, check(sender, ask(sender)))
     put(owner, "/b/t.png", CONTENT)
-    trash_folder(folder=Folder.objects.select_related("drive").get(path="/b"), actor=owner)
+    trash(entry=Folder.objects.select_related("drive").get(path="/b"), actor=owner)
     assert_not_linked(sender, check(sender, ask(sender)))
     second = create_drive(user=owner, name="second")
     put(owner, "/t.png", CONTENT, drive=second)

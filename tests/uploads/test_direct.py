@@ -13,7 +13,8 @@ from pytest_django import Settings
 from accounts.models import User
 from drives.models import Blob, Drive, File, Folder
 from drives.services.drives import delete_drive
-from drives.services.tree import rename_folder, trash_folder
+from drives.services.moving import rename
+from drives.services.trash import trash
 from drives.storage import blob_storage
 from tests.conftest import Client
 from tests.factories import put
@@ -195,10 +196,10 @@ def test_a_task_cancelled_while_the_bytes_come_keeps_nothing(
 def test_files_follow_a_renamed_folder_and_make_a_trashed_one_anew(owner: User, owner_api: Client) -> None:
     first, second = begin(owner_api, announced("/a/1", b"1"), announced("/a/2", b"2"))
     folder = Folder.objects.select_related("drive").get(path="/a")
-    rename_folder(folder=folder, actor=owner, name="b")
+    rename(entry=folder, actor=owner, name="b")
     assert first.whole(b"1").status_code == 200
     assert File.objects.get(name="1").folder_path == "/b"
-    trash_folder(folder=folder, actor=owner)
+    trash(entry=folder, actor=owner)
     assert second.whole(b"2").status_code == 200
     assert File.objects.select_related("folder").get(name="2").folder_path == "/b"
     assert [entry["name"] for entry in owner_api.get("/files?folder_path=/b").json()["files"]] == ["2"]

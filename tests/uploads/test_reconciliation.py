@@ -12,7 +12,7 @@ from django_celery_beat.models import PeriodicTask
 from accounts.models import User
 from drives.models import Drive, File
 from drives.services.drives import default_drive
-from drives.services.tree import trash_file, trash_folder
+from drives.services.trash import trash
 from tests.conftest import Client
 from tests.factories import make_user, put
 from tests.racing import race, somebody_waits_for_a_lock, wait_for
@@ -28,10 +28,10 @@ pytestmark = pytest.mark.django_db
 def lively(owner: User, owner_api: Client, drive: Drive) -> tuple[int, int]:
     """A drive that has seen everything; the sums that it must have."""
     put(owner, "/kept", b"12345")
-    trash_file(file=put(owner, "/gone", b"123"), actor=owner)
+    trash(entry=put(owner, "/gone", b"123"), actor=owner)
     inside = put(owner, "/old/deep/inside", b"1234567")
     assert inside.folder is not None and inside.folder.parent is not None
-    trash_folder(folder=inside.folder.parent, actor=owner)
+    trash(entry=inside.folder.parent, actor=owner)
     landed, _waiting, failed = begin(
         owner_api, *(announced(f"/{name}", name.encode()) for name in ("landed", "waiting", "failed"))
     )

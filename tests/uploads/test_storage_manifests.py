@@ -10,7 +10,8 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from drives.models import Drive, File, Folder
-from drives.services.tree import rename_folder, trash_file
+from drives.services.moving import rename
+from drives.services.trash import trash
 from tests.conftest import Client
 from tests.factories import put
 from tests.uploads.conftest import Sender, announced, begin, md5_of
@@ -123,8 +124,8 @@ def test_the_manifest_tells_what_has_become_of_each_file(
 
 
 def test_it_tells_where_things_are_now(owner: User, senders: list[Sender]) -> None:
-    rename_folder(folder=Folder.objects.select_related("drive").get(path="/a"), actor=owner, name="b")
-    trash_file(file=File.objects.select_related("drive").get(name="doubled"), actor=owner)
+    rename(entry=Folder.objects.select_related("drive").get(path="/a"), actor=owner, name="b")
+    trash(entry=File.objects.select_related("drive").get(name="doubled"), actor=owner)
     sent, _linked, doubled, *_rest = export(senders[0]).json()["files"]
     assert (sent["virtual_path"], sent["oss_key"]) == ("/b/sent", "/b/sent")
     assert (doubled["virtual_path"], doubled["file_id"], doubled["oss_url"]) == ("/doubled", None, "")
@@ -253,10 +254,10 @@ def test_links_to_all_files_of_a_completed_task(
     assert owner_api.get(f"{path}?expires_in=99999").json()["expires_in"] == 86400
     assert owner_api.get(f"{path}?expires_in=x").status_code == 422
     for file in File.objects.select_related("drive").exclude(name="sent"):
-        trash_file(file=file, actor=owner)
+        trash(entry=file, actor=owner)
     only = owner_api.get(path).json()
     assert (only["file_count"], only["download_url"]) == (1, only["files"][0]["download_url"])
-    trash_file(file=File.objects.select_related("drive").get(name="sent"), actor=owner)
+    trash(entry=File.objects.select_related("drive").get(name="sent"), actor=owner)
     assert owner_api.get(path).status_code == 404
 
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.models import User
 from common import realtime
 from drives.models import Drive, File
-from drives.services.tree import trash_file
+from drives.services.trash import trash
 from tests.conftest import Client
 from tests.factories import put
 from tests.racing import race
@@ -85,7 +85,7 @@ def test_a_listed_file_tells_where_it_is(owner: User, owner_api: Client, anonymo
         sender.whole(content)
     file = gone.row().file
     assert file is not None
-    trash_file(file=file, actor=owner)
+    trash(entry=file, actor=owner)
 
     listed = owner_api.get(f"/upload-tasks/{landed.task_id}/files").json()["files"]
 

@@ -22,7 +22,7 @@ from drives.errors import BadName, DigestMismatch, DriveReadOnly, QuotaExceeded,
 from drives.links import MAX_SECONDS, MIN_SECONDS, link_to
 from drives.models import File
 from drives.paths import join
-from drives.services import tree
+from drives.services.trash import trash
 from uploads.api import desktop_serializers as shapes
 from uploads.api.handlers import staged_files
 from uploads.api.long_lists import is_text
@@ -273,7 +273,7 @@ class ObjectView(FilesView):
     def delete(self, request: Request, key: str) -> Response:
         """Put a file into the trash."""
         file = object_at(self, key)
-        tree.trash_file(file=file, actor=self.user)
+        trash(entry=file, actor=self.user)
         return Response(
             {"success": True, "message": _("The file is in the trash."), "object_key": key_of(file)}
         )

@@ -21,7 +21,7 @@ from drives.models import Drive, File
 from drives.paths import clean_name, clean_path, join
 from drives.services import drives
 from drives.services.blobs import Digests
-from drives.services.tree import file_at
+from drives.services.places import file_at
 from drives.storage import StagingClosed, blob_storage
 from uploads.errors import ChunksDisagree, PartNumberInvalid, PartsMissing
 from uploads.models import TaskFile, UploadPart, UploadTask

@@ -15,9 +15,9 @@ from accounts.models import User
 from common.errors import NotVisible, TransitionNotAllowed
 from drives.errors import NameTaken
 from drives.models import Drive, Folder
-from drives.permissions import require_edit
+from drives.permissions import Right, require
 from drives.services import drives
-from drives.services.tree import ensure_folders
+from drives.services.places import ensure_folders
 from uploads.errors import UploadClosed, UploadPaused
 from uploads.models import TaskFile, UploadPart, UploadTask
 from uploads.services.leftovers import SentSoFar, drop_parts
@@ -49,7 +49,7 @@ def create_task(
     )
     if drive is None:
         raise NotVisible
-    require_edit(user, drive)
+    require(user, Right.WRITE, drive)
     size = sum(file.file_size for file in files)
     check_manifest(files, total_files, total_size, size)
     rows = task_files(files)
@@ -86,7 +86,7 @@ def require_open(task: UploadTask) -> None:
     """Raises UploadClosed: cancelled, expired and finished tasks refuse bytes; DriveReadOnly: a deleted drive does."""
     if task.status not in UploadTask.OPEN_STATUSES:
         raise UploadClosed(status=task.status)
-    require_edit(task.user, task.drive)
+    require(task.user, Right.WRITE, task.drive)
 
 
 def require_active(task: UploadTask) -> None:

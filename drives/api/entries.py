@@ -1,0 +1,101 @@
+"""Pages of folders and files together, folders first."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+from uuid import UUID
+
+from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import User
+from common.errors import Invalid, NotVisible
+from common.ids import as_uuid
+from common.paging import whole_number
+from common.views import VisibleViewSet
+from drives import selectors
+from drives.api import serializers as shapes
+from drives.links import link_to
+from drives.models import Drive, FileQuerySet, Folder, FolderQuerySet
+from drives.services import drives
+
+PATH = OpenApiParameter("path", OpenApiTypes.STR, description="Folder, `/` by default.")
+SORT = OpenApiParameter(
+    "sort",
+    OpenApiTypes.STR,
+    description=f"One of {', '.join(selectors.SORTS)}; `-` in front turns it round. `name` by default.",
+)
+# Pages of folders and files together are not those of one model, so they are described here.
+PAGE = [
+    OpenApiParameter("skip", {"type": "integer", "minimum": 0}),
+    OpenApiParameter(
+        "limit", {"type": "integer", "minimum": 1, "maximum": 1000}, description="1000 by default."
+    ),
+]
+
+
+def sort_of(request: Request) -> str:
+    """The order asked for. Raises Invalid."""
+    sort = request.query_params.get("sort") or "name"
+    if sort.removeprefix("-") not in selectors.SORTS:
+        raise Invalid(field="sort")
+    return sort
+
+
+class EntryPages(VisibleViewSet):
+    """What views of folders and files share."""
+
+    @property
+    def actor(self) -> User:
+        return cast(User, self.request.user)
+
+    def drive_of(self, text: str | UUID | None) -> Drive:
+        """The drive of this id that the user may read; the default drive for none. Raises NotVisible."""
+        if text in (None, ""):
+            return drives.default_drive(user=self.actor)
+        drive_id = as_uuid(text)
+        drive = Drive.objects.visible_to(self.actor).filter(pk=drive_id).first() if drive_id else None
+        if drive is None:
+            raise NotVisible
+        return drive
+
+    def entry_context(self) -> dict[str, Any]:
+        return {"link": lambda file: link_to(file.blob_id, file.name, request=self.request, inline=True)}
+
+    def folder_page(self, drive: Drive, path: str) -> Response:
+        """What lies directly in the folder at a clean path, with the way to it. Raises NotVisible, Invalid."""
+        trail = selectors.breadcrumbs(drive, path) if path != "/" else []
+        folder = trail[-1] if trail else None
+        if path != (folder.path if folder else "/"):
+            raise NotVisible
+        folders, files = selectors.listing(drive, folder, self.actor, sort_of(self.request))
+        return self.entry_page(folders, files, trail)
+
+    def entry_page(
+        self, folders: FolderQuerySet, files: FileQuerySet, trail: Sequence[Folder] = ()
+    ) -> Response:
+        skip = whole_number(self.request, "skip", 0)
+        limit = min(max(whole_number(self.request, "limit", 1000), 1), 1000)
+        folder_count, file_count = counted(folders), counted(files)
+        entries: list[Any] = list(folders[skip : skip + limit])
+        first_file = max(skip - folder_count, 0)
+        entries += files[first_file : first_file + limit - len(entries)]
+        shown = shapes.EntrySerializer(entries, many=True, context=self.entry_context()).data
+        body = {
+            "files": shown,
+            "breadcrumbs": shapes.CrumbSerializer(trail, many=True).data,
+            "total": folder_count + file_count,
+            "skip": skip,
+            "limit": limit,
+        }
+        return Response(body)
+
+
+MOST_COUNTED = 10_000
+
+
+def counted(rows: QuerySet[Any]) -> int:
+    """How many rows there are, as far as MOST_COUNTED: who gets a million hits does not read them all."""
+    return rows.order_by().values("pk")[:MOST_COUNTED].count()

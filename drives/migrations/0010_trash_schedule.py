@@ -1,0 +1,22 @@
+"""The emptying of the trash, as a row operators can see and change."""
+
+from django.db import migrations
+
+
+def add_schedule(apps, schema_editor):
+    interval, _ = apps.get_model("django_celery_beat", "IntervalSchedule").objects.get_or_create(
+        every=3600, period="seconds"
+    )
+    apps.get_model("django_celery_beat", "PeriodicTask").objects.get_or_create(
+        name="Empty the trash of old things",
+        defaults={"task": "drives.tasks.empty_trash", "interval": interval},
+    )
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("drives", "0009_net_disk"),
+        ("django_celery_beat", "0019_alter_periodictasks_options"),
+    ]
+
+    operations = [migrations.RunPython(add_schedule, migrations.RunPython.noop)]

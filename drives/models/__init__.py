@@ -1,0 +1,30 @@
+"""Drives, their trees, and the content-addressed blobs behind the files."""
+
+from drives.models.blobs import Blob
+from drives.models.drives import Drive, DriveMember, DriveQuerySet, DriveUsageSample
+from drives.models.history import FileOperation
+from drives.models.tree import (
+    Favourite,
+    File,
+    FileQuerySet,
+    FileVersion,
+    Folder,
+    FolderQuerySet,
+    NameGrams,
+)
+
+__all__ = [
+    "Blob",
+    "Drive",
+    "DriveMember",
+    "DriveQuerySet",
+    "DriveUsageSample",
+    "Favourite",
+    "File",
+    "FileOperation",
+    "FileQuerySet",
+    "FileVersion",
+    "Folder",
+    "FolderQuerySet",
+    "NameGrams",
+]

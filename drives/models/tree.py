@@ -1,0 +1,246 @@
+"""Folders and files, and what is kept about them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.db.models import Exists, Func, OuterRef, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from common.models import Row
+from drives.models.blobs import Blob
+from drives.models.drives import Drive
+
+
+class NameGrams(Func):
+    """The pairs of neighbouring characters of a name in lower case: what a search looks up, Chinese or not."""
+
+    function = "drives_name_grams"
+    output_field = ArrayField(models.TextField())
+
+
+class FolderQuerySet(models.QuerySet["Folder"]):
+    def visible_to(self, user: User) -> FolderQuerySet:
+        return self.in_reach_of(user).living()
+
+    def in_reach_of(self, user: User) -> FolderQuerySet:
+        """Living or in the trash, in drives that the user may read."""
+        return self.filter(drive__in=Drive.objects.visible_to(user))
+
+    def with_favourite(self, user: User) -> FolderQuerySet:
+        """With `is_favourite`, whether the user marked it."""
+        return self.annotate(is_favourite=Exists(Favourite.objects.filter(user=user, folder=OuterRef("pk"))))
+
+    def living(self) -> FolderQuerySet:
+        return self.filter(path__startswith="/")
+
+    def in_trash(self) -> FolderQuerySet:
+        """The tops of subtrees in the trash."""
+        return self.filter(trashed_at__isnull=False, path__startswith="trash:")
+
+
+class Folder(Row):
+    """A folder below the root (the root has no row). `path` follows from the parents and is kept for look-ups.
+
+    Trashing the top of a subtree puts `trash:<id>` before the paths of all its folders in one UPDATE: the living
+    are those whose path begins with a slash, and the place is free for a new folder of that name. What is to go for
+    good begins with `purge:<id>`.
+    """
+
+    drive = models.ForeignKey(Drive, models.CASCADE, related_name="folders", verbose_name=_("drive"))
+    parent = models.ForeignKey(
+        "self",
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="children",
+        verbose_name=_("parent folder"),
+    )
+    name = models.CharField(_("name"), max_length=255)
+    path = models.CharField(_("path"), max_length=1100)
+    trashed_at = models.DateTimeField(_("trashed at"), null=True, blank=True)
+
+    objects = FolderQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("folder")
+        verbose_name_plural = _("folders")
+        constraints = [
+            models.UniqueConstraint(fields=["drive", "path"], name="drives_folder_path"),
+            models.UniqueConstraint(
+                fields=["drive", "parent", "name"],
+                condition=Q(trashed_at__isnull=True),
+                nulls_distinct=False,
+                name="drives_folder_name",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["drive", "path"],
+                name="drives_folder_prefix",
+                opclasses=["uuid_ops", "varchar_pattern_ops"],
+            ),
+            models.Index(
+                fields=["trashed_at"], condition=Q(trashed_at__isnull=False), name="drives_folder_in_trash"
+            ),
+            GinIndex(NameGrams("name"), name="drives_folder_grams"),
+        ]
+
+    def __str__(self) -> str:
+        return self.path
+
+    @property
+    def place(self) -> str:
+        """Where the folder is, or was before it went into the trash."""
+        return self.path[self.path.index("/") :]
+
+
+class FileQuerySet(models.QuerySet["File"]):
+    def visible_to(self, user: User) -> FileQuerySet:
+        return self.in_reach_of(user).living()
+
+    def in_reach_of(self, user: User) -> FileQuerySet:
+        """Living or in the trash, in drives that the user may read."""
+        return self.filter(drive__in=Drive.objects.visible_to(user))
+
+    def with_favourite(self, user: User) -> FileQuerySet:
+        """With `is_favourite`, whether the user marked it."""
+        return self.annotate(is_favourite=Exists(Favourite.objects.filter(user=user, file=OuterRef("pk"))))
+
+    def living(self) -> FileQuerySet:
+        return self.filter(trashed_at__isnull=True).filter(
+            Q(folder__isnull=True) | Q(folder__path__startswith="/")
+        )
+
+    def in_trash(self) -> FileQuerySet:
+        """Files that went into the trash on their own."""
+        return self.filter(trashed_at__isnull=False).exclude(folder__path__startswith="purge:")
+
+    def in_folder(self, drive: Drive, path: str) -> FileQuerySet:
+        rows = self.filter(drive=drive, trashed_at__isnull=True)
+        return rows.filter(folder__isnull=True) if path == "/" else rows.filter(folder__path=path)
+
+
+class File(Row):
+    """A name in a folder that points to a blob. `size` is the blob's, kept for sums.
+
+    `modified_at` is when its content last changed where it came from, as far as the client told us.
+    """
+
+    drive = models.ForeignKey(Drive, models.CASCADE, related_name="files", verbose_name=_("drive"))
+    folder = models.ForeignKey(
+        Folder, models.CASCADE, null=True, blank=True, related_name="files", verbose_name=_("folder")
+    )
+    name = models.CharField(_("name"), max_length=255)
+    blob = models.ForeignKey(Blob, models.PROTECT, related_name="files", verbose_name=_("blob"))
+    size = models.PositiveBigIntegerField(_("size"))
+    mime_type = models.CharField(_("type"), max_length=100, blank=True)
+    uploaded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("uploaded by"),
+    )
+    modified_at = models.DateTimeField(_("modified at"), default=timezone.now)
+    trashed_at = models.DateTimeField(_("trashed at"), null=True, blank=True)
+
+    objects = FileQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("file")
+        verbose_name_plural = _("files")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["drive", "folder", "name"],
+                condition=Q(trashed_at__isnull=True),
+                nulls_distinct=False,
+                name="drives_file_name",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["folder", "name"], name="drives_file_folder"),
+            models.Index(
+                fields=["drive", "name"], condition=Q(trashed_at__isnull=True), name="drives_file_by_name"
+            ),
+            models.Index(
+                fields=["trashed_at"], condition=Q(trashed_at__isnull=False), name="drives_file_in_trash"
+            ),
+            GinIndex(NameGrams("name"), name="drives_file_grams"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def folder_path(self) -> str:
+        """Path of the folder; the caller joins `folder`."""
+        return self.folder.path if self.folder else "/"
+
+    @property
+    def extension(self) -> str:
+        return "." + self.name.rsplit(".", 1)[1].lower() if "." in self.name else ""
+
+
+class FileVersion(Row):
+    """Content that a file had before it was replaced; `created_at` is when that happened."""
+
+    file = models.ForeignKey(File, models.CASCADE, related_name="versions", verbose_name=_("file"))
+    blob = models.ForeignKey(Blob, models.PROTECT, related_name="+", verbose_name=_("blob"))
+    size = models.PositiveBigIntegerField(_("size"))
+    modified_at = models.DateTimeField(_("modified at"))
+    uploaded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("uploaded by"),
+    )
+
+    class Meta:
+        verbose_name = _("file version")
+        verbose_name_plural = _("file versions")
+        indexes = [
+            models.Index(fields=["file", "-created_at"], name="drives_version_file"),
+            models.Index(fields=["created_at"], name="drives_version_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.file_id} {self.created_at}"
+
+
+class Favourite(Row):
+    """A file or folder that a person marked."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user")
+    )
+    file = models.ForeignKey(
+        File, models.CASCADE, null=True, blank=True, related_name="+", verbose_name=_("file")
+    )
+    folder = models.ForeignKey(
+        Folder, models.CASCADE, null=True, blank=True, related_name="+", verbose_name=_("folder")
+    )
+
+    class Meta:
+        verbose_name = _("favourite")
+        verbose_name_plural = _("favourites")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "file", "folder"], nulls_distinct=False, name="drives_favourite_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(file__isnull=False, folder__isnull=True)
+                | Q(file__isnull=True, folder__isnull=False),
+                name="drives_favourite_of_one",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.file_id or self.folder_id)

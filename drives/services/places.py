@@ -1,0 +1,202 @@
+"""Where things are in a drive, and who holds it while they move.
+
+Whoever changes the tree or its sums holds the drive's row (`lock_tree`) for the length of a short transaction;
+so names are compared with what is there, and the unique constraints are only the last line of defence.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Func, IntegerField, Max, Q, TextChoices, Value
+from django.db.models.functions import Concat, Length, Substr
+from django.utils.translation import gettext_lazy as _
+
+from common.errors import NotVisible
+from drives.errors import NameTaken
+from drives.models import Drive, File, FileQuerySet, Folder, FolderQuerySet
+from drives.paths import check_path_size, join, split, with_ancestors
+
+
+class OnClash(TextChoices):
+    """What happens where the name is taken."""
+
+    REFUSE = "refuse", _("Refuse")
+    REPLACE = "replace", _("Replace the file")
+    KEEP_BOTH = "keep_both", _("Keep both")
+
+
+Place = tuple[UUID | None, str]
+"""A name in a folder (by id; None is the root)."""
+
+
+def lock_tree(*drives: Drive) -> None:
+    """Changes of the tree happen one at a time per drive. Rows that merely point to the drive need not wait."""
+    rows = Drive.objects.select_for_update(of=("self",), no_key=True).order_by("pk")
+    list(rows.filter(pk__in={drive.pk for drive in drives}))
+
+
+def at_places(parent: str, places: Collection[Place]) -> Q:
+    """Rows at the places, and maybe some more of these names in these folders; `parent` names the column."""
+    folders, names = {folder_id for folder_id, _name in places}, {name for _folder_id, name in places}
+    inside = Q(**{f"{parent}__in": folders - {None}})
+    return (inside | Q(**{f"{parent}__isnull": True}) if None in folders else inside) & Q(name__in=names)
+
+
+def folder_places(drive: Drive, places: Collection[Place]) -> Iterable[Place]:
+    """Places of living folders among `places` and near them."""
+    rows = Folder.objects.living().filter(at_places("parent", places), drive=drive)
+    return rows.values_list("parent_id", "name")
+
+
+def file_places(drive: Drive, places: Collection[Place]) -> Iterable[Place]:
+    """Places of living files among `places` and near them."""
+    rows = File.objects.filter(at_places("folder", places), drive=drive, trashed_at__isnull=True)
+    return rows.values_list("folder_id", "name")
+
+
+def file_in(drive: Drive, folder: Folder | None, name: str) -> File | None:
+    """The living file of this name in a living folder (None is the root), or None."""
+    return File.objects.filter(drive=drive, folder=folder, name=name, trashed_at__isnull=True).first()
+
+
+def require_free(drive: Drive, place: Place) -> None:
+    """Raises NameTaken where a living folder or file has this place. Call under `lock_tree`."""
+    if place in folder_places(drive, [place]) or place in file_places(drive, [place]):
+        raise NameTaken
+
+
+def other_names(name: str) -> Iterator[str]:
+    """`a.txt` as `a (1).txt`, `a (2).txt`, … for who wants to keep both; the ending stays, and 255 bytes suffice."""
+    stem, dot, ending = name.rpartition(".")
+    if not stem:
+        stem, dot, ending = name, "", ""
+    number = 1
+    while True:
+        tail = f" ({number}){dot}{ending}"
+        room = 255 - len(tail.encode())
+        yield stem.encode()[:room].decode(errors="ignore").rstrip() + tail
+        number += 1
+
+
+def free_name(drive: Drive, folder: Folder | None, name: str) -> str:
+    """`name`, or the first variation of it that is free in the folder. Call under `lock_tree`."""
+    folders = Folder.objects.living().filter(drive=drive, parent=folder).values_list("name", flat=True)
+    files = File.objects.filter(drive=drive, folder=folder, trashed_at__isnull=True)
+    stem = name.rpartition(".")[0] or name
+    near = Q(name=name) | Q(name__startswith=stem[:60])
+    taken = {*folders.filter(near), *files.filter(near).values_list("name", flat=True)}
+    return name if name not in taken else next(other for other in other_names(name) if other not in taken)
+
+
+def ensure_folders(*, drive: Drive, paths: Iterable[str]) -> dict[str, Folder | None]:
+    """The folders at `paths` (clean), made where missing, by path; the root maps to None.
+
+    One statement when all are there, else a constant number per level of depth. Racing callers end with the same
+    rows. Raises NameTaken where a file is in the way.
+    """
+    wanted = with_ancestors(set(paths))
+    found = folders_at(drive, wanted)
+    if len(found) > len(wanted):
+        return found
+    with transaction.atomic():
+        lock_tree(drive)
+        # Others may have made, renamed or trashed some of them before the lock was ours.
+        found = folders_at(drive, wanted)
+        levels: dict[int, list[Folder]] = {}
+        for path in wanted:
+            if path not in found:
+                parent_path, name = split(path)
+                found[path] = folder = Folder(drive=drive, parent=found[parent_path], name=name, path=path)
+                levels.setdefault(path.count("/"), []).append(folder)
+        for _depth, level in sorted(levels.items()):
+            places = {(folder.parent_id, folder.name) for folder in level}
+            if not places.isdisjoint(file_places(drive, places)):
+                raise NameTaken
+            Folder.objects.bulk_create(level, batch_size=2000)
+    return found
+
+
+def folders_at(drive: Drive, paths: list[str]) -> dict[str, Folder | None]:
+    """The living folders among `paths`, by path; the root maps to None."""
+    rows = Folder.objects.filter(drive=drive, path__in=paths)
+    return {"/": None, **{folder.path: folder for folder in rows}}
+
+
+def folder_at(drive: Drive, path: str) -> Folder | None:
+    """The living folder at `path`; None is the root. Raises NotVisible."""
+    if path == "/":
+        return None
+    folder = Folder.objects.filter(drive=drive, path=path).first()
+    if folder is None:
+        raise NotVisible
+    return folder
+
+
+def file_at(drive: Drive, path: str) -> File | None:
+    """The living file at a clean path, or None."""
+    folder_path, name = split(path)
+    return (
+        File.objects.in_folder(drive, folder_path).select_related("folder", "blob").filter(name=name).first()
+    )
+
+
+def living_folders(drive: Drive, folders: set[Folder]) -> dict[UUID, Folder]:
+    """The folders as they stand, by the id they were known by; one in the trash is made again at its place."""
+    found = Folder.objects.living().in_bulk([folder.pk for folder in folders])
+    gone = {folder.pk: folder.place for folder in folders if folder.pk not in found}
+    if gone:
+        made = ensure_folders(drive=drive, paths=gone.values())
+        found |= {pk: folder for pk, place in gone.items() if (folder := made[place])}
+    return found
+
+
+def is_living(entry: File | Folder) -> bool:
+    """Whether it and all above it are not in the trash; a file brings its folder joined."""
+    if isinstance(entry, Folder):
+        return entry.path.startswith("/")
+    return entry.trashed_at is None and entry.folder_path.startswith("/")
+
+
+def require_living(rows: Any, pk: UUID) -> Any:
+    """The row, if it is not in the trash. Raises NotVisible."""
+    row = rows.living().filter(pk=pk).first()
+    if row is None:
+        raise NotVisible
+    return row
+
+
+def path_of(folder: Folder | None, name: str) -> str:
+    """The path of a name in a folder; None is the root."""
+    return join(folder.path if folder else "/", name)
+
+
+def below(folder: Folder) -> FolderQuerySet:
+    """All folders in a folder, at any depth, without those that went into the trash on their own."""
+    return Folder.objects.filter(drive_id=folder.drive_id, path__startswith=folder.path + "/")
+
+
+def files_below(folder: Folder) -> FileQuerySet:
+    """All files in a folder, at any depth, without those that went into the trash on their own."""
+    return File.objects.filter(Q(folder=folder) | Q(folder__in=below(folder)), trashed_at__isnull=True)
+
+
+def require_short_paths(folder: Folder, target: str) -> None:
+    """Raises BadName where a path below `folder` would be too long once it begins with `target`."""
+    octets = Func("path", function="OCTET_LENGTH", output_field=IntegerField())
+    longest = below(folder).aggregate(length=Max(Length("path")), size=Max(octets))
+    if longest["length"]:
+        length = longest["length"] + len(target) - len(folder.path)
+        size = longest["size"] + len(target.encode()) - len(folder.path.encode())
+        check_path_size(length, size, field="file_name")
+
+
+def reroot(folder: Folder, target: str, drive: Drive | None = None) -> None:
+    """Give the folder and everything below it paths that begin with `target`, and `drive` where it changes.
+
+    Files know only their folder.
+    """
+    changes: dict[str, Any] = {"drive": drive} if drive else {}
+    below(folder).update(path=Concat(Value(target), Substr("path", len(folder.path) + 1)), **changes)
+    Folder.objects.filter(pk=folder.pk).update(path=target, **changes)
