@@ -44,7 +44,7 @@ class Demo:
     async def sign_up(self) -> None:
         self.step("Register with a phone code")
         phone = f"139{secrets.randbelow(10**8):08d}"
-        user = await self.client.register(phone, self.var / "outbox", f"Demo-{secrets.token_hex(6)}")
+        user = await self.client.register(phone, self.var / "outbox", secrets.token_urlsafe(18))
         self.tell(f"user {user['username']}, trial credit {user['balance']:.2f} CNY")
         self.step("Recharge: an operator's credit")
         command = [sys.executable, str(self.manage), "credit", user["username"], CREDIT, "--reason", "demo"]

@@ -1,12 +1,15 @@
 """Many small contents at once: stored like single ones, in a handful of statements."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from django.utils import timezone
 
 from drives.models import Blob
 from drives.services.blobs import Digests
 from drives.storage import blob_storage
+
+AT_ONCE = 8
 
 
 def store_all(*, staged: Sequence[tuple[str, Digests]]) -> list[Blob | OSError]:
@@ -21,18 +24,18 @@ def store_all(*, staged: Sequence[tuple[str, Digests]]) -> list[Blob | OSError]:
     known = list(same)
     found: dict[str, Blob | OSError] = {str(blob.sha256): blob for blob in known}
     add_md5([blob for blob in known if not blob.md5], staged)
+    fresh = {digests.sha256: item for item in reversed(staged) if (digests := item[1]).sha256 not in found}
     made: list[Blob] = []
+    kept = keep_all([staging_id for staging_id, _digests in fresh.values()])
+    for (sha256, (_staging_id, digests)), key in zip(fresh.items(), kept, strict=True):
+        if isinstance(key, OSError):
+            found[sha256] = key
+        else:
+            found[sha256] = blob = new_blob(digests, key)
+            made.append(blob)
     for staging_id, digests in staged:
-        if isinstance(found.get(digests.sha256), Blob):
+        if isinstance(found[digests.sha256], Blob):
             blob_storage().discard(staging_id)
-            continue
-        try:
-            key = blob_storage().keep(staging_id)
-        except OSError as error:
-            found[digests.sha256] = error
-            continue
-        found[digests.sha256] = blob = new_blob(digests, key)
-        made.append(blob)
     if made:
         Blob.objects.bulk_create(made, ignore_conflicts=True)
         for blob in Blob.objects.filter(sha256__in=[blob.sha256 for blob in made]):
@@ -42,6 +45,19 @@ def store_all(*, staged: Sequence[tuple[str, Digests]]) -> list[Blob | OSError]:
                 blob_storage().delete(ours.storage_key)
             found[str(blob.sha256)] = blob
     return [found[digests.sha256] for _staging_id, digests in staged]
+
+
+def keep_all(staging_ids: list[str]) -> list[str | OSError]:
+    """Keys of staged bytes, kept side by side: each waits for the disk, or for a bucket, most of the time."""
+
+    def keep(staging_id: str) -> str | OSError:
+        try:
+            return blob_storage().keep(staging_id)
+        except OSError as error:
+            return error
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(keep, staging_ids))
 
 
 def add_md5(blobs: list[Blob], staged: Sequence[tuple[str, Digests]]) -> None:

@@ -15,6 +15,8 @@ from django.utils import timezone
 from accounts.models import User
 from drives.models import Drive
 from drives.services import drives
+from drives.services.favourites import mark
+from drives.services.members import add_member
 from drives.services.usage import sample_usage
 from tests.conftest import Client
 from tests.factories import make_user, put
@@ -41,7 +43,10 @@ def fill(client: Client, folder: str) -> None:
     big.start()
     big.part(1, bytes(PART))
     assert client.user is not None
-    put(client.user, f"/{folder}/more", folder.encode())
+    file = put(client.user, f"/{folder}/more", folder.encode())
+    put(client.user, f"/{folder}/more", folder.encode() * 2)
+    mark(entry=file, user=client.user)
+    add_member(drive=file.drive, actor=client.user, username=make_user().username, role="viewer")
     store_log(user=client.user, file_name=f"{folder}.log", content=folder.encode(), now=timezone.now())
     sample_usage(now=timezone.now())
 

@@ -16,6 +16,7 @@ from django.core.cache import cache
 from pytest_django import Settings
 
 from drives.models import Blob, Drive, File
+from drives.storage.oss_callback import address_of_key
 from tests.conftest import Client
 from tests.standins.sts import STS
 from tests.uploads.conftest import Sender, content_of, sums
@@ -124,7 +125,7 @@ def test_a_file_lands_when_oss_tells_of_it(sender: Sender, drive: Drive, keys: K
     [
         "https://gosspublic.alicdn.com.evil.example/callback_pub_key_v1.pem",
         "https://gosspublic.alicdn.com@evil.example/key.pem",
-        "http://gosspublic.alicdn.com/callback_pub_key_v1.pem",
+        "ftp://gosspublic.alicdn.com/callback_pub_key_v1.pem",
         "https://evil.example/https://gosspublic.alicdn.com/key.pem",
         "file:///etc/passwd",
     ],
@@ -204,3 +205,10 @@ def test_clients_are_told_how_to_have_oss_call(sender: Sender, settings: Setting
         "callbackBody": "oss_key=${object}&size=${size}",
         "callbackBodyType": FORM,
     }
+
+
+def test_a_key_is_asked_for_by_https_whatever_the_callback_says() -> None:
+    """Aliyun documents both spellings of the address."""
+    for scheme in ("http", "https"):
+        asked = address_of_key(f"{scheme}://gosspublic.alicdn.com/callback_pub_key_v1.pem")
+        assert asked == "https://gosspublic.alicdn.com/callback_pub_key_v1.pem"
