@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, Spec
 
 from accounts import pages
 from common import api as common_api
+from drives.api.archive_views import ZipLinkView
 from drives.api.downloads import BlobLinkView
 from uploads.api.archive_views import ArchiveLinkView
 
@@ -33,6 +34,7 @@ urlpatterns = [
     path("docs", SpectacularSwaggerView.as_view(url_name="schema")),
     path("redoc", SpectacularRedocView.as_view(url_name="schema")),
     path("blobs/<str:token>/<str:name>", BlobLinkView.as_view(), name="blob-link"),
+    path("zips/<str:token>/<str:name>", ZipLinkView.as_view(), name="zip-link"),
     path("archives/<str:token>/<str:name>", ArchiveLinkView.as_view(), name="archive-link"),
 ]
 

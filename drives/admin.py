@@ -11,6 +11,7 @@ from unfold.decorators import display
 
 from common.admin import AuditedAdmin, ReadOnlyAdmin
 from drives.models import (
+    Archive,
     Blob,
     Drive,
     DriveMember,
@@ -176,4 +177,10 @@ class FavouriteAdmin(ReadOnlyAdmin):
     list_display = ("user", "file", "folder", "created_at")
     list_select_related = ("user", "file", "folder")
     search_fields = ("user__username", "file__name", "folder__path")
+    ordering = ("-created_at", "-pk")
+
+
+@admin.register(Archive)
+class ArchiveAdmin(ReadOnlyAdmin):
+    list_display = ("id", "etag", "expires_at", "created_at")
     ordering = ("-created_at", "-pk")

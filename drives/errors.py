@@ -32,6 +32,10 @@ class TooManyItems(Conflict):
     code, text = "too_many_items", _("More than %(limit)s items at once.")
 
 
+class NotVerifiedYet(Conflict):
+    code, text = "not_verified_yet", _("Some of these files are still being checked.")
+
+
 class TooManyDrives(Conflict):
     code, text = "too_many_drives", _("You have as many drives as allowed.")
 

@@ -1,4 +1,4 @@
-"""Signed, short-lived links to blobs, for browsers and download managers that send no token."""
+"""Signed, short-lived links to blobs and archives, for browsers and download managers that send no token."""
 
 import json
 from dataclasses import dataclass
@@ -13,8 +13,10 @@ from django.utils import timezone
 
 from common.ids import as_uuid
 from drives.errors import LinkInvalid
+from drives.models import Archive
 
 SALT = "drives.blob-link"
+ZIP_SALT = "drives.zip-link"
 MIN_SECONDS, MAX_SECONDS = 60, 86400
 
 
@@ -28,14 +30,35 @@ def link_to(
     life = min(max(seconds or settings.DOWNLOAD_LINK_SECONDS, MIN_SECONDS), MAX_SECONDS)
     claims = {"b": blob_id.hex, "e": int(timezone.now().timestamp()) + life, "i": int(inline)}
     token = signer(name).sign_object(claims)
-    path = f"/blobs/{token}/{quote(name, safe='')}"
+    return address(f"/blobs/{token}/{quote(name, safe='')}", request)
+
+
+def address(path: str, request: HttpRequest | None) -> str:
+    """A path of ours as an address for others; relative to PUBLIC_URL or the request's host."""
     if settings.PUBLIC_URL or request is None:
         return settings.PUBLIC_URL.rstrip("/") + path
     return request.build_absolute_uri(path)
 
 
-def signer(name: str) -> signing.Signer:
-    return signing.Signer(salt=f"{SALT}:{name}")
+def signer(name: str, salt: str = SALT) -> signing.Signer:
+    return signing.Signer(salt=f"{salt}:{name}")
+
+
+def link_to_zip(archive: Archive, name: str, *, request: HttpRequest | None) -> str:
+    """An address that serves the archive under `name` as long as it is kept."""
+    token = signer(name, ZIP_SALT).sign(archive.pk.hex)
+    return address(f"/zips/{token}/{quote(name, safe='')}", request)
+
+
+def read_zip_link(token: str, name: str) -> UUID:
+    """The id of the archive behind a link. Raises LinkInvalid."""
+    try:
+        archive_id = as_uuid(signer(name, ZIP_SALT).unsign(token))
+    except signing.BadSignature as error:
+        raise LinkInvalid from error
+    if archive_id is None:
+        raise LinkInvalid
+    return archive_id
 
 
 @dataclass(frozen=True)

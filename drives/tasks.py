@@ -9,7 +9,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from drives.models import Blob
-from drives.services import trash, usage, versions
+from drives.services import archives, trash, usage, versions
 from drives.services.direct import verify_blob
 from drives.services.garbage import collect_garbage
 from drives.services.late_md5 import add_late_md5
@@ -62,8 +62,9 @@ def sample_usage() -> None:
 
 @shared_task
 def empty_trash() -> None:
-    """Delete for good what was put away long ago: trash, versions, the content of deleted drives."""
+    """Delete for good what was put away long ago: trash, versions, the content of deleted drives, links to ZIPs."""
     now = timezone.now()
     items = trash.purge_old(now=now)
     rows = trash.delete_purged() + trash.empty_deleted_drives(now=now)
     logger.info("Trash: %s items, %s rows, %s old versions", items, rows, versions.drop_old(now=now))
+    archives.drop_expired(now=now)

@@ -56,10 +56,6 @@ class UploadNotCompleted(Conflict):
     code, text = "upload_not_completed", _("Not all files of this upload have arrived (%(status)s).")
 
 
-class NotVerifiedYet(Conflict):
-    code, text = "not_verified_yet", _("Files of this upload are still being checked.")
-
-
 class StorageFailed(ServiceUnavailable):
     """The bytes could not be written or read here. Data: retry_after in seconds."""
 

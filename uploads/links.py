@@ -6,24 +6,28 @@ from datetime import datetime
 from urllib.parse import quote
 from uuid import UUID
 
-from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest
 from django.utils import timezone
 
 from common.ids import as_uuid
 from drives.errors import LinkInvalid
+from drives.links import address, signer
 
 SALT = "uploads.archive-link"
 
 
 @dataclass(frozen=True)
 class ArchiveLink:
-    """An address that serves everything of an upload task under `name`; the signature covers the name, too."""
+    """An address that serves everything of an upload task under `name`; the signature covers the name, too.
+
+    `etag` is that of the archive when the link was made, or empty where it could not be told yet.
+    """
 
     task_id: UUID
     archive_id: UUID
     name: str
+    etag: str
     expires_at: datetime
 
     def url(self, request: HttpRequest) -> str:
@@ -31,25 +35,20 @@ class ArchiveLink:
         claims = {
             "t": self.task_id.hex,
             "a": self.archive_id.hex,
+            "v": self.etag,
             "e": int(self.expires_at.timestamp()),
         }
-        path = f"/archives/{signer(self.name).sign_object(claims)}/{quote(self.name, safe='')}"
-        if settings.PUBLIC_URL:
-            return settings.PUBLIC_URL.rstrip("/") + path
-        return request.build_absolute_uri(path)
+        token = signer(self.name, SALT).sign_object(claims)
+        return address(f"/archives/{token}/{quote(self.name, safe='')}", request)
 
 
-def signer(name: str) -> signing.Signer:
-    return signing.Signer(salt=f"{SALT}:{name}")
-
-
-def task_of_link(token: str, name: str) -> UUID:
-    """The id of the task behind a link. Raises LinkInvalid."""
+def read_archive_link(token: str, name: str) -> tuple[UUID, str]:
+    """The id of the task behind a link, and the ETag that it was made with. Raises LinkInvalid."""
     try:
-        claims = signer(name).unsign_object(token)
+        claims = signer(name, SALT).unsign_object(token)
     except (signing.BadSignature, json.JSONDecodeError, ValueError) as error:
         raise LinkInvalid from error
     task_id = as_uuid(claims["t"])
     if task_id is None or claims["e"] < timezone.now().timestamp():
         raise LinkInvalid
-    return task_id
+    return task_id, claims["v"]

@@ -121,15 +121,17 @@ async def read_async(file: BinaryIO, left: int) -> AsyncIterator[bytes]:
             yield block
 
 
-def not_modified(request: HttpRequest, etag: str, modified: datetime) -> bool:
+def not_modified(request: HttpRequest, etag: str, modified: datetime | None) -> bool:
     if match := request.headers.get("If-None-Match"):
         return match.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in match.split(",")]
+    if modified is None:
+        return False
     since = parse_http_date_safe(request.headers.get("If-Modified-Since", ""))
     return since is not None and int(modified.timestamp()) <= since
 
 
 def byte_range(
-    request: HttpRequest, size: int, etag: str, modified: datetime
+    request: HttpRequest, size: int, etag: str, modified: datetime | None
 ) -> tuple[int, int, bool] | None:
     """First and last byte to send and whether that answers a range; None where it cannot be satisfied.
 
@@ -142,7 +144,8 @@ def byte_range(
     if request.method != "GET" or found is None or found.groups() == ("", ""):
         return whole
     condition = request.headers.get("If-Range")
-    if condition and condition != etag and parse_http_date_safe(condition) != int(modified.timestamp()):
+    dated = modified and parse_http_date_safe(condition or "") == int(modified.timestamp())
+    if condition and condition != etag and not dated:
         return whole
     start, end = found.groups()
     if not start:

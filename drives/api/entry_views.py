@@ -1,5 +1,6 @@
 """Doors of files and folders: /files, the file manager's calls."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -19,15 +20,18 @@ from common.views import done
 from drives import errors, selectors
 from drives.api import serializers as shapes
 from drives.api.entries import PAGE, SORT, EntryPages
-from drives.links import link_to
+from drives.links import MAX_SECONDS, MIN_SECONDS, link_to, link_to_zip
 from drives.models import File, Folder
 from drives.paths import clean_path
-from drives.services import bulk, favourites, moving, operations, places, trash, tree, versions
+from drives.services import archives, bulk, favourites, moving, operations, places, trash, tree, versions
 from drives.services.moving import Destination, Entry
 from drives.services.places import OnClash
+from drives.zips import zip_name
 
+EXPIRES_IN = OpenApiParameter("expires_in", OpenApiTypes.INT, description="Seconds, 60 to 86400.")
 WRITING = (errors.DriveReadOnly,)
 PLACING = (errors.BadName, errors.NameTaken, errors.DriveReadOnly)
+ZIPPING = (errors.NotVerifiedYet, errors.TooManyItems)
 MOVING = (*PLACING, errors.IntoItself, errors.QuotaExceeded)
 
 
@@ -38,7 +42,7 @@ class EntryViewSet(EntryPages):
     model = File
     serializer_class = shapes.EntrySerializer
     results_key = "files"
-    open_to_guests = ("create", "update", "destroy")
+    open_to_guests = ("create", "update", "destroy", "archive_selection")
     refusals = {
         "list": (errors.BadName,),
         "create": PLACING,
@@ -50,6 +54,8 @@ class EntryViewSet(EntryPages):
         "purge": WRITING,
         "restore_version": (*WRITING, errors.QuotaExceeded),
         "bulk": (errors.BadName,),
+        "archive": ZIPPING,
+        "archive_selection": ZIPPING,
     }
 
     def narrow(self, rows: QuerySet) -> QuerySet:
@@ -242,15 +248,17 @@ class EntryViewSet(EntryPages):
         file = cast(File, self.get_object())
         return self.shown(versions.restore_version(file=file, version_id=version_id, actor=self.actor))
 
-    @extend_schema(
-        parameters=[OpenApiParameter("expires_in", OpenApiTypes.INT, description="Seconds, 60 to 86400.")],
-        responses=shapes.LinkSerializer,
-    )
+    def seconds(self) -> int:
+        """How long a link is wanted for."""
+        wanted = whole_number(self.request, "expires_in", settings.DOWNLOAD_LINK_SECONDS)
+        return min(max(wanted, MIN_SECONDS), MAX_SECONDS)
+
+    @extend_schema(parameters=[EXPIRES_IN], responses=shapes.LinkSerializer)
     @action(detail=True)
     def download(self, request: Request, pk: UUID) -> Response:
         """A signed link to the file's content; it serves ranges."""
         file = cast(File, self.get_object())
-        seconds = min(max(whole_number(request, "expires_in", settings.DOWNLOAD_LINK_SECONDS), 60), 86400)
+        seconds = self.seconds()
         operations.record(operations.Action.DOWNLOAD, file, actor=self.actor)
         return Response(
             {
@@ -258,6 +266,40 @@ class EntryViewSet(EntryPages):
                 "filename": file.name,
                 "size": file.size,
                 "etag": file.blob.sha256,
+                "expires_in": seconds,
+            }
+        )
+
+    @extend_schema(parameters=[EXPIRES_IN], responses=shapes.LinkSerializer)
+    @action(detail=True)
+    def archive(self, request: Request, pk: UUID) -> Response:
+        """A signed link to a ZIP of a folder with all below it, made as it is read; it serves ranges."""
+        entry = self.entry()
+        return self.zipped([entry], entry.name)
+
+    @extend_schema(
+        parameters=[EXPIRES_IN], request=shapes.ChosenArchiveSerializer, responses=shapes.LinkSerializer
+    )
+    @action(detail=False, methods=["post"], url_path="archive")
+    def archive_selection(self, request: Request) -> Response:
+        """The same for up to 500 files and folders; 404 where one of them is not there."""
+        data = self.valid(shapes.ChosenArchiveSerializer, request)
+        found = bulk.visible_entries(data["ids"], self.actor)
+        if any(pk not in found or not places.is_living(found[pk]) for pk in data["ids"]):
+            raise NotVisible
+        chosen = list(found.values())
+        name = data["archive_name"] or (chosen[0].name if len(chosen) == 1 else chosen[0].drive.name)
+        return self.zipped(chosen, name)
+
+    def zipped(self, entries: Sequence[Entry], name: str) -> Response:
+        seconds, filename = self.seconds(), zip_name(name)
+        archive, found = archives.order_archive(entries=entries, actor=self.actor, seconds=seconds)
+        return Response(
+            {
+                "download_url": link_to_zip(archive, filename, request=self.request),
+                "filename": filename,
+                "size": found.size,
+                "etag": found.etag,
                 "expires_in": seconds,
             }
         )

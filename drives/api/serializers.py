@@ -188,6 +188,11 @@ class BulkSerializer(RestoreSerializer):
     drive_id = serializers.UUIDField(required=False, allow_null=True, help_text="For move and copy.")
 
 
+class ChosenArchiveSerializer(serializers.Serializer):
+    ids = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=500)
+    archive_name = serializers.CharField(max_length=200, default="", allow_blank=True)
+
+
 class ItemResultSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     success = serializers.BooleanField()

@@ -1,5 +1,6 @@
 """Drives, their trees, and the content-addressed blobs behind the files."""
 
+from drives.models.archives import Archive
 from drives.models.blobs import Blob
 from drives.models.drives import Drive, DriveMember, DriveQuerySet, DriveUsageSample
 from drives.models.history import FileOperation
@@ -14,6 +15,7 @@ from drives.models.tree import (
 )
 
 __all__ = [
+    "Archive",
     "Blob",
     "Drive",
     "DriveMember",

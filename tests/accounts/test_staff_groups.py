@@ -37,7 +37,7 @@ SEEN: dict[str, set[str]] = {
         "accounts", "user", "session", "device", "phonecode", "socialaccount", "wechatloginsession",
         "notification", "team", "teammember", "teaminvitation",
     )
-    | of("drives", "drive", "drivemember", "folder", "file", "fileversion", "fileoperation", "favourite")
+    | of("drives", "drive", "drivemember", "folder", "file", "fileversion", "fileoperation", "favourite", "archive")
     | of("uploads")
     | of("rendering", "renderjob", "renderstep", "frame", "attempt", "frameoutput", "joblog", "scenereport"),
     "finance": of("billing"),

@@ -73,6 +73,8 @@ def test_memory_does_not_grow_with_the_archive(
         for block in got.iter_bytes():
             file.write(block)
     assert target.stat().st_size == int(got.headers["content-length"]) > COPIES * len(content)
+    rest = httpx.get(link, headers={"Range": "bytes=250000000-"}, timeout=60)
+    assert (rest.status_code, rest.content) == (206, target.read_bytes()[250_000_000:])
     assert peak_memory(server.process.pid) - before < 60
     with zipfile.ZipFile(target) as found:
         assert len(found.namelist()) == COPIES

@@ -21,14 +21,16 @@ from common.ids import new_id
 from common.paging import whole_number
 from common.serializers import DoneSerializer
 from common.views import VisibleViewSet, done
+from drives.errors import NotVerifiedYet
 from drives.links import MAX_SECONDS, MIN_SECONDS, link_to
 from drives.models import File
+from drives.zips import zip_name
 from uploads import selectors
 from uploads.api import manifest_serializers as manifests
 from uploads.api import serializers as shapes
+from uploads.api.archive_views import zip_of_files
 from uploads.api.refusals import ANNOUNCING
-from uploads.archives import member_names
-from uploads.errors import NotVerifiedYet, UploadNotCompleted
+from uploads.errors import UploadNotCompleted
 from uploads.links import ArchiveLink
 from uploads.models import TaskFile, UploadTask
 from uploads.services import tasks
@@ -140,10 +142,9 @@ class UploadTaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
         task = cast(UploadTask, self.get_object())
         return Response(selectors.storage_manifest(task, selectors.manifest_rows(task), self.link))
 
-    def archive_link(self, task: UploadTask, name: str, seconds: int) -> ArchiveLink:
-        plain = member_names([name.replace("/", "_") or task.task_name.replace("/", "_")])[0]
-        named = plain if plain.lower().endswith(".zip") else f"{plain}.zip"
-        return ArchiveLink(task.pk, new_id(), named, timezone.now() + timedelta(seconds=seconds))
+    def archive_link(self, task: UploadTask, name: str, etag: str, seconds: int) -> ArchiveLink:
+        expires_at = timezone.now() + timedelta(seconds=seconds)
+        return ArchiveLink(task.pk, new_id(), zip_name(name or task.task_name), etag, expires_at)
 
     @extend_schema(
         parameters=[OpenApiParameter("expires_in", OpenApiTypes.INT, description="Seconds, 60 to 86400.")],
@@ -168,8 +169,10 @@ class UploadTaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
             for row, file in found
         ]
         only = links[0]["download_url"] if len(links) == 1 else ""
+        whole = all(file.blob.crc32 is not None for _row, file in found)
+        etag = zip_of_files(found).etag if whole and not only else ""
         body = {
-            "download_url": only or self.archive_link(task, "", seconds).url(request._request),
+            "download_url": only or self.archive_link(task, "", etag, seconds).url(request._request),
             "expires_in": seconds,
             "file_count": len(links),
             "total_size": sum(file.size for _row, file in found),
@@ -183,10 +186,8 @@ class UploadTaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
         """A signed link to a ZIP of all files of a completed task, made as it is read."""
         wanted = self.valid(manifests.NewArchiveSerializer, request)
         task = cast(UploadTask, self.get_object())
-        found = files_of_completed(task)
-        if any(file.blob.crc32 is None for _row, file in found):
-            raise NotVerifiedYet
-        link = self.archive_link(task, wanted["archive_name"], settings.DOWNLOAD_LINK_SECONDS)
+        etag = zip_of_files(files_of_completed(task)).etag
+        link = self.archive_link(task, wanted["archive_name"], etag, settings.DOWNLOAD_LINK_SECONDS)
         body = {
             "archive_id": link.archive_id,
             "status": "completed",
