@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 from config.settings import *  # noqa: F403
-from config.settings import DATABASES, REST_FRAMEWORK
+from config.settings import DATABASES, INSTALLED_APPS, REST_FRAMEWORK
 
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.quickflush"]
 # Tests with real commits empty the tables afterwards; only they may truncate the ledger.
 DATABASES["default"]["OPTIONS"]["options"] += " -c yuntu.allow_truncate=on"
 PASSWORD_HASHERS = ["tests.hashers.QuickBcrypt", "tests.hashers.QuickLegacyBcrypt"]
