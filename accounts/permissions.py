@@ -101,6 +101,7 @@ STAFF_GROUPS: dict[StaffGroup, tuple[str, ...]] = {
         "accounts.block_user", "accounts.sign_out_user",
         "drives.view_drive", "drives.view_drivemember", "drives.view_folder", "drives.view_file",
         "drives.view_fileversion", "drives.view_fileoperation", "drives.view_favourite", "drives.view_archive",
+        "drives.view_sharelink",
         "uploads.view_*",
         "rendering.view_renderjob", "rendering.view_renderstep", "rendering.view_frame",
         "rendering.view_attempt", "rendering.view_frameoutput", "rendering.view_joblog",

@@ -328,6 +328,8 @@ TRASH_LIFETIME = timedelta(days=env.int("TRASH_LIFETIME_DAYS", default=30))
 FILE_VERSIONS: int = env.int("FILE_VERSIONS", default=10)
 """How many earlier contents a file keeps."""
 FILE_VERSION_LIFETIME = timedelta(days=env.int("FILE_VERSION_DAYS", default=30))
+SHARE_PASSWORD_LIMITS = {"link": (10, 600), "address": (60, 3600)}
+"""Wrong passwords of an address at one share link, and at all of them (attempts, seconds)."""
 COPY_MAX_ITEMS: int = env.int("COPY_MAX_ITEMS", default=50_000)
 """Most files and folders of one copy, which holds the drive while it is made."""
 UPLOAD_PART_SIZE: int = env.int("UPLOAD_PART_SIZE", default=5 * 2**20)

@@ -21,6 +21,7 @@ from drives.models import (
     FileOperation,
     FileVersion,
     Folder,
+    ShareLink,
 )
 
 OWNER = ("drive__user__username", "drive__user__phone", "drive__team__name")
@@ -184,3 +185,18 @@ class FavouriteAdmin(ReadOnlyAdmin):
 class ArchiveAdmin(ReadOnlyAdmin):
     list_display = ("id", "etag", "expires_at", "created_at")
     ordering = ("-created_at", "-pk")
+
+
+@admin.register(ShareLink)
+class ShareLinkAdmin(ReadOnlyAdmin):
+    """The digests of token and password are nobody's business."""
+
+    list_display = (
+        "created_at", "drive", "file", "folder", "creator", "expires_at", "download_count", "max_downloads",
+        "revoked_at",
+    )  # fmt: skip
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("drive", "file", "folder", "creator")
+    search_fields = ("creator__username", "drive__name", "file__name", "folder__path")
+    ordering = ("-created_at", "-pk")
+    exclude = ("token_hash", "password")

@@ -56,6 +56,27 @@ class LinkInvalid(DomainError):
     code, status, text = "link_invalid", 403, _("The link is not valid or has expired.")
 
 
+class ShareRevoked(DomainError):
+    code, status, text = "share_revoked", 410, _("This link was withdrawn.")
+
+
+class ShareExpired(DomainError):
+    code, status, text = "share_expired", 410, _("This link has expired.")
+
+
+class ShareExhausted(DomainError):
+    code, status = "share_exhausted", 410
+    text = _("This link was good for so many downloads, and all of them were made.")
+
+
+class SharePasswordRequired(Forbidden):
+    code, text = "share_password_required", _("This link asks for a password.")
+
+
+class SharePasswordWrong(Forbidden):
+    code, text = "share_password_wrong", _("The password is wrong.")
+
+
 class CallbackForged(Forbidden):
     code, text = "callback_forged", _("This callback does not carry the signature of OSS.")
 

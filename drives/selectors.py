@@ -28,8 +28,14 @@ def listing(
     drive: Drive, folder: Folder | None, user: User, sort: str = "name"
 ) -> tuple[FolderQuerySet, FileQuerySet]:
     """Living folders and files directly in a folder (None is the root), each with `is_favourite`."""
-    folders = Folder.objects.living().filter(drive=drive, parent=folder).with_favourite(user)
-    files = File.objects.filter(drive=drive, folder=folder, trashed_at__isnull=True).with_favourite(user)
+    folders, files = contents(drive, folder, sort)
+    return folders.with_favourite(user), files.with_favourite(user)
+
+
+def contents(drive: Drive, folder: Folder | None, sort: str) -> tuple[FolderQuerySet, FileQuerySet]:
+    """Living folders and files directly in a folder (None is the root)."""
+    folders = Folder.objects.living().filter(drive=drive, parent=folder)
+    files = File.objects.filter(drive=drive, folder=folder, trashed_at__isnull=True)
     return (
         folders.order_by(*ordering(sort, folders=True)),
         files.select_related("folder", "blob").order_by(*ordering(sort, folders=False)),

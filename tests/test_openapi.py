@@ -64,6 +64,7 @@ def test_every_operation_describes_its_success_and_its_refusal(document: dict[st
 LISTS = [
     "/drives",
     "/files",
+    "/shares",
     "/tasks",
     "/upload-tasks",
     "/users/bills",

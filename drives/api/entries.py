@@ -18,7 +18,7 @@ from common.views import VisibleViewSet
 from drives import selectors
 from drives.api import serializers as shapes
 from drives.links import link_to
-from drives.models import Drive, FileQuerySet, Folder, FolderQuerySet
+from drives.models import Drive, File, FileQuerySet, Folder, FolderQuerySet
 from drives.services import drives
 
 PATH = OpenApiParameter("path", OpenApiTypes.STR, description="Folder, `/` by default.")
@@ -76,21 +76,23 @@ class EntryPages(VisibleViewSet):
     def entry_page(
         self, folders: FolderQuerySet, files: FileQuerySet, trail: Sequence[Folder] = ()
     ) -> Response:
-        skip = whole_number(self.request, "skip", 0)
-        limit = min(max(whole_number(self.request, "limit", 1000), 1), 1000)
-        folder_count, file_count = counted(folders), counted(files)
-        entries: list[Any] = list(folders[skip : skip + limit])
-        first_file = max(skip - folder_count, 0)
-        entries += files[first_file : first_file + limit - len(entries)]
+        entries, page = page_of(self.request, folders, files)
         shown = shapes.EntrySerializer(entries, many=True, context=self.entry_context()).data
-        body = {
-            "files": shown,
-            "breadcrumbs": shapes.CrumbSerializer(trail, many=True).data,
-            "total": folder_count + file_count,
-            "skip": skip,
-            "limit": limit,
-        }
-        return Response(body)
+        crumbs = shapes.CrumbSerializer(trail, many=True).data
+        return Response({"files": shown, "breadcrumbs": crumbs, **page})
+
+
+def page_of(
+    request: Request, folders: FolderQuerySet, files: FileQuerySet
+) -> tuple[list[Folder | File], dict[str, int]]:
+    """The entries of the page that is asked for, folders first, and what it says of itself."""
+    skip = whole_number(request, "skip", 0)
+    limit = min(max(whole_number(request, "limit", 1000), 1), 1000)
+    folder_count, file_count = counted(folders), counted(files)
+    entries: list[Folder | File] = list(folders[skip : skip + limit])
+    first_file = max(skip - folder_count, 0)
+    entries += files[first_file : first_file + limit - len(entries)]
+    return entries, {"total": folder_count + file_count, "skip": skip, "limit": limit}
 
 
 MOST_COUNTED = 10_000

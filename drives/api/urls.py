@@ -1,8 +1,16 @@
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from drives.api import entry_views, views
+from drives.api import entry_views, share_views, views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("drives", views.DriveViewSet, basename="drive")
 router.register("files", entry_views.EntryViewSet, basename="file")
-urlpatterns = router.urls
+router.register("shares", share_views.ShareViewSet, basename="share")
+urlpatterns = [
+    *router.urls,
+    path("shared/<str:token>", share_views.SharedView.as_view()),
+    path("shared/<str:token>/unlock", share_views.UnlockView.as_view()),
+    path("shared/<str:token>/files", share_views.SharedFilesView.as_view()),
+    path("shared/<str:token>/download", share_views.SharedDownloadView.as_view()),
+]

@@ -4,6 +4,7 @@ from drives.models.archives import Archive
 from drives.models.blobs import Blob
 from drives.models.drives import Drive, DriveMember, DriveQuerySet, DriveUsageSample
 from drives.models.history import FileOperation
+from drives.models.shares import ShareLink
 from drives.models.tree import (
     Favourite,
     File,
@@ -29,4 +30,5 @@ __all__ = [
     "Folder",
     "FolderQuerySet",
     "NameGrams",
+    "ShareLink",
 ]

@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.models import User
 from common.errors import NotVisible
 from drives.errors import LinkInvalid, NotVerifiedYet, TooManyItems
-from drives.models import Archive, File, FileQuerySet, Folder
+from drives.models import Archive, File, FileOperation, FileQuerySet, Folder
 from drives.paths import join, split
 from drives.services.moving import Entry
 from drives.services.operations import Action, operation
@@ -24,21 +24,26 @@ MAX_MEMBERS = 200_000
 """Most files and folders of one archive: its directory is held in memory while it is sent."""
 
 
-def order_archive(*, entries: Sequence[Entry], actor: User | None, seconds: int) -> tuple[Archive, Zip]:
-    """Write down what shall be one ZIP for `seconds`, and that it was handed out to `actor` (None: a stranger).
+def order_archive(*, entries: Sequence[Entry], actor: User, seconds: int) -> tuple[Archive, Zip]:
+    """One ZIP of these for `seconds`; the caller has seen to it that `actor` may read all of it.
 
-    The caller has seen to it that they may read all of it. Raises NotVisible, NotVerifiedYet, TooManyItems.
+    Raises NotVisible, NotVerifiedYet, TooManyItems.
     """
     found = zip_of([entry.pk for entry in entries])
+    return keep_archive(found=found, entries=entries, actor=actor, seconds=seconds), found
+
+
+def keep_archive(*, found: Zip, entries: Sequence[Entry], actor: User | None, seconds: int) -> Archive:
+    """Write down what a link leads to, and that it was handed out to `actor` (None: a stranger)."""
     with transaction.atomic():
-        archive = Archive.objects.create(
+        FileOperation.objects.bulk_create(
+            [operation(Action.DOWNLOAD, entry, actor=actor) for entry in entries]
+        )
+        return Archive.objects.create(
             entry_ids=[entry.pk for entry in entries],
             etag=found.etag,
             expires_at=timezone.now() + timedelta(seconds=seconds),
         )
-        log = [operation(Action.DOWNLOAD, entry, actor=actor) for entry in entries]
-        type(log[0]).objects.bulk_create(log)
-    return archive, found
 
 
 def find_archive(*, archive_id: UUID, now: datetime) -> Archive:

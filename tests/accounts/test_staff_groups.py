@@ -37,7 +37,10 @@ SEEN: dict[str, set[str]] = {
         "accounts", "user", "session", "device", "phonecode", "socialaccount", "wechatloginsession",
         "notification", "team", "teammember", "teaminvitation",
     )
-    | of("drives", "drive", "drivemember", "folder", "file", "fileversion", "fileoperation", "favourite", "archive")
+    | of(
+        "drives", "drive", "drivemember", "folder", "file", "fileversion", "fileoperation", "favourite", "archive",
+        "sharelink",
+    )
     | of("uploads")
     | of("rendering", "renderjob", "renderstep", "frame", "attempt", "frameoutput", "joblog", "scenereport"),
     "finance": of("billing"),

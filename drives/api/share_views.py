@@ -1,0 +1,198 @@
+"""Doors of share links: /shares for those who share, /shared/<token> for whoever has a link."""
+
+from datetime import timedelta
+from typing import cast
+from urllib.parse import quote
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.api.views.base import PublicView, checked
+from common.errors import Forbidden, NotVisible
+from common.limits import client_ip
+from common.serializers import DoneSerializer
+from common.views import done
+from drives import errors, selectors
+from drives.api import serializers as shapes
+from drives.api import share_serializers as shared_shapes
+from drives.api.entries import PAGE, SORT, EntryPages, page_of, sort_of
+from drives.links import MIN_SECONDS, address, link_to, link_to_zip
+from drives.models import File, ShareLink
+from drives.permissions import Right, require
+from drives.services import bulk, places, shares
+from drives.zips import zip_name
+
+PREVIEWED = ("image/png", "image/jpeg", "image/gif", "image/webp")
+CLOSED = (NotVisible, errors.ShareRevoked, errors.ShareExpired, errors.ShareExhausted)
+LOCKED = (*CLOSED, errors.SharePasswordRequired)
+
+
+@extend_schema(tags=["shares"])
+class ShareViewSet(EntryPages):
+    """Links for strangers, made and withdrawn by whoever may share."""
+
+    model = ShareLink
+    serializer_class = shared_shapes.ShareSerializer
+    results_key = "shares"
+    refusals = {"list": (Forbidden,), "create": (Forbidden,), "destroy": (Forbidden,)}
+
+    def narrow(self, rows: QuerySet) -> QuerySet:
+        joined = rows.select_related("drive", "file__folder", "folder", "creator")
+        return joined.order_by("-created_at", "-pk")
+
+    @extend_schema(parameters=[OpenApiParameter("drive_id", OpenApiTypes.UUID)], filters=False)
+    def list(self, request: Request) -> Response:
+        """Links of a drive, of the default one by default, the latest first; revoked ones, too."""
+        drive = self.drive_of(request.query_params.get("drive_id"))
+        require(self.actor, Right.SHARE, drive)
+        return self.page(self.get_queryset().filter(drive=drive))
+
+    @extend_schema(
+        request=shared_shapes.NewShareSerializer, responses={201: shared_shapes.MadeShareSerializer}
+    )
+    def create(self, request: Request) -> Response:
+        """A link to a file or folder. Its address is shown this once."""
+        data = self.valid(shared_shapes.NewShareSerializer, request)
+        entry = bulk.visible_entries([data["entry_id"]], self.actor).get(data["entry_id"])
+        if entry is None or not places.is_living(entry):
+            raise NotVisible
+        days = data.get("expires_in_days")
+        share, token = shares.create_share(
+            entry=entry,
+            actor=self.actor,
+            password=data["password"],
+            expires_at=timezone.now() + timedelta(days=days) if days else None,
+            max_downloads=data.get("max_downloads"),
+        )
+        body = self.get_serializer_class()(share).data
+        url = address(f"/s/{quote(token)}", request._request)
+        return Response({**body, "url": url}, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses={200: DoneSerializer})
+    def destroy(self, request: Request, pk: UUID) -> Response:
+        """Withdraw a link. Addresses of files that it has given out already are good until they end."""
+        shares.revoke_share(share=cast(ShareLink, self.get_object()), actor=self.actor)
+        return done()
+
+
+def key_of(request: Request) -> str:
+    """What /unlock gave, which comes as a bearer token."""
+    return request.headers.get("Authorization", "").partition(" ")[2]
+
+
+class SharedBase(PublicView):
+    """What the doors for strangers have in common."""
+
+    def opened(self, token: str) -> ShareLink:
+        """The link of the token, unlocked where it has a password."""
+        share = shares.find_share(token=token, now=timezone.now())
+        shares.require_key(share, key_of(self.request))
+        return share
+
+    def shown(self, share: ShareLink, entries: object, *, many: bool = False) -> object:
+        def preview(file: File) -> str | None:
+            if share.max_downloads is not None or file.mime_type not in PREVIEWED:
+                return None  # a look would be a download that does not count
+            return link_to(
+                file.blob_id, file.name, request=self.request._request, seconds=seconds_of(share), inline=True
+            )
+
+        context = {"preview": preview}
+        return shared_shapes.SharedEntrySerializer(entries, many=many, context=context).data
+
+
+def seconds_of(share: ShareLink) -> int:
+    """How long an address of a file is good for that the link gives out: not much longer than itself."""
+    seconds: int = settings.DOWNLOAD_LINK_SECONDS
+    if share.expires_at is None:
+        return seconds
+    left = int((share.expires_at - timezone.now()).total_seconds())
+    return max(min(seconds, left), MIN_SECONDS)
+
+
+class SharedView(SharedBase):
+    refusals = {"get": CLOSED}
+
+    @extend_schema(responses=shared_shapes.SharedSerializer, tags=["shares"])
+    def get(self, request: Request, token: str) -> Response:
+        """What a link leads to; only that it asks for a password, where it does and none was given."""
+        share = shares.find_share(token=token, now=timezone.now())
+        try:
+            shares.require_key(share, key_of(request))
+        except errors.SharePasswordRequired:
+            locked = {"needs_password": True, "entry": None, "expires_at": None, "downloads_left": None}
+            return Response(locked)
+        body = {
+            "needs_password": False,
+            "entry": self.shown(share, shares.shared_entry(share)),
+            "expires_at": share.expires_at,
+            "downloads_left": share.downloads_left,
+        }
+        return Response(body)
+
+
+class UnlockView(SharedBase):
+    refusals = {"post": (*CLOSED, errors.SharePasswordWrong)}
+
+    @extend_schema(
+        request=shared_shapes.UnlockSerializer, responses=shared_shapes.KeySerializer, tags=["shares"]
+    )
+    def post(self, request: Request, token: str) -> Response:
+        """Give the password of a link."""
+        password = checked(shared_shapes.UnlockSerializer, request)["password"]
+        share = shares.find_share(token=token, now=timezone.now())
+        key = shares.unlock(share=share, password=password, ip=client_ip(request))
+        return Response({"key": key, "expires_in": shares.KEY_SECONDS})
+
+
+class SharedFilesView(SharedBase):
+    refusals = {"get": (*LOCKED, errors.BadName)}
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "path", OpenApiTypes.STR, description="Inside the shared folder, `/` by default."
+            ),
+            SORT,
+            *PAGE,
+        ],
+        responses=shared_shapes.SharedPageSerializer,
+        tags=["shares"],
+    )
+    def get(self, request: Request, token: str) -> Response:
+        """Folders and files directly in a folder of the share, folders first."""
+        share = self.opened(token)
+        folder = shares.shared_folder(share, request.query_params.get("path", "/"))
+        rows = selectors.contents(share.drive, folder, sort_of(request))
+        entries, page = page_of(request, *rows)
+        return Response({"files": self.shown(share, entries, many=True), **page})
+
+
+class SharedDownloadView(SharedBase):
+    refusals = {"post": (*LOCKED, errors.NotVerifiedYet, errors.TooManyItems)}
+
+    @extend_schema(
+        request=shared_shapes.SharedDownloadSerializer, responses=shapes.LinkSerializer, tags=["shares"]
+    )
+    def post(self, request: Request, token: str) -> Response:
+        """A signed link to a file, or to a ZIP of a folder. It counts as one download, however often it breaks off."""
+        entry_id = checked(shared_shapes.SharedDownloadSerializer, request).get("id")
+        share, now = self.opened(token), timezone.now()
+        entry, seconds, plain = shares.entry_in(share, entry_id), seconds_of(share), request._request
+        if isinstance(entry, File):
+            shares.count_file(share=share, file=entry, now=now)
+            url = link_to(entry.blob_id, entry.name, request=plain, seconds=seconds)
+            name, size, etag = entry.name, entry.size, entry.blob.sha256 or ""
+        else:
+            name = zip_name(entry.name)
+            archive, found = shares.order_folder(share=share, folder=entry, seconds=seconds, now=now)
+            url, size, etag = link_to_zip(archive, name, request=plain), found.size, found.etag
+        body = {"download_url": url, "filename": name, "size": size, "etag": etag, "expires_in": seconds}
+        return Response(body)

@@ -1,0 +1,155 @@
+// /s/<token>: what somebody shared, for whoever has the link. All of it comes from /api/v1/shared/<token>.
+
+import { call } from "../accounts/api.js";
+import { submitByApi } from "../accounts/forms.js";
+
+const PAGE = 200;
+const token = location.pathname.split("/")[2];
+const door = `/api/v1/shared/${token}`;
+const place = (id) => document.getElementById(id);
+const page = place("shared");
+const language = document.documentElement.lang;
+const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+let key = sessionStorage.getItem(`share ${token}`) ?? "";
+let path = "/";
+let shown = 0;
+
+const ask = (method, rest, body) => call(method, `${door}${rest}`, body, { token: key });
+
+function sizeText(size) {
+  const step = size ? Math.min(Math.floor(Math.log2(size) / 10), units.length - 1) : 0;
+  const options = { style: "unit", unit: units[step], maximumFractionDigits: 1 };
+  return new Intl.NumberFormat(language, options).format(size / 1024 ** step);
+}
+
+const timeText = (time) =>
+  new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(time));
+
+function button(text, classes, act) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.className = classes;
+  made.textContent = text;
+  made.addEventListener("click", act);
+  return made;
+}
+
+function fail(error) {
+  if (error.code === "share_password_required") {
+    askPassword();
+    return;
+  }
+  if (error.status === 410 || error.status === 404) page.hidden = true;
+  const at = page.hidden ? place("failure") : place("refused");
+  at.textContent = error.status === 404 ? place("failure").dataset.unknown : error.message;
+  at.hidden = false;
+}
+
+/** Do `act`, and say what went wrong with it. */
+async function attempt(act) {
+  place("refused").hidden = true;
+  try {
+    await act();
+  } catch (error) {
+    fail(error);
+  }
+}
+
+async function download(id) {
+  const link = await ask("POST", "/download", { id });
+  location.assign(link.download_url);
+  await showFacts();
+}
+
+function look({ name, preview_url }) {
+  place("picture").src = preview_url;
+  place("picture").alt = name;
+  place("preview").showModal();
+}
+
+function row(entry) {
+  const item = document.createElement("li");
+  const about = document.createElement("div");
+  const small = document.createElement("small");
+  const open = () => attempt(() => enter(`${path === "/" ? "" : path}/${entry.name}`));
+  const name = entry.is_folder ? button(entry.name, "link", open) : document.createElement("b");
+  name.textContent = entry.name;
+  small.textContent = `${entry.is_folder ? page.dataset.folder : sizeText(entry.size)} · ${timeText(entry.modified_at)}`;
+  about.append(name, small);
+  if (entry.is_folder) name.after(document.createElement("br"));
+  const actions = document.createElement("div");
+  actions.className = "actions";
+  if (entry.preview_url) actions.append(button(page.dataset.preview, "button quiet small", () => look(entry)));
+  const get = () => attempt(() => download(entry.id));
+  actions.append(button(page.dataset.download, "button quiet small", get));
+  item.append(about, actions);
+  return item;
+}
+
+function showTrail(top) {
+  const names = path.split("/").filter(Boolean);
+  const steps = [top, ...names].map((name, at) => {
+    const target = `/${names.slice(0, at).join("/")}`;
+    return button(name, "link", () => attempt(() => enter(target)));
+  });
+  place("trail").replaceChildren(...steps);
+  place("trail").hidden = !names.length;
+}
+
+async function more() {
+  const query = new URLSearchParams({ path, skip: shown, limit: PAGE });
+  const { files, total } = await ask("GET", `/files?${query}`);
+  place("files").append(...files.map(row));
+  shown += files.length;
+  place("more").hidden = shown >= total;
+  place("empty").hidden = total > 0;
+}
+
+async function enter(target) {
+  path = target;
+  shown = 0;
+  place("files").replaceChildren();
+  showTrail(place("name").textContent);
+  await more();
+}
+
+async function showFacts() {
+  const share = await ask("GET", "");
+  if (share.needs_password) {
+    askPassword();
+    return null;
+  }
+  const { entry, expires_at, downloads_left } = share;
+  const facts = entry.is_folder ? [] : [sizeText(entry.size)];
+  if (expires_at) facts.push(page.dataset.until.replace("{time}", timeText(expires_at)));
+  if (downloads_left !== null) facts.push(page.dataset.left.replace("{count}", downloads_left));
+  place("name").textContent = entry.name;
+  place("facts").textContent = facts.join(" · ");
+  page.hidden = false;
+  return entry;
+}
+
+async function start() {
+  const entry = await showFacts();
+  if (entry?.is_folder) await enter("/");
+  else if (entry?.preview_url) place("files").replaceChildren(row(entry));
+}
+
+function askPassword() {
+  page.hidden = true;
+  place("locked").hidden = false;
+  place("password").focus();
+}
+
+submitByApi(place("unlock"), {
+  send: (_method, _path, values) => call("POST", `${door}/unlock`, values),
+  done: (answer) => {
+    key = answer.key;
+    sessionStorage.setItem(`share ${token}`, key);
+    place("locked").hidden = true;
+    attempt(start);
+  },
+});
+place("all").addEventListener("click", () => attempt(() => download(null)));
+place("more").addEventListener("click", () => attempt(more));
+attempt(start);

@@ -1,0 +1,300 @@
+"""Share links: made by whoever may share, opened by strangers, ended in each of the ways there are."""
+
+import io
+import zipfile
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.test import Client as Browser
+from django.utils import timezone
+
+from accounts.models import User
+from common.ids import digest
+from drives.models import Archive, Blob, Drive, DriveMember, File, FileOperation, ShareLink
+from drives.services import shares
+from tests.conftest import Client
+from tests.drives.manager import id_at, post
+from tests.factories import make_user, put
+from tests.racing import race
+
+pytestmark = pytest.mark.django_db
+PNG = b"\x89PNG\r\n\x1a\n not much of a picture"
+
+
+@pytest.fixture
+def album(owner: User, drive: Drive) -> str:
+    """Id of /相册, which is shared, beside what is not."""
+    put(owner, "/相册/猫.png", PNG)
+    put(owner, "/相册/深/x.txt", b"deep")
+    put(owner, "/相册2/secret.txt", b"secret")
+    put(owner, "/private.txt", b"private")
+    return id_at("/相册")
+
+
+def share(api: Client, entry_id: str, code: int = 201, **body: Any) -> Any:
+    return post(api, "/shares", code, entry_id=entry_id, **body)
+
+
+def token_in(answer: Any) -> str:
+    return str(answer["url"].rpartition("/s/")[2])
+
+
+def open_share(api: Client, entry_id: str, **body: Any) -> str:
+    """The address of the API's doors of a new link."""
+    return f"/shared/{token_in(share(api, entry_id, **body))}"
+
+
+def fetch(url: str) -> bytes:
+    answer = Browser().get(urlsplit(url).path)
+    assert answer.status_code == 200
+    return b"".join(answer.streaming_content)  # type: ignore[attr-defined]
+
+
+def refused(answer: Any, code: int, slug: str) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (code, slug), answer.content
+
+
+def test_a_link_is_made_and_its_address_shown_once(
+    owner: User, owner_api: Client, drive: Drive, album: str
+) -> None:
+    made = share(owner_api, album, password="open sesame", expires_in_days=3, max_downloads=2)
+    row = ShareLink.objects.get()
+    token = token_in(made)
+    assert (row.token_hash, len(token)) == (digest(token), 32)
+    assert "open sesame" not in row.password
+    assert {name: made[name] for name in ("entry_id", "is_folder", "path", "has_password", "max_downloads")} == {
+        "entry_id": album, "is_folder": True, "path": "/相册", "has_password": True, "max_downloads": 2,
+    }  # fmt: skip
+    assert timedelta(days=2) < row.expires_at - timezone.now() <= timedelta(days=3)  # type: ignore[operator]
+    listed = owner_api.get("/shares", {"drive_id": str(drive.pk)}).json()
+    assert (listed["total"], listed["shares"]) == (1, [{k: v for k, v in made.items() if k != "url"}])
+    for body in ({"max_downloads": 0}, {"expires_in_days": 0}, {"password": "x" * 129}):
+        share(owner_api, album, 422, **body)
+    share(owner_api, str(drive.pk), 404)
+    assert ShareLink.objects.count() == 1
+
+
+def test_what_strangers_see_of_a_folder(
+    owner: User, owner_api: Client, anonymous: Client, album: str
+) -> None:
+    door = open_share(owner_api, album)
+    info = anonymous.get(door).json()
+    assert set(info["entry"]) == {
+        "id", "name", "is_folder", "size", "mime_type", "modified_at", "preview_url",
+    }  # fmt: skip
+    assert (info["needs_password"], info["entry"]["name"], info["downloads_left"]) == (False, "相册", None)
+    top = anonymous.get(f"{door}/files").json()
+    assert [(entry["name"], entry["is_folder"]) for entry in top["files"]] == [
+        ("深", True),
+        ("猫.png", False),
+    ]
+    assert (top["total"], top["skip"], top["limit"]) == (2, 0, 1000)
+    assert [e["name"] for e in anonymous.get(f"{door}/files", {"path": "/深"}).json()["files"]] == ["x.txt"]
+    assert [e["name"] for e in anonymous.get(f"{door}/files", {"skip": 1}).json()["files"]] == ["猫.png"]
+    picture = top["files"][1]
+    looked = Browser().get(urlsplit(picture["preview_url"]).path)
+    assert looked["Content-Disposition"].startswith("inline")
+    assert anonymous.get(f"{door}/files", {"path": "/深"}).json()["files"][0]["preview_url"] is None
+
+
+def test_nothing_outside_the_folder_can_be_reached(
+    owner: User, owner_api: Client, anonymous: Client, album: str
+) -> None:
+    door = open_share(owner_api, album)
+    refused(anonymous.get(f"{door}/files", {"path": "/../相册2"}), 422, "bad_name")
+    for path in ("2", "/相册2", "/相册"):
+        assert anonymous.get(f"{door}/files", {"path": path}).status_code == 404, path
+    for path in ("/相册2", "/相册2/secret.txt", "/private.txt"):
+        refused(anonymous.post(f"{door}/download", {"id": id_at(path)}), 404, "not_found")
+    of_file = open_share(owner_api, id_at("/private.txt"))
+    assert anonymous.get(f"{of_file}/files").status_code == 404
+    refused(anonymous.post(f"{of_file}/download", {"id": album}), 404, "not_found")
+    put(owner, "/相册/gone.txt", b"gone")
+    gone = id_at("/相册/gone.txt")
+    owner_api.delete(f"/files/{gone}")
+    refused(anonymous.post(f"{door}/download", {"id": gone}), 404, "not_found")
+    assert anonymous.get(f"/files/{album}").status_code == 401
+    assert (FileOperation.objects.filter(action="download").count(), Archive.objects.count()) == (0, 0)
+
+
+def test_downloads_by_strangers(owner: User, owner_api: Client, anonymous: Client, album: str) -> None:
+    door = open_share(owner_api, album)
+    whole = post(anonymous, f"{door}/download")
+    assert whole["filename"] == "相册.zip"
+    with zipfile.ZipFile(io.BytesIO(fetch(whole["download_url"]))) as found:
+        assert found.testzip() is None
+        assert set(found.namelist()) == {"相册/", "相册/深/", "相册/深/x.txt", "相册/猫.png"}
+    part = post(anonymous, f"{door}/download", id=id_at("/相册/深"))
+    assert part["filename"] == "深.zip"
+    file = post(anonymous, f"{door}/download", id=id_at("/相册/深/x.txt"))
+    assert (file["filename"], file["size"], fetch(file["download_url"])) == ("x.txt", 4, b"deep")
+    rows = FileOperation.objects.filter(action="download").order_by("created_at")
+    assert [(row.actor, row.path) for row in rows] == [
+        (None, "/相册"), (None, "/相册/深"), (None, "/相册/深/x.txt"),
+    ]  # fmt: skip
+    assert ShareLink.objects.get().download_count == 3
+    listed = owner_api.get(f"/drives/{rows[0].drive_id}/operations?action=download").json()
+    assert {row["actor_name"] for row in listed["operations"]} == {""}
+
+
+def test_a_link_ends(owner: User, owner_api: Client, anonymous: Client, album: str) -> None:
+    """Each way by its own code, at every door, and without counting."""
+    door = open_share(owner_api, album, max_downloads=1)
+
+    def closed(code: int, slug: str) -> None:
+        before = ShareLink.objects.get().download_count
+        refused(anonymous.get(door), code, slug)
+        refused(anonymous.get(f"{door}/files"), code, slug)
+        refused(anonymous.post(f"{door}/download"), code, slug)
+        refused(anonymous.post(f"{door}/unlock", {"password": "x"}), code, slug)
+        assert ShareLink.objects.get().download_count == before
+
+    ShareLink.objects.update(expires_at=timezone.now())
+    closed(410, "share_expired")
+    ShareLink.objects.update(expires_at=timezone.now() + timedelta(seconds=90))
+    answer = post(anonymous, f"{door}/download", id=id_at("/相册/猫.png"))
+    assert 60 <= answer["expires_in"] <= 90
+    closed(410, "share_exhausted")
+    ShareLink.objects.update(max_downloads=None)
+    owner_api.delete(f"/files/{album}")
+    closed(404, "not_found")
+    post(owner_api, f"/files/{album}/restore")
+    assert anonymous.get(door).status_code == 200
+    Drive.objects.update(is_active=False)
+    closed(404, "not_found")
+    Drive.objects.update(is_active=True)
+    assert owner_api.delete(f"/shares/{ShareLink.objects.get().pk}").status_code == 200
+    closed(410, "share_revoked")
+    revoked_at = ShareLink.objects.get().revoked_at
+    assert owner_api.delete(f"/shares/{ShareLink.objects.get().pk}").status_code == 200
+    assert ShareLink.objects.get().revoked_at == revoked_at
+    refused(anonymous.get("/shared/nobodys"), 404, "not_found")
+
+
+def test_a_folder_that_moves_into_another_drive_is_shared_no_more(
+    owner: User, owner_api: Client, anonymous: Client, album: str
+) -> None:
+    door = open_share(owner_api, album)
+    second = post(owner_api, "/drives", 201, name="Second")
+    owner_api.put(f"/files/{album}", {"file_name": "renamed"})
+    assert anonymous.get(door).json()["entry"]["name"] == "renamed"
+    post(owner_api, f"/files/{album}/move", folder_path="/", drive_id=second["id"])
+    refused(anonymous.get(door), 404, "not_found")
+
+
+def test_a_download_that_cannot_be_had_does_not_count(
+    owner: User, owner_api: Client, anonymous: Client, album: str
+) -> None:
+    door = open_share(owner_api, album, max_downloads=1)
+    assert anonymous.get(f"{door}/files").json()["files"][1]["preview_url"] is None
+    Blob.objects.filter(files__name="x.txt").update(crc32=None)
+    refused(anonymous.post(f"{door}/download"), 409, "not_verified_yet")
+    assert (ShareLink.objects.get().download_count, Archive.objects.count()) == (0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_who_want_the_last_download_one_gets_it(owner: User, owner_api: Client, album: str) -> None:
+    door = open_share(owner_api, album, max_downloads=1)
+    file = id_at("/相册/猫.png")
+    codes = race(5, lambda _n: Client().post(f"{door}/download", {"id": file}).status_code)
+    assert sorted(codes) == [200, 410, 410, 410, 410]
+    assert FileOperation.objects.filter(action="download").count() == 1
+
+
+# --- Passwords ---------------------------------------------------------------------------------------------------
+
+
+def test_a_password_opens_every_door(owner: User, owner_api: Client, anonymous: Client, album: str) -> None:
+    door = open_share(owner_api, album, password=" 芝麻 ")
+    other = open_share(owner_api, album, password="other")
+    locked = {"needs_password": True, "entry": None, "expires_at": None, "downloads_left": None}
+    assert anonymous.get(door).json() == locked
+    refused(anonymous.post(f"{door}/unlock", {"password": "芝麻"}), 403, "share_password_wrong")
+    key = post(anonymous, f"{door}/unlock", password=" 芝麻 ")["key"]
+    for wrong in ("", "x", key + "x", post(anonymous, f"{other}/unlock", password="other")["key"]):
+        anonymous.credentials(HTTP_AUTHORIZATION=f"Bearer {wrong}")
+        assert anonymous.get(door).json() == locked
+        refused(anonymous.get(f"{door}/files"), 403, "share_password_required")
+        refused(anonymous.post(f"{door}/download"), 403, "share_password_required")
+    assert not FileOperation.objects.filter(action="download").exists()
+    anonymous.credentials(HTTP_AUTHORIZATION=f"Bearer {key}")
+    assert anonymous.get(door).json()["entry"]["name"] == "相册"
+    assert anonymous.get(f"{door}/files").json()["total"] == 2
+    post(anonymous, f"{door}/download")
+
+
+def test_a_key_is_good_for_a_while(
+    owner_api: Client, anonymous: Client, album: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = open_share(owner_api, album, password="x")
+    anonymous.credentials(
+        HTTP_AUTHORIZATION=f"Bearer {post(anonymous, f'{door}/unlock', password='x')['key']}"
+    )
+    assert anonymous.get(f"{door}/files").status_code == 200
+    monkeypatch.setattr(shares, "KEY_SECONDS", -1)
+    refused(anonymous.get(f"{door}/files"), 403, "share_password_required")
+
+
+def test_who_guesses_is_slowed_and_nobody_else(
+    owner: User, owner_api: Client, album: str, settings: Any
+) -> None:
+    settings.SHARE_PASSWORD_LIMITS = {"link": (2, 600), "address": (3, 3600)}
+    door = open_share(owner_api, album, password="right")
+    second = open_share(owner_api, album, password="right")
+
+    def give(door: str, password: str, ip: str = "203.0.113.9") -> Any:
+        return Client().post(f"{door}/unlock", {"password": password}, REMOTE_ADDR=ip)
+
+    for _time in range(3):  # a right one is no guess
+        assert give(door, "right").status_code == 200
+    assert [give(door, "wrong").status_code for _time in range(2)] == [403, 403]
+    slowed = give(door, "right")
+    assert (slowed.status_code, slowed.json()["code"], "Retry-After" in slowed) == (429, "rate_limited", True)
+    # Another link of the same address, until it has guessed too often at all of them together.
+    assert [give(second, "wrong").status_code for _time in range(2)] == [403, 429]
+    # Others get in, at both; and the owner sees and ends what is theirs.
+    for ip in ("198.51.100.7", "2001:db8::1"):
+        assert give(door, "right", ip).status_code == 200
+    # Of an IPv6 network all addresses are one.
+    assert [give(door, "wrong", f"2001:db8::{n}").status_code for n in (1, 2, 3)] == [403, 403, 429]
+    assert owner_api.get("/shares").json()["total"] == 2
+
+
+# --- Who may share -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("role", "may"), [("viewer", False), ("editor", False), ("manager", True)])
+def test_who_may_share(owner_api: Client, drive: Drive, album: str, role: str, may: bool) -> None:
+    made = share(owner_api, album)
+    member = make_user(username="member")
+    DriveMember.objects.create(drive=drive, user=member, role=role)
+    api = Client(member)
+    share(api, album, 201 if may else 403)
+    assert api.get("/shares", {"drive_id": str(drive.pk)}).status_code == (200 if may else 403)
+    assert api.delete(f"/shares/{made['id']}").status_code == (200 if may else 403)
+    assert (ShareLink.objects.get(pk=made["id"]).revoked_at is not None) is may
+    assert ShareLink.objects.count() == (2 if may else 1)
+
+
+def test_strangers_share_nothing(stranger_api: Client, owner_api: Client, drive: Drive, album: str) -> None:
+    made = share(owner_api, album)
+    share(stranger_api, album, 404)
+    assert stranger_api.get("/shares", {"drive_id": str(drive.pk)}).status_code == 404
+    assert stranger_api.delete(f"/shares/{made['id']}").status_code == 404
+    assert (ShareLink.objects.count(), ShareLink.objects.get().revoked_at) == (1, None)
+
+
+def test_lists_take_a_constant_number_of_statements(
+    owner: User, owner_api: Client, anonymous: Client, album: str, django_assert_max_num_queries: Any
+) -> None:
+    door = open_share(owner_api, album)
+    for number in range(10):
+        put(owner, f"/相册/{number}/{number}", b"x")
+        put(owner, f"/相册/{number}.png", PNG)
+        share(owner_api, str(File.objects.get(name=f"{number}.png").pk))
+    with django_assert_max_num_queries(7):
+        assert owner_api.get("/shares").json()["total"] == 11
+    with django_assert_max_num_queries(5):
+        assert anonymous.get(f"{door}/files").json()["total"] == 22

@@ -1,0 +1,72 @@
+"""/s/<token> in a real Chromium: what a stranger does with a link."""
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from accounts.models import User
+from drives.models import Folder
+from drives.services.shares import create_share
+from tests.browser import chromium, open_page
+from tests.factories import put
+
+__all__ = ["chromium", "open_page"]  # fixtures
+pytestmark = pytest.mark.django_db(transaction=True)
+Open = Callable[..., Page]
+
+
+def picture() -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(file, "PNG")
+    return file.getvalue()
+
+
+def shared(owner: User, **options: object) -> str:
+    put(owner, "/灯笼/夜景/x.txt", b"deep")
+    put(owner, "/灯笼/猫.png", picture())
+    folder = Folder.objects.select_related("drive").get(path="/灯笼")
+    _share, token = create_share(entry=folder, actor=owner, **options)  # type: ignore[arg-type]
+    return f"/s/{token}"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_stranger_looks_and_downloads(open_page: Open, owner: User, width: int) -> None:
+    page = open_page(shared(owner, password="芝麻"), width=width)
+    page.get_by_label("密码").fill("wrong")
+    page.get_by_role("button", name="打开").click()
+    expect(page.get_by_role("alert").filter(visible=True)).to_have_text("密码不正确。")
+    page.get_by_label("密码").fill("芝麻")
+    page.get_by_role("button", name="打开").click()
+    expect(page.get_by_role("heading", name="灯笼")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    page.get_by_role("listitem").filter(has_text="猫.png").get_by_role("button", name="预览").click()
+    expect(page.locator("#picture")).to_be_visible()
+    assert (
+        page.locator("#picture").evaluate("async (image) => (await image.decode(), image.naturalWidth)") == 40
+    )
+    page.get_by_role("button", name="关闭").click()
+
+    page.get_by_role("button", name="夜景").click()
+    with page.expect_download() as download:
+        page.get_by_role("listitem").filter(has_text="x.txt").get_by_role("button", name="下载").click()
+    assert download.value.suggested_filename == "x.txt"
+    assert Path(download.value.path()).read_bytes() == b"deep"
+    page.get_by_role("navigation").get_by_role("button", name="灯笼").click()
+    expect(page.get_by_role("listitem")).to_have_count(2)
+
+
+def test_the_last_download_and_what_follows(open_page: Open, owner: User) -> None:
+    path = shared(owner, max_downloads=1)
+    page = open_page(path)
+    expect(page.locator("#facts")).to_have_text("剩余下载次数：1")
+    with page.expect_download() as download:
+        page.locator("#all").click()
+    assert download.value.suggested_filename == "灯笼.zip"
+    expect(page.get_by_role("alert").filter(visible=True)).to_have_text("该分享链接的下载次数已用完。")
+    page.goto(path[:-1])
+    expect(page.get_by_role("alert").filter(visible=True)).to_have_text("没有此分享链接。")
