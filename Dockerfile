@@ -1,4 +1,5 @@
 # Two images from one file: `app` (web, sockets, beat, migrations) and `engine` (app and Blender: workers, render nodes).
+# ffmpeg and poppler-utils draw previews of videos and PDF; without them those have none.
 FROM python:3.11-slim-bookworm AS base
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /srv/yuntu
@@ -28,7 +29,7 @@ VOLUME /var/lib/yuntu
 FROM app AS engine
 USER root
 RUN apt-get update -q \
-    && sed '/^# Only the tests/,$d; s/#.*//' scripts/system-packages.txt | xargs apt-get install -qy --no-install-recommends \
+    && sed '/^# Only the tests/,$d; s/#.*//' scripts/system-packages.txt | xargs apt-get install -qy --no-install-recommends ffmpeg poppler-utils \
     && rm -rf /var/lib/apt/lists/* \
     && python scripts/install_blender.py
 USER yuntu

@@ -6,7 +6,7 @@
 python := .venv/bin/python
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup engine run demo test bench lint lock messages clean distclean
+.PHONY: help setup engine run demo test bench benchdrives lint lock messages clean distclean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -32,6 +32,9 @@ test: engine ## run the whole suite against real PostgreSQL and Redis [ARGS="-k 
 
 bench: setup ## measure uploads beside other servers, some minutes [ARGS="--quick"]
 	@$(python) -m benchmarks.uploads $(ARGS)
+
+benchdrives: setup ## measure a drive of a million files, some minutes [ARGS="--rounds 10"]
+	@$(python) -m benchmarks.drives $(ARGS)
 
 lint: setup ## check style, types and the layers of imports
 	$(python) -m ruff check .

@@ -154,7 +154,11 @@ CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace("?db
 CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": f"{REDIS_PREFIX}-celery:", "socket_timeout": 30}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"rendering.tasks.inspect_scene": {"queue": "preflight"}}
+# A queue each: a worker takes from its queues in turn, so that a folder of pictures does not hold up what is short.
+CELERY_TASK_ROUTES = {
+    "rendering.tasks.inspect_scene": {"queue": "preflight"},
+    "drives.tasks.make_preview": {"queue": "previews"},
+}
 CELERY_TASK_SERIALIZER = "json"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A render slot is one message for minutes of work: a busy node must not keep further messages to itself.
@@ -246,11 +250,6 @@ DEVICE_LIMITS = {
     "new": (env.int("NEW_DEVICES_PER_DAY", default=20), 86400),
     "sign_in": (60, 60),
 }
-APP_PASSWORD_LIMITS = {
-    "ip": (30, 300),
-    "user": (60, 300),
-}
-"""Wrong app passwords that are looked at, by address and for one name; the right one is taken all the same."""
 TEAM_INVITATION_DAYS: int = env.int("TEAM_INVITATION_DAYS", default=7)
 TEAM_INVITATION_LIMIT = (env.int("TEAM_INVITATIONS_HOUR", default=30), 3600)
 
@@ -350,7 +349,7 @@ UPLOAD_REFUSED_TYPES: list[str] = env.list(
 CLIENT_LOG_LIMIT = (env.int("CLIENT_LOGS_PER_HOUR", default=20), 3600)
 MAX_JSON_BODY: int = env.int("MAX_JSON_BODY", default=16 * 2**20)
 MAX_BODY: int = env.int("MAX_BODY", default=66 * 2**20)
-ARRIVING_PATHS = r"/dav(/|$)|/api/v1/(tus\b|upload-tasks/[^/]+/files/[^/]+/multipart/parts/)"
+ARRIVING_PATHS = r"/api/v1/(tus\b|upload-tasks/[^/]+/files/[^/]+/multipart/parts/)"
 """Where views read their bodies while they arrive (common.bodies), bounded by what was announced alone."""
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_JSON_BODY
 DATA_UPLOAD_MAX_NUMBER_FILES = 100  # of a batch of small files
@@ -426,6 +425,7 @@ SPECTACULAR_SETTINGS = {
         "TaskFileStatusEnum": "uploads.models.TaskFile.Status",
         "TeamRoleEnum": "accounts.models.TeamMember.Role",
         "DriveRoleEnum": "drives.models.DriveMember.Role",
+        "PreviewStateEnum": "drives.models.BlobPreview.State",
     },
 }
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ORIGINS", default=[])

@@ -13,6 +13,7 @@ from common.admin import AuditedAdmin, ReadOnlyAdmin
 from drives.models import (
     Archive,
     Blob,
+    BlobPreview,
     Drive,
     DriveMember,
     DriveUsageSample,
@@ -200,3 +201,12 @@ class ShareLinkAdmin(ReadOnlyAdmin):
     search_fields = ("creator__username", "drive__name", "file__name", "folder__path")
     ordering = ("-created_at", "-pk")
     exclude = ("token_hash", "password")
+
+
+@admin.register(BlobPreview)
+class BlobPreviewAdmin(ReadOnlyAdmin):
+    list_display = ("blob", "size", "state", "due_at", "created_at")
+    list_filter = ("state", "size")
+    list_select_related = ("blob",)
+    search_fields = ("=blob__sha256", "=blob__storage_key")
+    ordering = ("-created_at", "-pk")

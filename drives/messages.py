@@ -1,4 +1,4 @@
-"""Celery messages of drives, by name. What gets lost is found by a schedule."""
+"""Celery messages of drives, by name. What gets lost is found by a schedule, or by who asks next."""
 
 from uuid import UUID
 
@@ -10,4 +10,11 @@ def ask_verification(blob_id: UUID) -> None:
     """Have an unverified blob read, once the transaction at hand is committed."""
     transaction.on_commit(
         lambda: current_app.send_task("drives.tasks.verify", args=[str(blob_id)]), robust=True
+    )
+
+
+def ask_drawing(preview_id: UUID) -> None:
+    """Have a preview made, once the transaction at hand is committed."""
+    transaction.on_commit(
+        lambda: current_app.send_task("drives.tasks.make_preview", args=[str(preview_id)]), robust=True
     )

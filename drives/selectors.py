@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import Count, Exists, Func, OuterRef, Q, Sum, TextField, Value
+from django.db.models import Count, Exists, Func, OuterRef, Q, QuerySet, Sum, TextField, Value
 from django.db.models.functions import StrIndex, Substr
 
 from accounts.models import User
@@ -56,8 +56,17 @@ def folder_tree(drive: Drive, path: str, depth: int) -> FolderQuerySet:
     return inside.annotate(has_children=Exists(children)).order_by("path")
 
 
+MOST_FOUND = 2000
+"""Most folders, and most files, that a search finds: to sort more of them by name costs more than it helps."""
+
+
+def some(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Keys of at most MOST_FOUND of the rows, of whichever are found first."""
+    return rows.order_by().values("pk")[:MOST_FOUND]
+
+
 def search(drive: Drive, keyword: str) -> tuple[FolderQuerySet, FileQuerySet]:
-    """Living folders and files whose names contain the keyword, whatever its case, by name.
+    """Living folders and files whose names contain the keyword, whatever its case, by name; at most MOST_FOUND of each.
 
     Two characters and more are looked up by their pairs; one is found along the index of names.
     """
@@ -68,8 +77,8 @@ def search(drive: Drive, keyword: str) -> tuple[FolderQuerySet, FileQuerySet]:
         wanted = Value(pairs, output_field=ArrayField(TextField()))
         folders = folders.annotate(grams=NameGrams("name")).filter(grams__contains=wanted)
         files = files.annotate(grams=NameGrams("name")).filter(grams__contains=wanted)
-    folders = folders.living().filter(matching, drive=drive)
-    files = files.living().filter(matching, drive=drive)
+    folders = Folder.objects.filter(pk__in=some(folders.living().filter(matching, drive=drive)))
+    files = File.objects.filter(pk__in=some(files.living().filter(matching, drive=drive)))
     return folders.order_by("name", "pk"), files.select_related("folder", "blob").order_by("name", "pk")
 
 

@@ -9,7 +9,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from drives.models import Blob
-from drives.services import archives, trash, usage, versions
+from drives.services import archives, previews, trash, usage, versions
 from drives.services.direct import verify_blob
 from drives.services.garbage import collect_garbage
 from drives.services.late_md5 import add_late_md5
@@ -52,6 +52,12 @@ def verify_rest(limit: int = 100) -> None:
 def add_md5() -> None:
     """Read content that came without an MD5, so that instant upload finds it."""
     add_late_md5()
+
+
+@shared_task
+def make_preview(preview_id: str) -> None:
+    """Draw a preview that somebody asked for."""
+    previews.make_preview(preview_id=UUID(preview_id))
 
 
 @shared_task

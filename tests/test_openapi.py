@@ -49,7 +49,8 @@ def test_every_operation_describes_its_success_and_its_refusal(document: dict[st
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             successes = [code for code in operation["responses"] if code.startswith("2")]
-            assert len(successes) == 1, (method, path)
+            # What is not there yet, and is being made, is the only other success.
+            assert len(successes) == 1 or successes == ["200", "202"], (method, path)
             # An answer always has a body: DELETE and commands answer 200, never an empty 204; except where the tus
             # protocol has its own word.
             answer = operation["responses"][successes[0]]

@@ -91,8 +91,13 @@ def page_of(
     folder_count, file_count = counted(folders), counted(files)
     entries: list[Folder | File] = list(folders[skip : skip + limit])
     first_file = max(skip - folder_count, 0)
-    entries += files[first_file : first_file + limit - len(entries)]
+    entries += stretch(files, first_file, limit - len(entries))
     return entries, {"total": folder_count + file_count, "skip": skip, "limit": limit}
+
+
+def stretch(rows: QuerySet[Any], first: int, count: int) -> QuerySet[Any]:
+    """`count` rows from `first` on. Those before are passed over by their keys, without all that is joined to them."""
+    return rows.filter(pk__in=rows.values("pk")[first : first + count]) if first else rows[:count]
 
 
 MOST_COUNTED = 10_000

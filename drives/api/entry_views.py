@@ -96,7 +96,7 @@ class EntryViewSet(EntryPages):
     def list(self, request: Request) -> Response:
         """Folders and files of a folder, or with `keyword` all of the drive whose names contain it.
 
-        A search counts at most 10,000 hits of each.
+        A search finds at most 2,000 of each; where there are more, of whichever come first.
         """
         drive = self.drive_of(request.query_params.get("drive_id"))
         keyword = request.query_params.get("keyword", "").strip()

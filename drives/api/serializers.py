@@ -5,10 +5,20 @@ from typing import Any, cast
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from drives.models import Drive, DriveMember, DriveUsageSample, FileOperation, FileVersion, Folder
+from drives.models import (
+    BlobPreview,
+    Drive,
+    DriveMember,
+    DriveUsageSample,
+    File,
+    FileOperation,
+    FileVersion,
+    Folder,
+)
 from drives.paths import split
 from drives.services.operations import path_of_entry
 from drives.services.places import OnClash
+from drives.services.previews import PREVIEW_ENDINGS
 
 
 class DriveSerializer(serializers.ModelSerializer):
@@ -76,6 +86,11 @@ class NewDriveSerializer(DriveInputSerializer):
     team_id = serializers.UUIDField(required=False, allow_null=True)
 
 
+def preview_url(file: File) -> str | None:
+    """Where to ask for a preview of a file, for those that may have one; no query."""
+    return f"/api/v1/files/{file.pk}/preview" if file.extension in PREVIEW_ENDINGS else None
+
+
 class EntrySerializer(serializers.Serializer):
     """A file or folder under both spellings existing clients read (wire contract §1.4 and §1.5)."""
 
@@ -91,6 +106,10 @@ class EntrySerializer(serializers.Serializer):
     md5 = serializers.CharField()
     sha256 = serializers.CharField()
     download_url = serializers.CharField(allow_null=True)
+    preview_url = serializers.CharField(
+        allow_null=True,
+        help_text="The door to its preview, by the ending of the name; null where there is none.",
+    )
     is_favourite = serializers.BooleanField(help_text="In lists; false elsewhere.")
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
@@ -115,6 +134,7 @@ class EntrySerializer(serializers.Serializer):
             "md5": "" if folder else instance.blob.md5,
             "sha256": "" if folder else instance.blob.sha256 or "",
             "download_url": None if folder else self.context["link"](instance),
+            "preview_url": None if folder else preview_url(instance),
             "is_favourite": getattr(instance, "is_favourite", False),
             "created_at": instance.created_at,
             "updated_at": instance.updated_at,
@@ -301,3 +321,11 @@ class DriveStatsSerializer(serializers.Serializer):
     used_size = serializers.IntegerField()
     available_size = serializers.IntegerField(help_text="-1 where there is no limit.")
     usage_percentage = serializers.FloatField()
+
+
+class PreviewSerializer(serializers.Serializer):
+    """A preview: `ready` with a link, `making`, or for good `broken` (the content is not whole) or `unsupported`."""
+
+    state = serializers.ChoiceField(choices=BlobPreview.State.choices)
+    size = serializers.IntegerField(help_text="Most pixels of the longer side.")
+    preview_url = serializers.CharField(allow_null=True, help_text="A signed link to a picture (WebP).")

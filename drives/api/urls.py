@@ -1,11 +1,12 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from drives.api import entry_views, share_views, views
+from drives.api import entry_views, preview_views, share_views, views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("drives", views.DriveViewSet, basename="drive")
 router.register("files", entry_views.EntryViewSet, basename="file")
+router.register("files", preview_views.PreviewViewSet, basename="preview")
 router.register("shares", share_views.ShareViewSet, basename="share")
 urlpatterns = [
     *router.urls,

@@ -4,6 +4,7 @@ from drives.models.archives import Archive
 from drives.models.blobs import Blob
 from drives.models.drives import Drive, DriveMember, DriveQuerySet, DriveUsageSample
 from drives.models.history import FileOperation
+from drives.models.previews import BlobPreview
 from drives.models.shares import ShareLink
 from drives.models.tree import (
     Favourite,
@@ -18,6 +19,7 @@ from drives.models.tree import (
 __all__ = [
     "Archive",
     "Blob",
+    "BlobPreview",
     "Drive",
     "DriveMember",
     "DriveQuerySet",

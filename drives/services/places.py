@@ -179,7 +179,9 @@ def below(folder: Folder) -> FolderQuerySet:
 
 def files_below(folder: Folder) -> FileQuerySet:
     """All files in a folder, at any depth, without those that went into the trash on their own."""
-    return File.objects.filter(Q(folder=folder) | Q(folder__in=below(folder)), trashed_at__isnull=True)
+    # One set of folders, not a folder or a set: for an `or` around a subquery all files are read.
+    inside = Q(pk=folder.pk) | Q(drive_id=folder.drive_id, path__startswith=folder.path + "/")
+    return File.objects.filter(folder__in=Folder.objects.filter(inside), trashed_at__isnull=True)
 
 
 def require_short_paths(folder: Folder, target: str) -> None:

@@ -14,11 +14,11 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.utils.translation import gettext as _
 
+from drives import pictures
 from drives.services.blobs import store_file
 from rendering.engines import Engine, Failure, RenderSpec, engine_for
 from rendering.errors import LateResult
 from rendering.models import Attempt, JobFile
-from rendering.node import pictures
 from rendering.node.cache import BlobCache
 from rendering.runner import End, Limits, Outcome, run
 from rendering.services import attempts, news

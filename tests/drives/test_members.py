@@ -64,6 +64,7 @@ def doors(drive: Drive, file: File, folder: Folder) -> list[tuple[str, str, str,
         ("read", "get", f"/files/{file.pk}/download", None),
         ("read", "get", f"/files/{folder.pk}/archive", None),
         ("read", "post", "/files/archive", {"ids": [str(file.pk), str(folder.pk)]}),
+        ("read", "get", f"/files/{file.pk}/preview", None),
         ("read", "put", f"/files/{file.pk}/favourite", None),
         ("read", "delete", f"/files/{file.pk}/favourite", None),
         ("write", "post", "/files", {"drive_id": str(drive.pk), "file_name": "made"}),
@@ -109,7 +110,7 @@ def try_every_door(drive: Drive, people: dict[str, User], rights: dict[str, set[
                 getattr(Client(user), method)(path, body) if body else getattr(Client(user), method)(path)
             )
             if who in rights[right]:
-                assert answer.status_code in (200, 201), (who, method, path, answer.content)
+                assert answer.status_code in (200, 201, 202), (who, method, path, answer.content)
             else:
                 expected = 403 if who in rights["read"] else 404
                 assert answer.status_code == expected, (who, method, path, answer.content)

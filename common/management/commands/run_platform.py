@@ -136,7 +136,7 @@ def child_specs(port: int) -> list[ChildSpec]:
     )
     # There is nobody to agree with (mingle, gossip), and asking takes a second of every start.
     worker = (
-        "-m celery -A config worker --hostname worker@%h --pool threads --concurrency 4 -Q default,preflight "
+        "-m celery -A config worker --hostname worker@%h --pool threads --concurrency 4 -Q default,preflight,previews "
         "--without-mingle --without-gossip --loglevel INFO"
     )
     beat = (

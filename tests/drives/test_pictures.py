@@ -4,7 +4,7 @@ import numpy as np
 import OpenImageIO as oiio  # noqa: N813  (its own documentation calls it so)
 import pytest
 
-from rendering.node import pictures
+from drives import pictures
 from tests.rendering.makers import save_picture
 
 

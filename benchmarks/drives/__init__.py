@@ -1,0 +1,1 @@
+"""What a drive of a million files costs the database: `make benchdrives`."""

@@ -1,0 +1,159 @@
+"""Pictures: is one whole, and what does it look like small (OpenImageIO).
+
+Also a program, `python pictures.py SOURCE TARGET SIDE`, which prints `ready`, `broken` or `unsupported`: strangers'
+files are read in a process of its own, with limits of memory and time. It imports nothing of the platform.
+"""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import OpenImageIO as oiio  # noqa: N813  (its own documentation calls it so)
+
+PREVIEW_SIDE = 480
+WEBP_QUALITY = 80
+JPEG_END = b"\xff\xd9"
+MAX_PIXELS_SIZE = 512 << 20
+"""Bytes of a picture as it lies in memory, its first four channels: 8K in floats, 16384 x 8192 in bytes."""
+MEMORY_SIZE = 4 << 30
+CPU_SECONDS = 30
+WRITTEN_SIZE = 64 << 20
+
+
+class BrokenPicture(Exception):
+    """The file is not a whole picture of the size that was asked for."""
+
+
+class UnsupportedPicture(Exception):
+    """Too large, of a kind that nobody draws, or the tool for it is missing."""
+
+
+def check(path: Path, *, width: int | None, height: int | None) -> oiio.ImageBuf:
+    """Read a picture to its last pixel. Raises BrokenPicture.
+
+    A file that was cut short opens without complaint; only reading it all and asking for errors tells.
+    """
+    if not path.is_file() or path.stat().st_size == 0:
+        raise BrokenPicture(f"{path.name} is empty or missing")
+    image = oiio.ImageBuf(str(path))
+    require_whole(path, image, image.read(force=True))
+    spec = image.spec()
+    if (width and spec.width != width) or (height and spec.height != height):
+        raise BrokenPicture(f"{path.name} is {spec.width}x{spec.height}, not {width}x{height}")
+    return image
+
+
+def require_whole(path: Path, image: oiio.ImageBuf, was_read: bool) -> None:
+    """Raises BrokenPicture."""
+    if not was_read or image.has_error:
+        raise BrokenPicture(f"{path.name} cannot be read: {image.geterror()[:200]}")
+    # The reader of JPEG fills up with grey what is not there.
+    if image.file_format_name == "jpeg" and not jpeg_is_whole(path.read_bytes()):
+        raise BrokenPicture(f"{path.name} is not whole")
+
+
+def jpeg_is_whole(content: bytes) -> bool:
+    """Whether the picture itself ends: small ones may stand before it (Exif), and cameras append all sorts of things.
+
+    ITU-T T.81, B.1.1: segments with lengths up to the start of the scan; in what follows no FF D9 but the end.
+    """
+    at = 2
+    while content[at : at + 1] == b"\xff" and (marker := content[at + 1 : at + 2]) != b"\xda":
+        at += 1 if marker == b"\xff" else 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return content.find(JPEG_END, at) >= 0
+
+
+def read_limited(path: Path) -> oiio.ImageBuf:
+    """The first four channels of a stranger's picture, whole. Raises BrokenPicture, UnsupportedPicture."""
+    image = oiio.ImageBuf(str(path))
+    spec = image.spec()
+    if not image.initialized or min(spec.width, spec.height, spec.nchannels) < 1:
+        raise BrokenPicture(f"{path.name} cannot be opened: {image.geterror()[:200]}")
+    channels = min(spec.nchannels, 4)
+    size = spec.width * spec.height * max(spec.depth, 1) * channels * spec.format.size()
+    if size > MAX_PIXELS_SIZE or spec.deep:
+        raise UnsupportedPicture(f"{path.name} is too large")
+    require_whole(path, image, image.read(0, 0, 0, channels, True, spec.format))
+    return image
+
+
+def write_preview(image: oiio.ImageBuf, target: Path, side: int = PREVIEW_SIDE) -> None:
+    """A picture whose longer side has at most `side` pixels, in sRGB. Raises BrokenPicture."""
+    spec = image.spec()
+    # Grey becomes RGB: not every format knows it.
+    order = {1: (0, 0, 0), 2: (0, 0, 0, 1)}.get(spec.nchannels, tuple(range(min(spec.nchannels, 4))))
+    picture = oiio.ImageBufAlgo.channels(image, order, newchannelnames=tuple("RGBA"[: len(order)]))
+    if spec.format.basetype in (oiio.HALF, oiio.FLOAT, oiio.DOUBLE):
+        picture = oiio.ImageBufAlgo.colorconvert(picture, "lin_rec709", "sRGB")
+    scale = side / max(spec.width, spec.height)
+    if scale < 1:
+        width, height = (max(round(length * scale), 1) for length in (spec.width, spec.height))
+        picture = oiio.ImageBufAlgo.resize(picture, roi=oiio.ROI(0, width, 0, height, 0, 1, 0, len(order)))
+    picture.set_write_format("uint8")
+    if target.suffix == ".webp":
+        picture.specmod().attribute("Compression", f"webp:{WEBP_QUALITY}")
+    if not picture.write(str(target)):
+        raise BrokenPicture(f"no preview of {target.name}: {picture.geterror()[:200]}")
+
+
+# --- The program ------------------------------------------------------------------------------------------------
+
+
+def picture_of(source: Path, side: int) -> Path:
+    """`source` itself, or its first page or frame beside it. Raises BrokenPicture, UnsupportedPicture."""
+    page = source.with_name("first.png")
+    demuxer = {".mp4": "mov", ".mkv": "matroska", ".avi": "avi"}.get(source.suffix)
+    if demuxer is not None:
+        scale = f"scale='min({side},iw)':'min({side},ih)':force_original_aspect_ratio=decrease"
+        command = [
+            "ffmpeg", "-nostdin", "-v", "error", "-threads", "1", "-protocol_whitelist", "file", "-f", demuxer,
+            "-i", f"file:{source}", "-an", "-sn", "-frames:v", "1", "-vf", scale, f"file:{page}",
+        ]  # fmt: skip
+    elif source.suffix == ".pdf":
+        command = ["pdftoppm", "-f", "1", "-singlefile", "-png", "-scale-to", str(side), str(source)]
+        command.append(str(page.with_suffix("")))
+    else:
+        return source
+    if shutil.which(command[0]) is None:
+        raise UnsupportedPicture(f"{command[0]} is not installed")
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    if done.returncode or not page.is_file():
+        raise BrokenPicture(f"{command[0]} ended with {done.returncode}")
+    return page
+
+
+def limit_resources() -> None:
+    """For this process and what it starts. It also stands back behind whatever else the machine has to do."""
+    os.nice(10)
+    for kind, limit in (
+        (resource.RLIMIT_AS, MEMORY_SIZE),
+        (resource.RLIMIT_FSIZE, WRITTEN_SIZE),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (limit, limit))
+    # The first limit says by its signal that it was the time.
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
+    oiio.attribute("threads", 1)
+    # The ending was chosen by what the file is; nobody shall guess anew.
+    oiio.attribute("try_all_readers", 0)
+
+
+def main(source: str, target: str, side: str) -> str:
+    limit_resources()
+    try:
+        image = read_limited(picture_of(Path(source), int(side)))
+        write_preview(image, Path(target), int(side))
+    except BrokenPicture:
+        return "broken"
+    except (UnsupportedPicture, MemoryError):
+        return "unsupported"
+    return "ready"
+
+
+if __name__ == "__main__":
+    print(main(*sys.argv[1:]))  # noqa: T201  (its answer)
