@@ -12,7 +12,7 @@ from accounts.models import User
 from common.errors import NotVisible
 from common.ids import new_id
 from drives.models import Drive, File
-from drives.services.blobs import Digests, Hasher
+from drives.services.blobs import Digests, Hasher, find_kept, store_staged
 from drives.storage import blob_storage
 from tests.conftest import Client
 from tests.racing import race, somebody_waits_for_a_lock, wait_for
@@ -142,6 +142,16 @@ def test_a_slow_completion_leaves_the_next_upload_alone(
     row = sender.row()
     assert (row.status, row.sha256, row.retry_count) == (TaskFile.Status.UPLOADING, "", 1)
     assert staged() == [row.upload_id]
+
+
+def test_bytes_that_two_write_down_stay_where_they_are(db: None) -> None:
+    """One was only slow, not dead: the same bytes under the same key are not in anybody's way."""
+    staging_id, digests = stage(CONTENT)
+    blob = store_staged(staging_id=staging_id, digests=digests)
+    assert find_kept(staging_id=staging_id, sha256=digests.sha256) == blob
+    assert find_kept(staging_id=staging_id, sha256="0" * 64) is None
+    with blob_storage().open_blob(blob.storage_key) as kept:
+        assert kept.read() == CONTENT
 
 
 @pytest.fixture
