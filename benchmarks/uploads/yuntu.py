@@ -63,6 +63,7 @@ class Platform:
             "STATIC_ROOT": str(self.var / "static"),
             "DATABASE_URL": self.layout.database_url,
             "REDIS_URL": self.layout.redis_url,
+            "MALLOC_ARENA_MAX": "2",  # as in compose.yaml
             # A run takes longer than a token lives, and makes more requests in a minute than people do.
             "ACCESS_TOKEN_MINUTES": "600",
             "THROTTLE_USER_PER_MINUTE": "10000000",

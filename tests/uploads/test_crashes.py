@@ -53,6 +53,15 @@ class Wire:
         url = f"{self.server.url}{self.path}/multipart/{what}"
         return httpx.request(method, url, headers=self.headers, timeout=60, **options)
 
+    def send_part(self, number: int) -> httpx.Response:
+        """By one door or the other."""
+        if number % 2:
+            url = f"{self.server.url}{self.path}/multipart/parts/{number}"
+            headers = {**self.headers, "Content-Type": "application/octet-stream"}
+            return httpx.put(url, headers=headers, timeout=60, content=PARTS[number])
+        form = {"chunk_index": str(number), "chunk_md5": md5_of(PARTS[number])}
+        return self.ask("POST", "upload", data=form, files={"chunk": PARTS[number]})
+
     def send(self, numbers: set[int], kill_after: int) -> None:
         """Send parts over four connections; kill the server once `kill_after` were acknowledged, and start it again."""
         left: SimpleQueue[int] = SimpleQueue()
@@ -64,8 +73,7 @@ class Wire:
             with suppress(Empty, httpx.TransportError):
                 while not enough.is_set():
                     number = left.get_nowait()
-                    form = {"chunk_index": str(number), "chunk_md5": md5_of(PARTS[number])}
-                    answer = self.ask("POST", "upload", data=form, files={"chunk": PARTS[number]})
+                    answer = self.send_part(number)
                     assert answer.status_code == 200, answer.text
                     self.acknowledged.add(number)
                     if len(self.acknowledged) >= kill_after:

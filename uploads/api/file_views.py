@@ -97,9 +97,9 @@ class FileOfTask(VisibleViewSet):
 
     def task_file(self) -> TaskFile:
         """The file that the address names. Raises NotVisible."""
-        task = cast(UploadTask, self.get_object())
-        rows = task.files.select_related("task__user", "task__drive", "folder", "file__blob")
-        task_file = rows.filter(pk=self.kwargs["file_id"]).first()
+        rows = TaskFile.objects.visible_to(self.actor).filter(task=self.kwargs["task_id"])
+        found = rows.select_related("task__user", "task__drive", "folder", "file__blob")
+        task_file = found.filter(pk=self.kwargs["file_id"]).first()
         if task_file is None:
             raise NotVisible
         return task_file

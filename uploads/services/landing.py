@@ -26,8 +26,8 @@ def new_file(task: UploadTask, row: TaskFile, blob: Blob) -> NewFile:
 def land(*, task: UploadTask, landed: list[tuple[TaskFile, File]], status: TaskFile.Status) -> None:
     """Mark files as landed, count them on the task and finish it with the last one. Call under `lock_task`.
 
-    `landed` pairs each task file, not landed before, with its file in the drive; `was_stored` and `started_at` of
-    the task files are written along.
+    `task` is as it was read there. `landed` pairs each task file, not landed before, with its file in the drive;
+    `was_stored` and `started_at` of the task files are written along.
     """
     now = timezone.now()
     common = {
@@ -44,14 +44,17 @@ def land(*, task: UploadTask, landed: list[tuple[TaskFile, File]], status: TaskF
         for name, value in common.items():
             setattr(task_file, name, value)
     rows = [task_file for task_file, _file in landed]
-    TaskFile.objects.bulk_update(rows, ["file", "was_stored", "started_at"], batch_size=2000)
-    TaskFile.objects.filter(pk__in=[row.pk for row in rows]).update(**common)
-    UploadTask.objects.filter(pk=task.pk).update(
-        uploaded_files=F("uploaded_files") + len(landed),
-        uploaded_size=F("uploaded_size") + sum(task_file.file_size for task_file, _file in landed),
-        updated_at=now,
-    )
-    task.refresh_from_db()
+    own = ["file", "was_stored", "started_at"]
+    if len(rows) == 1:
+        rows[0].save(update_fields=[*own, *common])
+    else:
+        TaskFile.objects.bulk_update(rows, own, batch_size=2000)
+        TaskFile.objects.filter(pk__in=[row.pk for row in rows]).update(**common)
+    # Only who holds the task's row counts: what the caller has read under the lock is what stands there.
+    task.uploaded_files += len(rows)
+    task.uploaded_size += sum(row.file_size for row in rows)
+    task.updated_at = now
+    task.save(update_fields=["uploaded_files", "uploaded_size", "updated_at"])
     if task.uploaded_files == task.total_files:
         task.move_to(UploadTask.Status.COMPLETED, completed_at=now, paused_at=None)
     elif task.status == UploadTask.Status.PENDING:
