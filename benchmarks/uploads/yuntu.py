@@ -124,6 +124,7 @@ class Yuntu(Plain):
         """Both processes load what an upload needs, connect to the database, and have it plan."""
         few = self.corpus.small[:100]
         self.corpus.renew()
+        self.digests = {}
         self.send_each(few, 8)
         share(range(16), 8, self.connect_uploads, lambda connection, _item: connection.ask("GET", API))
 
