@@ -19,7 +19,7 @@ OPEN = {
     "auth/sessions": {"destroy", "end_others"},
     "auth/ws-ticket": {"post"},
     "drives": {"update"},
-    "files": {"create", "update", "destroy", "post"},
+    "files": {"create", "update", "destroy", "post", "archive_selection"},
     "logs": {"upload"},
     "notifications": {"read", "read_many", "destroy"},
     "tus": {"create", "append", "terminate"},
