@@ -33,6 +33,12 @@ class WrongCredentials(Unauthorized):
     code, text = "wrong_credentials", _("Wrong account or password.")
 
 
+class TooManyAppPasswords(Conflict):
+    """Data: limit."""
+
+    code, text = "too_many_app_passwords", _("You have as many app passwords as allowed. Revoke one first.")
+
+
 class WrongPassword(Invalid):
     # Not 401: on a request of somebody signed in that means the token, and clients would refresh and try again.
     code, text = "wrong_password", _("The old password is wrong.")

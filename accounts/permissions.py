@@ -96,6 +96,7 @@ STAFF_GROUPS: dict[StaffGroup, tuple[str, ...]] = {
     # Helps people: sees who they are and what they do, not their money and not who did what among operators.
     StaffGroup.SUPPORT: (
         "accounts.view_user", "accounts.view_session", "accounts.view_device", "accounts.view_phonecode",
+        "accounts.view_apppassword",
         "accounts.view_socialaccount", "accounts.view_wechatloginsession", "accounts.view_notification",
         "accounts.view_team", "accounts.view_teammember", "accounts.view_teaminvitation",
         "accounts.block_user", "accounts.sign_out_user",

@@ -28,13 +28,24 @@ def arrives(path: str) -> bool:
     return re.match(settings.ARRIVING_PATHS, path) is not None
 
 
-def arriving(request: HttpRequest) -> Iterator[bytes]:
-    """The body in blocks of 1 MiB, the last one shorter; it ends where the client's connection does."""
+def reader_of(request: HttpRequest) -> Callable[[int], bytes]:
+    """What reads the body, a number of bytes at a time; OSError where a connection breaks that is known to.
+
+    gunicorn does not tell of a body that is shorter than declared: its reader has to count.
+    """
     body: ArrivingBody | None = getattr(request, "scope", {}).get(KEY)
-    read = body.read if body else request.read
+    if body:
+        return body.read
     if request.META.get("wsgi.input_terminated") and "CONTENT_LENGTH" not in request.META:
         # Sent in chunks: Django would not look at a body without a declared length.
-        read = request.META["wsgi.input"].read
+        terminated: Callable[[int], bytes] = request.META["wsgi.input"].read
+        return terminated
+    return request.read
+
+
+def arriving(request: HttpRequest) -> Iterator[bytes]:
+    """The body in blocks of 1 MiB, the last one shorter; it ends where the client's connection does."""
+    read = reader_of(request)
     with suppress(OSError):  # a connection that breaks has brought what it has brought
         while block := read(BLOCK):
             yield block
@@ -58,13 +69,14 @@ class ArrivingBody:
 
     def __init__(self, receive: Callable) -> None:
         self.receive, self.loop = receive, asyncio.get_running_loop()
-        self.buffer, self.ended = bytearray(), False
+        self.buffer, self.ended, self.broken = bytearray(), False, False
         self.came, self.went = asyncio.Event(), asyncio.Event()
 
     async def gather(self) -> None:
         while not self.ended:
             message = await self.receive()
             self.buffer += message.get("body", b"")
+            self.broken = message["type"] == "http.disconnect"
             self.ended = not message.get("more_body", False)  # so it is also when the client has gone
             self.came.set()
             while len(self.buffer) >= 2 * BLOCK:
@@ -72,7 +84,10 @@ class ArrivingBody:
                 await self.went.wait()
 
     def read(self, size: int) -> bytes:
-        """`size` bytes; fewer at the end, or where the client is slow; none behind the end."""
+        """`size` bytes; fewer at the end, or where the client is slow; none behind the end.
+
+        Raises ConnectionResetError where the client has gone and what it sent is taken.
+        """
         # The client may take its time: a connection of the pool is not kept waiting with us.
         close_old_connections()
         return asyncio.run_coroutine_threadsafe(self.take(size), self.loop).result()
@@ -85,6 +100,8 @@ class ArrivingBody:
                 continue
             if self.buffer:
                 break
+        if self.broken and not self.buffer:
+            raise ConnectionResetError
         taken = bytes(self.buffer[:size])
         del self.buffer[:size]
         self.went.set()

@@ -250,6 +250,11 @@ DEVICE_LIMITS = {
     "new": (env.int("NEW_DEVICES_PER_DAY", default=20), 86400),
     "sign_in": (60, 60),
 }
+APP_PASSWORD_LIMITS = {
+    "ip": (30, 300),
+    "user": (60, 300),
+}
+"""Wrong app passwords that are looked at, by address and for one name; the right one is taken all the same."""
 TEAM_INVITATION_DAYS: int = env.int("TEAM_INVITATION_DAYS", default=7)
 TEAM_INVITATION_LIMIT = (env.int("TEAM_INVITATIONS_HOUR", default=30), 3600)
 
@@ -349,7 +354,7 @@ UPLOAD_REFUSED_TYPES: list[str] = env.list(
 CLIENT_LOG_LIMIT = (env.int("CLIENT_LOGS_PER_HOUR", default=20), 3600)
 MAX_JSON_BODY: int = env.int("MAX_JSON_BODY", default=16 * 2**20)
 MAX_BODY: int = env.int("MAX_BODY", default=66 * 2**20)
-ARRIVING_PATHS = r"/api/v1/(tus\b|upload-tasks/[^/]+/files/[^/]+/multipart/parts/)"
+ARRIVING_PATHS = r"/dav(/|$)|/api/v1/(tus\b|upload-tasks/[^/]+/files/[^/]+/multipart/parts/)"
 """Where views read their bodies while they arrive (common.bodies), bounded by what was announced alone."""
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_JSON_BODY
 DATA_UPLOAD_MAX_NUMBER_FILES = 100  # of a batch of small files

@@ -9,6 +9,7 @@ from accounts import pages
 from common import api as common_api
 from drives.api.archive_views import ZipLinkView
 from drives.api.downloads import BlobLinkView
+from drives.dav.views import serve_dav
 from drives.pages import shared
 from uploads.api.archive_views import ArchiveLinkView
 
@@ -35,6 +36,7 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(url_name="schema")),
     path("redoc", SpectacularRedocView.as_view(url_name="schema")),
+    re_path("^dav(?P<path>/.*)?$", serve_dav),
     path("blobs/<str:token>/<str:name>", BlobLinkView.as_view(), name="blob-link"),
     path("zips/<str:token>/<str:name>", ZipLinkView.as_view(), name="zip-link"),
     path("archives/<str:token>/<str:name>", ArchiveLinkView.as_view(), name="archive-link"),

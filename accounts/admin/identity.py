@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from accounts.models import Device, SocialAccount, WechatLoginSession
+from accounts.models import AppPassword, Device, SocialAccount, WechatLoginSession
 from common.admin import ReadOnlyAdmin
 
 
@@ -30,4 +30,13 @@ class DeviceAdmin(ReadOnlyAdmin):
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     list_select_related = ("user",)
     search_fields = ("user__username", "user__phone", "device_id", "name")
+    ordering = ("-created_at", "-pk")
+
+
+@admin.register(AppPassword)
+class AppPasswordAdmin(ReadOnlyAdmin):
+    list_display = ("user", "name", "created_at", "last_used_at", "revoked_at")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("user",)
+    search_fields = ("user__username", "user__phone", "name")
     ordering = ("-created_at", "-pk")

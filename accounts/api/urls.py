@@ -33,6 +33,8 @@ urlpatterns = [
     path("users/me/phone", devices.PhoneView.as_view()),
     path("users/me/devices", devices.DeviceViewSet.as_view({"get": "list"})),
     path("users/me/devices/<uuid:pk>", devices.DeviceViewSet.as_view({"delete": "destroy"})),
+    path("users/me/app-passwords", devices.AppPasswordViewSet.as_view({"get": "list", "post": "create"})),
+    path("users/me/app-passwords/<uuid:pk>", devices.AppPasswordViewSet.as_view({"delete": "destroy"})),
     path("wechat/qrcode", wechat.QrCodeView.as_view()),
     path("wechat/poll/<str:poll_id>", wechat.PollView.as_view()),
     path("wechat/callback", wechat.CallbackView.as_view(), name="wechat-callback"),

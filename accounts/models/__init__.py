@@ -2,7 +2,7 @@
 
 from accounts.models.audit import AuditEvent
 from accounts.models.codes import PhoneCode
-from accounts.models.devices import Device
+from accounts.models.devices import AppPassword, Device
 from accounts.models.notifications import Notification
 from accounts.models.sessions import Session
 from accounts.models.teams import Team, TeamInvitation, TeamMember
@@ -12,6 +12,7 @@ from accounts.models.wechat import SocialAccount, WechatLoginSession
 __all__ = [
     "PHONE_PATTERN",
     "USERNAME_PATTERN",
+    "AppPassword",
     "AuditEvent",
     "Device",
     "Notification",

@@ -36,3 +36,28 @@ class Device(Row):
 
     def __str__(self) -> str:
         return self.name or self.device_id[:16]
+
+
+class AppPasswordQuerySet(models.QuerySet["AppPassword"]):
+    def visible_to(self, user: User) -> AppPasswordQuerySet:
+        return self.filter(user=user, revoked_at__isnull=True)
+
+
+class AppPassword(Row):
+    """A password for one program on one device, for the network drive alone; random, shown once and kept hashed."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="app_passwords", verbose_name=_("user"))
+    name = models.CharField(_("name"), max_length=100)
+    secret_hash = models.CharField(max_length=64, unique=True, editable=False)
+    last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
+
+    objects = AppPasswordQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("app password")
+        verbose_name_plural = _("app passwords")
+        indexes = [models.Index(fields=["user", "-created_at"], name="accounts_apppassword_user")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -5,19 +5,22 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils import timezone
 
-from accounts.models import AuditEvent, Session, User
+from accounts.models import AppPassword, AuditEvent, Session, User
 from accounts.services import audit
 from accounts.services.sessions import End, end_sessions
 
 
 def block(users: QuerySet[User], *, actor: User | None = None) -> int:
-    """Block `users` and end their sessions; returns how many were active until now."""
+    """Block `users`, end their sessions and revoke their app passwords; returns how many were active until now."""
     with transaction.atomic():
         active = lock(users.filter(is_active=True))
         User.objects.filter(pk__in=active).update(is_active=False)
         note(AuditEvent.Action.BLOCKED, active, actor)
         end_sessions(Session.objects.filter(user__in=active), reason=End.BLOCKED, actor=actor)
+        usable = AppPassword.objects.filter(user__in=active, revoked_at__isnull=True)
+        usable.update(revoked_at=timezone.now())
     return len(active)
 
 

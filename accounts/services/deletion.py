@@ -15,6 +15,7 @@ from django.utils.translation import gettext_noop
 
 from accounts.errors import LastOwner, TeamInUse, WrongPassword
 from accounts.models import (
+    AppPassword,
     AuditEvent,
     Device,
     Notification,
@@ -195,7 +196,7 @@ def close_team(team: Team, user: User) -> None:
 def forget(user: User) -> None:
     """Delete what only this person needed."""
     end_sessions(user.sessions.all(), reason=End.DELETED)
-    for model in (Session, Device, SocialAccount, WechatLoginSession, Notification):
+    for model in (Session, Device, AppPassword, SocialAccount, WechatLoginSession, Notification):
         model.objects.filter(user=user).delete()
     if user.phone:
         PhoneCode.objects.filter(phone=user.phone).delete()

@@ -55,13 +55,20 @@ class BlobLinkView(View):
 
 
 def serve_blob(
-    request: HttpRequest, blob: Blob, name: str, *, inline: bool, seconds: int
+    request: HttpRequest,
+    blob: Blob,
+    name: str,
+    *,
+    inline: bool,
+    seconds: int,
+    modified_at: datetime | None = None,
 ) -> HttpResponseBase:
     """The answer to GET or HEAD: 200, 206, 304 or 416. nginx sends the bytes where it is in front.
 
-    Where they lie in a bucket it is 302, to a link of the bucket's own that is good for `seconds`.
+    Where they lie in a bucket it is 302, to a link of the bucket's own that is good for `seconds`; with 0 it is us
+    who pass them on. `modified_at` is what the client is told where that is not the age of the blob.
     """
-    etag, modified = f'"{blob.sha256 or blob.pk.hex}"', blob.created_at
+    etag, modified = f'"{blob.sha256 or blob.pk.hex}"', modified_at or blob.created_at
     headers = {
         "Accept-Ranges": "bytes",
         "ETag": etag,
@@ -75,14 +82,14 @@ def serve_blob(
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     shown = inline and kind in INLINE_TYPES
     disposition = content_disposition_header(not shown, name) or "attachment"
-    target = blob_storage().link(
+    target = seconds and blob_storage().link(
         blob.storage_key,
         seconds=seconds,
         content_type=kind,
         disposition=disposition,
         method=request.method or "GET",
     )
-    if target is not None:
+    if target:
         return HttpResponseRedirect(target, headers={"Cache-Control": "no-store"})
     headers["Content-Disposition"] = disposition
     if settings.ACCEL_REDIRECT_PREFIX:

@@ -13,7 +13,7 @@ from accounts.models import User
 from common.ids import new_id
 from drives.errors import IntoItself, NameTaken, TooManyItems
 from drives.models import Drive, File, FileVersion, Folder
-from drives.paths import clean_name, clean_path
+from drives.paths import clean_name, clean_path, split
 from drives.permissions import Right, require
 from drives.services.drives import require_room
 from drives.services.operations import Action, path_of_entry, record
@@ -40,11 +40,15 @@ Entry = File | Folder
 
 @dataclass(frozen=True)
 class Destination:
-    """Where something shall go: a folder of a drive by its clean path, and what happens where the name is taken."""
+    """Where something shall go: a folder of a drive by its clean path, and what happens where the name is taken.
+
+    `name` is the clean name that it gets there; empty: it keeps its own.
+    """
 
     drive: Drive
     folder_path: str
     on_clash: OnClash = OnClash.REFUSE
+    name: str = ""
 
 
 def fresh(entry: Entry) -> Entry:
@@ -83,15 +87,17 @@ def move(*, entry: Entry, actor: User, to: Destination) -> Entry:
     with transaction.atomic():
         lock_tree(entry.drive, to.drive)
         entry, folder = fresh(entry), folder_at(to.drive, to.folder_path)
-        before = path_of_entry(entry)
-        if entry.drive_id == to.drive.pk and before == path_of(folder, entry.name):
+        before, name = path_of_entry(entry), to.name or entry.name
+        if entry.drive_id == to.drive.pk and before == path_of(folder, name):
             return entry
+        stays = (entry.drive_id, split(before)[0]) == (to.drive.pk, to.folder_path)
         require_outside(entry, folder)
         if entry.drive_id != to.drive.pk:
             carry(entry, to.drive)
-        name = make_room(entry, to.drive, folder, entry.name, to.on_clash)
+        name = make_room(entry, to.drive, folder, name, to.on_clash)
         settle(entry, to.drive, folder, name)
-        record(Action.MOVE, entry, actor=actor, path=before, new_path=path_of_entry(entry))
+        action = Action.RENAME if stays else Action.MOVE
+        record(action, entry, actor=actor, path=before, new_path=path_of_entry(entry))
     return entry
 
 
@@ -115,7 +121,7 @@ def copy(*, entry: Entry, actor: User, to: Destination) -> Entry:
 
 
 def copy_file(file: File, actor: User, to: Destination, folder: Folder | None) -> File:
-    name = file.name
+    name = to.name or file.name
     there = file_in(to.drive, folder, name)
     if to.on_clash is OnClash.KEEP_BOTH or (there and there.pk == file.pk):
         name, there = free_name(to.drive, folder, name), None
@@ -133,8 +139,9 @@ def copy_folder(source: Folder, actor: User, to: Destination, folder: Folder | N
     if counts["count"] + len(folders) > settings.COPY_MAX_ITEMS:
         raise TooManyItems(limit=settings.COPY_MAX_ITEMS)
     require_room(drive=to.drive, size=counts["size"])
-    keep_both = to.on_clash is OnClash.KEEP_BOTH
-    name = free_name(to.drive, folder, source.name) if keep_both else source.name
+    name = to.name or source.name
+    if to.on_clash is OnClash.KEEP_BOTH:
+        name = free_name(to.drive, folder, name)
     require_free(to.drive, (folder.pk if folder else None, name))
     target = clean_path(path_of(folder, name), field="file_name")
     require_short_paths(source, target)

@@ -20,16 +20,19 @@ from drives.models import (
 )
 from drives.paths import clean_name, clean_path
 from drives.permissions import Right, require
+from drives.services.drives import require_room
 from drives.services.operations import Action, operation, record
 from drives.services.places import (
     Place,
     at_places,
+    file_in,
     folder_at,
     folder_places,
     living_folders,
     lock_tree,
     path_of,
     require_free,
+    require_living,
 )
 from drives.services.versions import keep_versions, version_of
 
@@ -113,3 +116,37 @@ def put_files(
             used_size=F("used_size") + grown, reserved_size=F("reserved_size") - reserved
         )
     return [placed[place] for place in places]
+
+
+def put_content(
+    *,
+    drive: Drive,
+    actor: User,
+    folder_path: str,
+    name: str,
+    blob: Blob,
+    modified_at: datetime | None = None,
+) -> File:
+    """Put a file that nobody reserved room for into a folder; what a file of that name held becomes a version.
+
+    Raises BadName, NotVisible (folder), NameTaken, QuotaExceeded, DriveReadOnly.
+    """
+    require(actor, Right.WRITE, drive)
+    name = clean_name(name)
+    with transaction.atomic():
+        lock_tree(drive)
+        folder = folder_at(drive, folder_path)
+        clean_path(path_of(folder, name), field="file_name")
+        there = file_in(drive, folder, name)
+        require_room(drive=drive, size=blob.size - (there.size if there else 0))
+        new = NewFile(folder, name, blob, modified_at=modified_at)
+        return put_files(drive=drive, actor=actor, new_files=[new])[0]
+
+
+def set_modified(*, file: File, actor: User, modified_at: datetime) -> None:
+    """Say when the content of a file last changed where it came from. Raises DriveReadOnly, NotVisible (trashed)."""
+    require(actor, Right.WRITE, file.drive)
+    with transaction.atomic():
+        lock_tree(file.drive)
+        require_living(File.objects.all(), file.pk)
+        File.objects.filter(pk=file.pk).update(modified_at=modified_at)

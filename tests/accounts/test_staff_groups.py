@@ -34,7 +34,7 @@ def of(app: str, *names: str) -> set[str]:
 
 SEEN: dict[str, set[str]] = {
     "support": of(
-        "accounts", "user", "session", "device", "phonecode", "socialaccount", "wechatloginsession",
+        "accounts", "user", "session", "device", "apppassword", "phonecode", "socialaccount", "wechatloginsession",
         "notification", "team", "teammember", "teaminvitation",
     )
     | of(

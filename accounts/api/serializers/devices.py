@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from accounts.api.serializers.base import SignedInSerializer, phone_rule
-from accounts.models import Device
+from accounts.models import AppPassword, Device
 
 
 class DeviceSignInSerializer(serializers.Serializer):
@@ -49,3 +49,18 @@ class PhoneSerializer(serializers.Serializer):
     verification_code = serializers.RegexField(
         r"^\d{6}$", error_messages={"invalid": _("The verification code has six digits.")}
     )
+
+
+class AppPasswordSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = AppPassword
+        fields = ("id", "name", "created_at", "last_used_at")
+        read_only_fields = ("id", "created_at", "last_used_at")
+
+
+class NewAppPasswordSerializer(AppPasswordSerializer):
+    password = serializers.CharField(read_only=True, help_text="Shown this once.")
+    username = serializers.CharField(read_only=True, help_text="What to sign in with beside it.")
+
+    class Meta(AppPasswordSerializer.Meta):
+        fields = (*AppPasswordSerializer.Meta.fields, "password", "username")  # type: ignore[assignment]

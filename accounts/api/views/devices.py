@@ -15,8 +15,8 @@ from accounts import errors
 from accounts.api.serializers import devices as shapes
 from accounts.api.serializers.base import UserSerializer
 from accounts.api.views.base import PublicView, checked, device_of
-from accounts.models import Device, User
-from accounts.services import devices, phones
+from accounts.models import AppPassword, Device, User
+from accounts.services import app_passwords, devices, phones
 from common.limits import client_ip
 from common.serializers import DoneSerializer
 from common.views import VisibleViewSet, done
@@ -56,6 +56,33 @@ class DeviceViewSet(ListModelMixin, VisibleViewSet):
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Let the device in no more, and end its sessions."""
         devices.revoke(device=cast(Device, self.get_object()))
+        return done()
+
+
+@extend_schema(tags=["users"])
+class AppPasswordViewSet(ListModelMixin, VisibleViewSet):
+    """The user's passwords for network drives, newest first."""
+
+    model = AppPassword
+    serializer_class = shapes.AppPasswordSerializer
+    results_key = "app_passwords"
+    refusals = {"create": (errors.TooManyAppPasswords,)}
+
+    def narrow(self, rows: QuerySet) -> QuerySet:
+        return rows.order_by("-created_at", "-pk")
+
+    @extend_schema(responses={201: shapes.NewAppPasswordSerializer})
+    def create(self, request: Request) -> Response:
+        """A new one, for one device. It is told in this answer alone."""
+        user = cast(User, request.user)
+        row, password = app_passwords.create(user=user, **self.valid(shapes.AppPasswordSerializer, request))
+        body = {**shapes.AppPasswordSerializer(row).data, "password": password, "username": user.username}
+        return Response(body, status=201)
+
+    @extend_schema(responses={200: DoneSerializer})
+    def destroy(self, request: Request, pk: UUID) -> Response:
+        """It opens nothing any more."""
+        app_passwords.revoke(app_password=cast(AppPassword, self.get_object()))
         return done()
 
 

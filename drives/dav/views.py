@@ -1,0 +1,173 @@
+"""/dav/: who comes in, what wsgidav is given, and what goes out. Bodies stream both ways, under WSGI and ASGI."""
+
+import io
+from collections import deque
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+from wsgidav.dav_error import HTTP_BAD_REQUEST, DAVError
+
+from accounts.models import AppPassword
+from accounts.services.app_passwords import authenticate, basic_credentials
+from common import origin
+from common.bodies import BLOCK, DRAINED_BLOCKS, reader_of
+from common.errors import DomainError, TooLarge
+from common.limits import client_ip
+from drives.api.downloads import serve_blob
+from drives.dav.resources import MOUNT, Drives, FileResource
+from drives.dav.server import DavServer
+from drives.services.operations import Action, record
+
+MAX_XML = 2**20
+METHODS = (
+    "OPTIONS", "HEAD", "GET", "PROPFIND", "PUT", "DELETE", "COPY", "MOVE", "MKCOL", "PROPPATCH", "LOCK", "UNLOCK",
+)  # fmt: skip
+CONFIG: dict[str, Any] = {"block_size": BLOCK, "hotfixes": {}, "add_header_MS_Author_Via": True}
+provider = Drives()
+
+
+class BadPath(DomainError):
+    """`..` has no place in an address here: what a proxy made of it is anybody's guess."""
+
+    code, status = "bad_path", 400
+
+
+@csrf_exempt
+def serve_dav(request: HttpRequest, path: str | None = None) -> HttpResponseBase:
+    """Any method of WebDAV. Errors are plain text, or XML where the RFC has a condition for them."""
+    read = reader_of(request)
+    try:
+        if request.method not in METHODS:
+            return HttpResponse(status=405, headers={"Allow": ", ".join(METHODS)})
+        username, password = basic_credentials(request.headers.get("Authorization", ""))
+        app_password = authenticate(username=username, password=password, ip=client_ip(request))
+        origin.current.set(replace(origin.current.get(), device=app_password.name))
+        response = answer(request, path or "/", app_password, read)
+    except DomainError as error:
+        response = HttpResponse(str(error), status=error.status, content_type="text/plain; charset=utf-8")
+        for header, value in error.headers().items():
+            response[header] = value
+        if error.status == 401:
+            response["WWW-Authenticate"] = 'Basic realm="Yuntu", charset="UTF-8"'
+    except DAVError as error:
+        response = refusal(error)
+    if response.status_code >= 400:
+        drain(read)
+    return response
+
+
+def refusal(error: DAVError) -> HttpResponse:
+    content_type, body = error.get_response_page()
+    if error.err_condition is None:
+        content_type, body = "text/plain; charset=utf-8", error.context_info or ""
+    if error.value in (204, 304):
+        return HttpResponse(status=error.value)
+    return HttpResponse(body, status=error.value, content_type=content_type)
+
+
+def drain(read: Any) -> None:
+    """Who still sends does not read an answer that closes the connection: some of the rest is taken."""
+    try:
+        deque(islice(iter(lambda: read(BLOCK), b""), DRAINED_BLOCKS), 0)
+    except OSError:
+        return
+
+
+def answer(request: HttpRequest, path: str, app_password: AppPassword, read: Any) -> HttpResponseBase:
+    environ = environ_of(request, path, app_password)
+    if request.method in ("GET", "HEAD"):
+        return serve_file(request, environ)
+    if request.method == "PUT":
+        environ["wsgi.input"] = Reader(read)
+    else:
+        body = whole(read)
+        environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    started: dict[str, Any] = {}
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+        started.update(status=int(status.split(" ", 1)[0]), headers=headers)
+
+    content = b"".join(DavServer(provider)(environ, start_response))
+    headers = {name: value for name, value in started["headers"] if name.lower() not in ("date",)}
+    return HttpResponse(content, status=started["status"], headers=headers)
+
+
+class Reader:
+    """What reads the body of a PUT, as wsgidav and our own methods ask for it."""
+
+    def __init__(self, read: Any) -> None:
+        self.read = read
+
+
+def whole(read: Any) -> bytes:
+    """A body of XML. Raises TooLarge; DAVError where it breaks off."""
+    found = b""
+    try:
+        while block := read(BLOCK):
+            found += block
+            if len(found) > MAX_XML:
+                raise TooLarge
+    except OSError as error:
+        raise DAVError(HTTP_BAD_REQUEST) from error
+    return found
+
+
+def environ_of(request: HttpRequest, path: str, app_password: AppPassword) -> dict[str, Any]:
+    """What wsgidav reads, with who asks. Raises BadPath."""
+    environ = {name: value for name, value in request.META.items() if name.startswith("HTTP_")}
+    if request.META.get("CONTENT_LENGTH"):
+        environ["CONTENT_LENGTH"] = request.META["CONTENT_LENGTH"]
+    require_plain(path)
+    environ |= {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": MOUNT,
+        "PATH_INFO": path,
+        "wsgi.url_scheme": request.scheme,
+        "wsgidav.provider": provider,
+        "wsgidav.config": CONFIG,
+        "wsgidav.verbose": 1,
+        "wsgidav.auth.user_name": str(app_password.user_id),
+        "yuntu.user": app_password.user,
+        "yuntu.destination": destination_of(request),
+    }
+    return environ
+
+
+def require_plain(path: str) -> None:
+    """Raises BadPath."""
+    if {".", ".."} & set(path.split("/")):
+        raise BadPath
+
+
+def destination_of(request: HttpRequest) -> str:
+    """The path of the Destination header below the mount; empty where it leads elsewhere. Raises BadPath.
+
+    wsgidav's own reading cuts names at `;` and `?`, quoted or not.
+    """
+    parts = urlsplit(request.headers.get("Destination", ""))
+    path = unquote(parts.path)
+    require_plain(path)
+    if parts.netloc and parts.netloc.lower() != request.get_host().lower():
+        return ""
+    return path.removeprefix(MOUNT).rstrip("/") if path.startswith(f"{MOUNT}/") else ""
+
+
+def serve_file(request: HttpRequest, environ: dict[str, Any]) -> HttpResponseBase:
+    """As a signed link does, ranges and all; what a download begins with is written down."""
+    found = provider.get_resource_inst(environ["PATH_INFO"], environ)
+    if found is None:
+        return HttpResponse(status=404)
+    if not isinstance(found, FileResource):
+        return HttpResponse(status=405, headers={"Allow": "OPTIONS, PROPFIND"})
+    file = found.file
+    response = serve_blob(
+        request, file.blob, file.name, inline=False, seconds=0, modified_at=file.modified_at
+    )
+    begins = request.headers.get("Range", "bytes=0-").replace(" ", "").startswith("bytes=0-")
+    if request.method == "GET" and begins and response.status_code in (200, 206):
+        record(Action.DOWNLOAD, file, actor=found.user)
+    return response
