@@ -69,6 +69,7 @@ def test_a_listing_shows_folders_first_then_files_by_name(
         "md5": file.blob.md5,
         "sha256": file.blob.sha256,
         "download_url": shown["download_url"],
+        "preview_url": f"/api/v1/files/{file.pk}/preview",
         "is_favourite": False,
         "created_at": shown["created_at"],
         "updated_at": shown["updated_at"],
