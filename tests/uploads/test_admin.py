@@ -13,10 +13,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from drives.models import Drive
+from drives.models import Drive, File
 from drives.services import drives
+from drives.services.archives import order_archive
 from drives.services.favourites import mark
 from drives.services.members import add_member
+from drives.services.previews import ask_preview
+from drives.services.shares import create_share
 from drives.services.usage import sample_usage
 from tests.conftest import Client
 from tests.factories import make_user, put
@@ -46,6 +49,10 @@ def fill(client: Client, folder: str) -> None:
     file = put(client.user, f"/{folder}/more", folder.encode())
     put(client.user, f"/{folder}/more", folder.encode() * 2)
     mark(entry=file, user=client.user)
+    file = File.objects.select_related("drive", "folder", "blob").get(pk=file.pk)
+    create_share(entry=file, actor=client.user)
+    order_archive(entries=[file], actor=client.user, seconds=60)
+    ask_preview(blob=file.blob, size=160, now=timezone.now())
     add_member(drive=file.drive, actor=client.user, username=make_user().username, role="viewer")
     store_log(user=client.user, file_name=f"{folder}.log", content=folder.encode(), now=timezone.now())
     sample_usage(now=timezone.now())
