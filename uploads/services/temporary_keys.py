@@ -18,7 +18,14 @@ from drives.storage import StorageError, blob_storage, new_key
 from drives.storage.buckets import SENT
 from drives.storage.oss import OSSStorage
 from drives.storage.sts import TemporaryKeys, temporary_keys
-from uploads.errors import NotSupported, ObjectMissing, SentDirectly, SentInOrder, SentInParts
+from uploads.errors import (
+    NotSupported,
+    ObjectMissing,
+    SentDirectly,
+    SentInOrder,
+    SentInParts,
+    UploadClosed,
+)
 from uploads.models import TaskFile, UploadTask
 from uploads.services.direct import asking_the_bucket, land_object
 from uploads.services.files import counting_our_failures, note_upload, reload, require_receiving
@@ -92,11 +99,11 @@ def complete_sent(
             task_file = claimed(task_file, place)
             if task_file.status not in TaskFile.LANDED_STATUSES:
                 storage.copy_once(place, task_file.storage_key)
-        except FileNotFoundError as error:
-            # Another request may have taken it at this moment: its result is ours.
+        except (FileNotFoundError, UploadClosed) as error:
+            # Another request may have taken it, and ended the task with it, at this moment: its result is ours.
             task_file = reload(task_file)
             if task_file.status not in TaskFile.LANDED_STATUSES:
-                raise ObjectMissing from error
+                raise error if isinstance(error, UploadClosed) else ObjectMissing from error
     if task_file.status in TaskFile.LANDED_STATUSES:
         return task_file
     row = land_object(task_file=task_file, actor=actor)
