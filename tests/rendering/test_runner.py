@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -68,12 +69,20 @@ def test_every_line_of_a_talkative_program_arrives_in_order(program: Program) ->
         (b"nul \0 byte\n", ["nul \ufffd byte"]),
         (b"", []),
         (b"\n\n", ["", ""]),
+        (b"10%\r20%\r\nend\r", ["10%", "20%", "end"]),
     ],
 )
 def test_whatever_a_program_prints_becomes_lines(program: Program, printed: bytes, lines: list[str]) -> None:
     program.run(f"import os; os.write(1, {printed!r})")
 
     assert program.lines == lines
+
+
+def test_a_line_that_comes_in_pieces_is_one_line(program: Program) -> None:
+    pieces = [b"wo", b"od\r", b"\nst", b"one\n"]
+    program.run(f"import os, time\nfor piece in {pieces}: os.write(1, piece); time.sleep(0.05)")
+
+    assert program.lines == ["wood", "stone"]
 
 
 def test_a_line_without_end_is_cut(program: Program) -> None:
@@ -149,6 +158,94 @@ def test_no_child_outlives_the_run_wherever_it_went(program: Program, end: str) 
     program.run(CHILDREN + end, keep_going=lambda: "up" not in program.lines, poll_seconds=0.3)
 
     assert program.left() == set()
+
+
+def test_the_end_does_not_wait_for_a_child_that_holds_the_output(program: Program) -> None:
+    started = time.monotonic()
+    outcome = program.run(
+        "import subprocess; print('up'); subprocess.Popen(['setsid', 'sh', '-c', 'yes & sleep 600'])"
+    )
+
+    assert (outcome.end, outcome.exit_code, program.lines[0]) == (End.EXITED, 0, "up")
+    assert time.monotonic() - started < 5
+    assert program.left() == set()
+
+
+def test_a_program_that_floods_its_output_is_ended_all_the_same(program: Program) -> None:
+    program.lines = deque(maxlen=1)  # type: ignore[assignment]
+    outcome = program.run(
+        "import os\nwhile True: os.write(1, b'flood' * 1000)", limits=Limits(wall=0.5, idle=60)
+    )
+
+    assert (outcome.end, program.left()) == (End.TIMEOUT, set())
+
+
+def test_a_program_that_closes_its_output_runs_on(program: Program) -> None:
+    outcome = program.run(
+        "import os, time; print('last'); os.close(1); os.close(2); time.sleep(0.3); os._exit(5)"
+    )
+
+    assert (outcome.end, outcome.exit_code, program.lines) == (End.EXITED, 5, ["last"])
+
+
+# --- what a tree uses ---
+
+MIB = 1 << 20
+
+
+def child(code: str) -> str:
+    """Code that starts a child which runs `code` in a session of its own."""
+    return f"subprocess.Popen([sys.executable, '-c', {code!r}], start_new_session=True)"
+
+
+def test_a_tree_that_takes_too_much_memory_is_ended(program: Program) -> None:
+    """No process takes more than allowed, and the one the node started next to nothing."""
+    fill = child(f"import time; x = b'x' * {60 * MIB}; time.sleep(60)")
+    started = time.monotonic()
+
+    outcome = program.run(
+        f"import subprocess, sys, time; {fill}; {fill}; time.sleep(60)",
+        limits=Limits(wall=60, idle=60, memory=120 * MIB),
+    )
+
+    assert outcome.end is End.MEMORY
+    assert time.monotonic() - started < 10
+    assert outcome.peak_memory_size > 120 * MIB
+    assert program.left() == set()
+
+
+def test_memory_that_processes_share_counts_once(program: Program) -> None:
+    fork = "x = b'x' * 60_000_000; [os.fork() for _ in range(2)]; print('up'); time.sleep(0.8)"
+
+    outcome = program.run(f"import os, time; {fork}", limits=Limits(wall=60, idle=60, memory=200 * MIB))
+
+    assert (outcome.end, len(program.lines)) == (End.EXITED, 4)
+    assert 60_000_000 < outcome.peak_memory_size < 200 * MIB
+
+
+BURN = "import time\nwhile time.process_time() < 0.4: pass\nopen('burnt', 'w')\n"
+WAIT = "import os, subprocess, sys, time\n{}\nwhile not os.path.exists('burnt'): time.sleep(0.05)\ntime.sleep({})"
+DAEMON = "subprocess.run(['setsid', '-f', sys.executable, '-c', {!r}])"
+TREES = {
+    "a child that is waited for": WAIT.format(f"subprocess.run([sys.executable, '-c', {BURN!r}])", 0),
+    "a child that nobody waits for": WAIT.format(child(BURN + "time.sleep(60)"), 0),
+    "a daemon that is gone before the end": WAIT.format(DAEMON.format(BURN + "time.sleep(0.5)"), 0.8),
+    "a daemon that is left behind": WAIT.format(DAEMON.format(BURN + "time.sleep(60)"), 0),
+}
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_cpu_time_is_that_of_the_whole_tree(program: Program, kind: str) -> None:
+    assert 0.4 < program.run(TREES[kind]).cpu_seconds < 1
+
+
+def test_the_kernel_takes_the_program_before_the_node(program: Program) -> None:
+    program.run(
+        "import resource; print(open('/proc/self/oom_score_adj').read().strip());"
+        "print(resource.getrlimit(resource.RLIMIT_CORE)[0])"
+    )
+
+    assert program.lines == ["500", "0"]
 
 
 def test_an_end_by_signal_is_a_negative_exit_code(program: Program) -> None:

@@ -1,0 +1,80 @@
+"""What a process tree uses: CPU and memory of all that belongs to it, also of what left its group or was orphaned.
+
+Sampled from /proc, which works without privileges and wherever a node runs; a look costs a fraction of a millisecond.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from common.processes import KERNEL, Process, Stat, all_pids, environment_of, stat_of
+
+TICKS = os.sysconf("SC_CLK_TCK")
+OOM_KILLS = re.compile(r"^oom_kill (\d+)", re.MULTILINE)
+PROPORTIONAL = re.compile(rb"^Pss: +(\d+) kB", re.MULTILINE)
+
+
+class TreeMeter:
+    """CPU seconds and memory of the tree below `leader`, whose members carry `variable` (`NAME=value`)."""
+
+    def __init__(self, leader: int, variable: bytes) -> None:
+        self.leader, self.variable = leader, variable
+        self.members: dict[Process, Stat] = {}
+        self.strangers: set[int] = set()
+        self.ticks, self.lost_ticks = 0, 0
+        self.memory_size, self.peak_memory_size = 0, 0  # bytes
+
+    def sample(self, *, memory_limit: int | None = None) -> None:
+        """Look at the tree. The memory that processes share is told apart only where that decides on the limit."""
+        pids = set(all_pids())
+        self.strangers &= pids
+        found: dict[Process, Stat] = {}
+        for pid in pids - self.strangers:
+            stat = stat_of(pid)
+            if stat is None:
+                continue
+            process = Process(pid, stat.started)
+            if process in self.members or pid == self.leader or self.belongs(pid, stat):
+                found[process] = stat
+        self.members = found
+        # What a living process used cannot become less; where the sum does, somebody left whom no parent waited for.
+        ticks = sum(stat.ticks for stat in found.values())
+        self.lost_ticks += max(self.ticks - ticks, 0)
+        self.ticks = ticks
+        size = sum(stat.resident_size for stat in found.values())
+        if memory_limit and size > memory_limit and len(found) > 1:
+            size = sum(proportional_size(process.pid, stat) for process, stat in found.items())
+        self.memory_size = size
+        self.peak_memory_size = max(self.peak_memory_size, size)
+
+    def belongs(self, pid: int, stat: Stat) -> bool:
+        environment = environment_of(pid)
+        if environment and self.variable in environment:
+            return True
+        # One without an environment may be on its way from one program to the next.
+        if environment != [] or stat.is_dead or stat.parent in KERNEL:
+            self.strangers.add(pid)
+        return False
+
+    def cpu_seconds(self, waited_seconds: float) -> float:
+        """CPU seconds of the whole tree; `waited_seconds` is what its leader and those it waited for used."""
+        lost = self.lost_ticks / TICKS
+        return max(lost + self.ticks / TICKS, lost + waited_seconds)
+
+
+def proportional_size(pid: int, stat: Stat) -> int:
+    """A process's share of the memory it is in, bytes (proc(5), smaps_rollup); all of it where that is not told."""
+    try:
+        found = PROPORTIONAL.search(Path(f"/proc/{pid}/smaps_rollup").read_bytes())
+    except OSError:
+        found = None
+    return int(found[1]) * 1024 if found else stat.resident_size
+
+
+def oom_kills() -> int:
+    """How many processes the kernel of this machine has killed for lack of memory; 0 where it does not say."""
+    try:
+        found = OOM_KILLS.search(Path("/proc/vmstat").read_text())
+    except OSError:
+        found = None
+    return int(found[1]) if found else 0

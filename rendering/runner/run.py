@@ -1,0 +1,190 @@
+"""The run itself: started, watched, ended, accounted for."""
+
+import contextlib
+import os
+import resource
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from common.processes import end_tree, parent_death_signal
+from rendering.runner.meter import TreeMeter, oom_kills
+from rendering.runner.pump import Pump
+
+TOKEN = "YUNTU_ATTEMPT"  # noqa: S105  (a variable's name)
+# What the process tree of a render is found by when its node has died. A renderer that is a script starts processes
+# that no parent-death signal reaches.
+NODE_TOKEN = "YUNTU_NODE"  # noqa: S105
+KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH", "TZ", "YUNTU_PLATFORM", "YUNTU_CHILD", NODE_TOKEN)
+GRACE_SECONDS = 0.5
+SAMPLE_SECONDS = 0.25
+# The kernel, out of memory, shall take the renderer and neither its node nor a database beside it.
+OOM_SCORE = b"500"
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the latter is how a shell says it
+
+
+class End(Enum):
+    """What ended a run."""
+
+    EXITED = "exited"
+    STOPPED = "stopped"
+    TIMEOUT = "timeout"
+    IDLE = "idle"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run went; `exit_code` is negative for a signal. CPU seconds and peak memory (bytes) are those of all its
+    processes together.
+    """
+
+    end: End
+    exit_code: int
+    cpu_seconds: float
+    peak_memory_size: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run is ended at: seconds of wall clock, seconds without a line of output, bytes of memory of all its
+    processes together (None: no limit).
+    """
+
+    wall: float
+    idle: float
+    memory: int | None = None
+
+
+def environment(token: str, home: Path) -> dict[str, str]:
+    """All that a rendered scene may know of this process's environment: no secrets, no addresses."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {**kept, "HOME": str(home), "TMPDIR": str(home), TOKEN: token}
+
+
+def prepare() -> Callable[[], None]:
+    """What the child does before it becomes the program."""
+    die_with_parent = parent_death_signal(signal.SIGKILL)
+
+    def set_up() -> None:
+        die_with_parent()
+        # The memory of a crashed renderer is tens of gigabytes of somebody's scene.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with contextlib.suppress(OSError):
+            descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+            os.write(descriptor, OOM_SCORE)
+            os.close(descriptor)
+
+    return set_up
+
+
+def run(
+    command: list[str],
+    *,
+    cwd: Path,
+    token: str,
+    on_line: Callable[[str], None],
+    limits: Limits,
+    keep_going: Callable[[], bool] = lambda: True,
+    poll_seconds: float = 1,
+) -> Outcome:
+    """Run `command` in `cwd`, handing each line of its output (stderr with it) to `on_line`.
+
+    `keep_going` is asked every `poll_seconds`; once it says no, the tree is ended. Must be called from a thread
+    that lives as long as the run (the parent-death signal hangs on it). Raises OSError where the program cannot be
+    started.
+    """
+    kills_before = oom_kills()
+    process = subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=environment(token, cwd),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=prepare(),
+    )
+    assert process.stdout is not None  # noqa: S101
+    meter = TreeMeter(process.pid, f"{TOKEN}={token}".encode())
+    watch = Watch(
+        process.pid, Pump(process.stdout.fileno(), on_line), meter, limits, keep_going, poll_seconds
+    )
+    try:
+        end = watch.until_the_end()
+    finally:
+        # Also after a plain exit: what the program left running must not outlive it. Only then is it waited for,
+        # so that its pid, the name of its group, cannot become somebody else's in between.
+        meter.sample()
+        left = end_tree(process.pid, token=(TOKEN, token), grace=GRACE_SECONDS)
+        _pid, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        watch.pump.drain()
+        process.stdout.close()
+    if left:
+        raise RuntimeError(f"processes {sorted(left)} cannot be ended")
+    if end is End.EXITED and process.returncode in KILLED and oom_kills() > kills_before:
+        end = End.MEMORY
+    return Outcome(
+        end,
+        process.returncode,
+        meter.cpu_seconds(usage.ru_utime + usage.ru_stime),
+        max(meter.peak_memory_size, usage.ru_maxrss * 1024),
+    )
+
+
+class Watch:
+    """Pumps the output of a program and looks after it."""
+
+    def __init__(
+        self,
+        pid: int,
+        pump: Pump,
+        meter: TreeMeter,
+        limits: Limits,
+        keep_going: Callable[[], bool],
+        poll_seconds: float,
+    ) -> None:
+        self.pid, self.pump, self.meter, self.limits = pid, pump, meter, limits
+        self.keep_going, self.poll_seconds = keep_going, poll_seconds
+
+    def until_the_end(self) -> End:
+        """Watch until the program has ended or has to end."""
+        started = last_read = time.monotonic()
+        next_poll, next_sample = started + self.poll_seconds, started
+        exit_handle = os.pidfd_open(self.pid)
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(exit_handle, selectors.EVENT_READ)
+                selector.register(self.pump.descriptor, selectors.EVENT_READ)
+                while True:
+                    due = min(next_poll, next_sample) - time.monotonic()
+                    ready = {key.fd for key, _events in selector.select(max(due, 0))}
+                    if self.pump.descriptor in ready:
+                        if self.pump.read():
+                            last_read = time.monotonic()
+                        elif not self.pump.is_open:
+                            selector.unregister(self.pump.descriptor)
+                    if exit_handle in ready:
+                        return End.EXITED
+                    now = time.monotonic()
+                    if now - started > self.limits.wall:
+                        return End.TIMEOUT
+                    if now - last_read > self.limits.idle:
+                        return End.IDLE
+                    if now >= next_sample:
+                        next_sample = now + SAMPLE_SECONDS
+                        self.meter.sample(memory_limit=self.limits.memory)
+                        if self.limits.memory and self.meter.memory_size > self.limits.memory:
+                            return End.MEMORY
+                    if now >= next_poll:
+                        next_poll = now + self.poll_seconds
+                        if not self.keep_going():
+                            return End.STOPPED
+        finally:
+            os.close(exit_handle)
