@@ -1,0 +1,611 @@
+"""Maya scenes read without Maya: what they are, which files they name, and what is made of those that are none."""
+
+import json
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rendering.scenes import maya_command
+from rendering.scenes.errors import SceneError
+from rendering.scenes.maya.read import read_scene
+from tests.rendering.maya_files import Binary, ma, node, reference, texture
+
+Read = Callable[..., dict[str, Any]]
+NO_SCENES = {
+    "empty": b"",
+    "text": b"no scene at all",
+    "png": b"\x89PNG\r\n\x1a\n" + bytes(200),
+    "blend": b"BLENDER-v300",
+    "comment": b"// Maya\n// something else\n",
+    "iff that is no scene": b"FOR4\0\0\0\x10ILBMBODY\0\0\0\0",
+    "zip": b"PK\x03\x04",
+    "utf-16": ma().decode().encode("utf-16"),
+}
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    def read(content: bytes) -> dict[str, Any]:
+        path = tmp_path / "scene"
+        path.write_bytes(content)
+        return read_scene(path)
+
+    return read
+
+
+def assets(report: dict[str, Any]) -> dict[str, tuple[str, bool]]:
+    return {asset["path"]: (asset["kind"], asset["required"]) for asset in report["assets"]}
+
+
+def refused(read: Read, content: bytes) -> str:
+    with pytest.raises(SceneError) as error:
+        read(content)
+    return error.value.code
+
+
+# --- what a scene is ---
+
+
+def full_ascii() -> bytes:
+    return ma(
+        reference("D:/show//scenes/rig.ma"),
+        'requires -nodeType "aiOptions" -nodeType "aiAOVDriver"\n\t\t "mtoa" "5.1.0";',
+        'createNode transform -s -n "persp";\n\tsetAttr ".v" no;',
+        'createNode camera -s -n "perspShape" -p "persp";\n\tsetAttr -k off ".v" no;\n\tsetAttr ".rnd" no;',
+        'createNode camera -n "shotCamShape" -p "shotCam";\n\tsetAttr -k off ".v";',
+        'createNode renderLayer -n "defaultRenderLayer";\n\tsetAttr ".g" yes;\n\tsetAttr ".rndr" no;',
+        'createNode renderLayer -n "rs_beauty";\n\tsetAttr ".do" 1;',
+        'createNode renderLayer -n "old_defaultRenderLayer";\n\tsetAttr ".g" yes;',
+        'createNode script -n "breed_gene";\n\tsetAttr ".b" -type "string" "python(\\"import os; x = \'a;b\'\\")";',
+        texture("D:/show//sourceimages/wood.png"),
+        "select -ne :defaultRenderGlobals;",
+        '\tsetAttr ".ren" -type "string" "arnold";\n\tsetAttr ".imfkey" -type "string" "exr";',
+        '\tsetAttr ".an" yes;\n\tsetAttr ".fs" 101;\n\tsetAttr ".ef" 148;\n\tsetAttr ".bfs" 2;',
+        '\tsetAttr ".ifp" -type "string" "<Scene>/<RenderLayer>";',
+        'select -ne :defaultResolution;\n\tsetAttr ".w" 1920;\n\tsetAttr ".h" 1080;\n\tsetAttr ".pa" 1;',
+        time="pal",
+    )
+
+
+def full_binary(*, wide: bool) -> bytes:
+    mb = Binary(wide=wide)
+    return mb.scene(
+        mb.reference("D:/show//scenes/rig.ma"),
+        mb.node(b"XFRM", "persp", mb.attribute("v", 0)),
+        mb.node(b"DCAM", "perspShape", mb.attribute("v", 0), mb.attribute("rnd", 0), parent="persp"),
+        mb.node(b"DCAM", "shotCamShape", parent="shotCam"),
+        mb.node(b"RNDL", "defaultRenderLayer", mb.attribute("g", 1), mb.attribute("rndr", 0)),
+        mb.node(b"RNDL", "rs_beauty", mb.attribute("do", 1)),
+        mb.node(b"RNDL", "old_defaultRenderLayer", mb.attribute("g", 1)),
+        mb.node(b"SCRP", "breed_gene", mb.attribute("b", 'python("x")')),
+        mb.node(b"RTFT", "file1", mb.attribute("ftn", "D:/show//sourceimages/wood.png")),
+        mb.select(
+            ":defaultRenderGlobals",
+            mb.attribute("ren", "arnold"),
+            mb.attribute("imfkey", "exr"),
+            mb.attribute("an", 1),
+            mb.time("fs", 101, 25),
+            mb.time("ef", 148, 25),
+            mb.attribute("bfs", 2),
+            mb.attribute("ifp", "<Scene>/<RenderLayer>"),
+        ),
+        mb.select(":defaultResolution", mb.attribute("w", 1920), mb.attribute("h", 1080)),
+        head=mb.head(time="pal", plugins={"mtoa": "5.1.0"}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [("ascii", full_ascii()), ("binary", full_binary(wide=True)), ("binary", full_binary(wide=False))],
+    ids=["ma", "mb, 64 bits", "mb, 32 bits"],
+)
+def test_the_same_scene_in_every_format(read: Read, kind: str, content: bytes) -> None:
+    report = read(content)
+
+    assert report["format"] == kind
+    said = (
+        "maya_version",
+        "product",
+        "renderer",
+        "frame_start",
+        "frame_end",
+        "frame_step",
+        "animation",
+        "fps",
+    )
+    assert [report[name] for name in said] == ["2023", "Maya 2023", "arnold", 101, 148, 2, True, 25.0]
+    picture = ("width", "height", "output_format", "output_prefix")
+    assert [report[name] for name in picture] == [1920, 1080, "EXR", "<Scene>/<RenderLayer>"]
+    assert report["units"] == {"linear": "centimeter", "angle": "degree", "time": "pal"}
+    assert (report["cameras"], report["renderable_cameras"]) == (["persp", "shotCam"], ["shotCam"])
+    assert report["active_camera"] == "shotCam"
+    assert report["layers"] == [
+        {"name": "defaultRenderLayer", "label": "masterLayer", "renderable": False},
+        {"name": "rs_beauty", "label": "beauty", "renderable": True},
+    ]
+    assert report["plugins"] == [{"name": "mtoa", "version": "5.1.0"}]
+    assert report["script_nodes"] == ["breed_gene"]
+    assert [(each["path"], each["node"]) for each in report["references"]] == [
+        ("D:/show//scenes/rig.ma", "rigRN")
+    ]
+    assert report["defaults"] == []
+    assert report["assets"] == [
+        {"path": "D:/show//scenes/rig.ma", "kind": "library", "packed": False, "users": ["rigRN"], "required": True},
+        {
+            "path": "D:/show//sourceimages/wood.png", "kind": "image", "packed": False, "users": ["file1"],
+            "required": True,
+        },
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content", [ma(), Binary(wide=True).scene(), Binary(wide=False).scene()], ids=["ma", "mb64", "mb32"]
+)
+def test_what_a_scene_does_not_say_is_mayas_default(read: Read, content: bytes) -> None:
+    report = read(content)
+
+    facts = ("renderer", "frame_start", "frame_end", "frame_step", "width", "height", "animation", "fps")
+    assert [report[name] for name in facts] == ["mayaSoftware", 1, 10, 1, 960, 540, False, 24.0]
+    assert report["defaults"] == [
+        "animation", "frame_end", "frame_start", "frame_step", "height", "output_format", "output_prefix",
+        "renderer", "width",
+    ]  # fmt: skip
+    assert (report["active_camera"], report["cameras"], report["assets"]) == (None, [], [])
+
+
+@pytest.mark.parametrize(
+    ("unit", "fps"),
+    [("game", 15), ("film", 24), ("ntsc", 30), ("ntscf", 60), ("120fps", 120), ("23.976fps", 23.976024)],
+)
+def test_frames_a_second(read: Read, unit: str, fps: float) -> None:
+    assert read(ma(time=unit))["fps"] == fps
+
+
+def test_a_time_unit_that_nobody_knows_counts_as_film_and_is_said_to_be_a_default(read: Read) -> None:
+    report = read(ma(time="fortnight"))
+    assert (report["fps"], "fps" in report["defaults"]) == (24.0, True)
+
+
+@pytest.mark.parametrize(
+    ("settings_of_renderer", "size", "output"),
+    [
+        (
+            'setAttr ".ren" -type "string" "vray";\n'
+            'createNode VRaySettingsNode -s -n "vraySettings";\n\tsetAttr ".wi" 2048;\n\tsetAttr ".he" 858;\n'
+            '\tsetAttr ".imgfs" -type "string" "exr (multichannel)";\n\tsetAttr ".fnm" -type "string" "C:/x.vrmap";',
+            (2048, 858),
+            "EXR",
+        ),
+        (
+            'setAttr ".ren" -type "string" "arnold";\n'
+            'createNode aiAOVDriver -s -n "defaultArnoldDriver";\n\tsetAttr ".ai_translator" -type "string" "tif";',
+            (960, 540),
+            "TIFF",
+        ),
+        (
+            'setAttr ".ren" -type "string" "redshift";\n'
+            'createNode RedshiftOptions -s -n "redshiftOptions";\n\tsetAttr ".imageFormat" 2;',
+            (960, 540),
+            "PNG",
+        ),
+        ('setAttr ".outf" 32;', (960, 540), "PNG"),
+        ('setAttr ".outf" 51;\n\tsetAttr ".imfkey" -type "string" "jpg";', (960, 540), "JPEG"),
+    ],
+    ids=["vray", "arnold", "redshift", "png", "by key"],
+)
+def test_where_each_renderer_keeps_its_settings(
+    read: Read, settings_of_renderer: str, size: tuple[int, int], output: str
+) -> None:
+    report = read(ma("select -ne :defaultRenderGlobals;", settings_of_renderer))
+
+    assert (report["width"], report["height"]) == size
+    assert report["output_format"] == output
+    assert report["assets"] == []
+
+
+def test_full_names_of_flags_and_attributes(read: Read) -> None:
+    """As Maya writes them on request, and as scripts do."""
+    report = read(
+        ma(
+            'createNode camera -shared -name "camShape" -parent "|grp|cam";\n\tsetAttr -keyable off ".renderable" no;',
+            'createNode file -name "file1";\n\tsetAttr ".fileTextureName" -type "string" "a.<UDIM>.exr";',
+            'setAttr "defaultRenderGlobals.startFrame" 7;setAttr "defaultRenderGlobals.endFrame" 9;',
+            'setAttr -type "string" "defaultRenderGlobals.currentRenderer" "redshift";',
+        )
+    )
+
+    assert (report["frame_start"], report["frame_end"], report["renderer"]) == (7, 9, "redshift")
+    assert (report["cameras"], report["renderable_cameras"]) == (["cam"], [])
+    assert assets(report) == {"a.<UDIM>.exr": ("udim", True)}
+
+
+def test_cameras_of_the_same_name_keep_their_paths(read: Read) -> None:
+    cameras = [f'createNode camera -n "camShape" -p "{path}";' for path in ("|a|cam", "|b|cam", "|a|other")]
+    assert read(ma(*cameras))["cameras"] == ["|a|cam", "|b|cam", "other"]
+
+
+# --- which files it names ---
+
+
+def test_textures_tiles_and_sequences(read: Read) -> None:
+    report = read(
+        ma(
+            texture("sourceimages/plain.1001.png", "plain"),
+            texture("skin.1001.png", "udim", '\tsetAttr ".uvt" 3;'),
+            texture("mud_u1_v1.png", "mudbox", '\tsetAttr ".uvt" 2;'),
+            texture("hair.<UDIM>.tx", "token"),
+            texture("fire.0001.exr", "frames", '\tsetAttr ".ufe" yes;'),
+            texture("smoke.<f>.exr", "frame_token"),
+            texture("still.0001.exr", "no_frames", '\tsetAttr ".ufe" no;'),
+            texture("no_ending", "odd"),
+            texture("", "empty"),
+            node("aiImage", "ai", filename="ai.<udim>.exr"),
+            node("RedshiftNormalMap", "normal", tex0="normal.png"),
+            node("RedshiftDomeLight", "dome", tex0="sky.hdr", tex1="plate.####.jpg"),
+            node("PxrTexture", "pxr", filename="pxr.tex"),
+            node("VRayBumpMtl", "note", sourceNote="old/wood.tga"),
+            node("imagePlane", "plane", imn="plate.png"),
+            node("psdFileTex", "psd", ftn="layers.psd"),
+            node("camera", "cam", imn="persp", den="persp_depth"),
+            node("movie", "clip", ftn="clip.mov"),
+        )
+    )
+
+    assert assets(report) == {
+        "sourceimages/plain.1001.png": ("image", True),
+        "skin.1001.png": ("udim", True),
+        "mud_u1_v1.png": ("udim", True),
+        "hair.<UDIM>.tx": ("udim", True),
+        "fire.0001.exr": ("sequence", True),
+        "smoke.<f>.exr": ("sequence", True),
+        "still.0001.exr": ("image", True),
+        "no_ending": ("image", True),
+        "ai.<udim>.exr": ("udim", True),
+        "normal.png": ("image", True),
+        "sky.hdr": ("image", True),
+        "plate.####.jpg": ("sequence", True),
+        "pxr.tex": ("image", True),
+        "old/wood.tga": ("image", False),
+        "plate.png": ("image", True),
+        "layers.psd": ("image", True),
+        "clip.mov": ("movie", True),
+    }
+
+
+def test_caches_proxies_and_sounds(read: Read) -> None:
+    report = read(
+        ma(
+            'createNode AlembicNode -n "abc";\n\tsetAttr ".fn" -type "string" "cache/a.abc";\n'
+            '\tsetAttr ".fns" -type "stringArray" 2 "cache/a.abc" "cache/b.abc"  ;',
+            node("gpuCache", "gpu", cfn="cache/set.abc"),
+            node("cacheFile", "cloth", cn="clothShape", cp="D:/show//cache/nCache/shot/"),
+            node("aiStandIn", "standin", dso="tree.ass.gz"),
+            node("aiVolume", "volume", filename="smoke.####.vdb"),
+            node("VRayMesh", "proxy", fn2="rock.vrmesh"),
+            node("VRayScene", "vrscene", fp="car.vrscene"),
+            node("RedshiftProxyMesh", "rs", fn="stool.rs"),
+            node("xgmPalette", "hair", xfn="shot__hair.xgen"),
+            node("mayaUsdProxyShape", "usd", fp="set.usda"),
+            node("aiPhotometricLight", "light", ai_filename="lamp.ies"),
+            node("audio", "voice", f="voice.wav"),
+            node("diskCache", "jiggle", cn="jiggle.mcj"),
+        )
+    )
+
+    assert assets(report) == {
+        "cache/a.abc": ("cache", True),
+        "cache/b.abc": ("cache", True),
+        "cache/set.abc": ("cache", True),
+        "D:/show//cache/nCache/shot/clothShape.xml": ("frame_cache", True),
+        "tree.ass.gz": ("cache", True),
+        "smoke.####.vdb": ("sequence", True),
+        "rock.vrmesh": ("cache", True),
+        "car.vrscene": ("cache", True),
+        "stool.rs": ("cache", True),
+        "shot__hair.xgen": ("cache", True),
+        "set.usda": ("cache", True),
+        "lamp.ies": ("other", True),
+        "voice.wav": ("sound", False),
+    }
+
+
+def test_references_are_its_own_and_those_that_are_not_loaded_are_optional(read: Read) -> None:
+    report = read(
+        ma(
+            reference("D:/show//assets/rig.mb"),
+            'file -rdi 2 -ns "model" -rfn "rig:modelRN" -typ "mayaBinary" "D:/show//assets/nested.mb";',
+            reference("set.ma", "set", deferred=True),
+            'file -r -ns "rig1" -dr 1 -rfn "rigRN1" -typ "mayaBinary" "D:/show//assets/rig.mb{1}";',
+            'file -r -ns "abc" -dr 1 -rfn "abcRN" -typ "Alembic" "cache/crowd.abc";',
+        )
+    )
+
+    assert assets(report) == {
+        "D:/show//assets/rig.mb": ("library", True),
+        "set.ma": ("library", False),
+        "cache/crowd.abc": ("cache", True),
+    }
+    assert [each["deferred"] for each in report["references"]] == [False, True, False, False]
+    assert report["assets"][0]["users"] == ["rigRN", "rigRN1"]
+
+
+def test_files_that_the_scene_gives_to_a_referenced_one(read: Read) -> None:
+    edits = (
+        'createNode reference -n "rigRN";\n\tsetAttr ".ed" -type "dataReferenceEdits" \n\t\t"rigRN"\n\t\t"rigRN" 3\n'
+        '\t\t2 "|rig:root" "translate" " -type \\"double3\\" 0 1 2"\n'
+        '\t\t2 "rig:file1" "fileTextureName" " -type \\"string\\" \\"D:/show//sourceimages/red.png\\""\n'
+        '\t\t2 "rig:file1" "colorSpace" " -type \\"string\\" \\"sRGB\\"";'
+    )
+    report = read(ma(edits))
+    assert assets(report) == {"D:/show//sourceimages/red.png": ("image", True)}
+    assert report["assets"][0]["users"] == ["rigRN"]
+
+
+def test_a_file_that_many_nodes_use_is_named_once(read: Read) -> None:
+    report = read(ma(*(texture("wood.png", f"file{number}") for number in range(300))))
+    (asset,) = report["assets"]
+    assert len(asset["users"]) == 100
+
+
+def test_what_stands_in_texts_and_comments_is_not_understood(read: Read) -> None:
+    report = read(
+        ma(
+            '// createNode file -n "c"; setAttr ".ftn" -type "string" "comment.png";',
+            '/* setAttr ".ftn" -type "string" "block.png"; */',
+            'createNode script -n "s";\n\tsetAttr ".b" -type "string" (\n\t\t"createNode file;\\n"\n'
+            '\t\t+ "setAttr \\".ftn\\" -type \\"string\\" \\"script.png\\";\\n" );',
+            'createNode file -n "f";\n\tsetAttr ".ftn" -type "string" ("D:/long" + "/path/wood.png");',
+        )
+    )
+    assert list(assets(report)) == ["D:/long/path/wood.png"]
+
+
+def test_commands_that_scenes_are_not_made_of_are_named_and_not_run(read: Read, tmp_path: Path) -> None:
+    there = tmp_path / "was-run"
+    report = read(ma(f"python(\"open(r'{there}', 'w')\");", f'system "touch {there}";', "eval $x;"))
+    assert report["commands"] == ["eval", "python", "system"]
+    assert not there.exists()
+
+
+# --- code pages ---
+
+
+@pytest.mark.parametrize(
+    ("codeset", "codec"),
+    [("936", "gb18030"), ("nonsense", "gb18030"), ("99999", "gb18030"), ("936", "utf-8"), ("1252", "utf-8")],
+)
+def test_chinese_paths_whatever_the_scene_says_of_its_code_page(read: Read, codeset: str, codec: str) -> None:
+    content = ma(texture("D:/项目/贴图/木头.png"), codeset=codeset).decode().encode(codec)
+    assert list(assets(read(content))) == ["D:/项目/贴图/木头.png"]
+
+
+def test_japanese_and_western_code_pages(read: Read) -> None:
+    japanese = ma(texture("P:/データ/木.png"), codeset="932").decode().encode("cp932")
+    western = ma(texture("D:/café/wood.png")).decode().encode("cp1252")
+    assert list(assets(read(japanese))) == ["P:/データ/木.png"]
+    assert list(assets(read(western))) == ["D:/café/wood.png"]
+
+
+def test_controls_and_broken_text_do_not_get_through(read: Read) -> None:
+    content = ma(
+        texture("a\0b\x07\\nc.png"), texture("d\ud800.png".encode("utf-8", "surrogatepass").decode("latin-1"))
+    )
+    report = read(content)
+    text = json.dumps(report, ensure_ascii=False)
+    assert not any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in text)
+    assert len(report["assets"]) == 2
+
+
+def test_windows_paths_lose_no_backslash(read: Read) -> None:
+    assert list(assets(read(ma(texture("C:\\new\\textures\\wood.png"))))) == ["C:\\new\\textures\\wood.png"]
+
+
+# --- what is no scene, or not all of one ---
+
+
+@pytest.mark.parametrize("content", NO_SCENES.values(), ids=NO_SCENES.keys())
+def test_what_is_no_scene(read: Read, content: bytes) -> None:
+    assert refused(read, content) == "not_a_scene"
+
+
+def test_an_ascii_scene_cut_anywhere_is_never_taken_for_another(read: Read) -> None:
+    """Cut within a statement it is refused; cut between two, what is left is what it says."""
+    whole = ma(texture("wood.png"), 'createNode script -n "s";\n\tsetAttr ".b" -type "string" "a;b";')
+    refusals = 0
+    for length in range(60, len(whole)):
+        try:
+            read(whole[:length])
+        except SceneError as error:
+            assert error.code == "scene_truncated"
+            refusals += 1
+    assert refusals > (len(whole) - 60) * 0.7
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_a_binary_scene_cut_anywhere_is_refused(read: Read, wide: bool) -> None:
+    whole = full_binary(wide=wide)
+    for length in range(24, len(whole) - 8, 7):
+        assert refused(read, whole[:length]) == "scene_truncated"
+
+
+def test_a_binary_scene_whose_parts_do_not_fit(read: Read) -> None:
+    mb = Binary(wide=True)
+    texture_node = mb.node(b"RTFT", "file1", mb.attribute("ftn", "wood.png"))
+    broken = texture_node.replace((len("ftn\0 wood.png")).to_bytes(8, "big"), (200).to_bytes(8, "big"))
+    assert broken != texture_node
+    assert refused(read, mb.scene(broken, mb.node(b"XFRM", "a" * 300))) == "scene_damaged"
+
+
+def test_a_binary_scene_nested_without_end(read: Read) -> None:
+    mb = Binary(wide=True)
+    inner = b""
+    for _level in range(2000):
+        inner = mb.form(b"CONS"[:3] + b"X", inner, tag=b"LIS")
+    assert refused(read, mb.scene(inner)) == "scene_damaged"
+
+
+def test_a_scene_that_names_too_many_files(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rendering.scenes.maya.facts.MAX_FILES", 50)
+    textures = [texture(f"{number}.png", f"file{number}") for number in range(60)]
+    assert refused(read, ma(*textures)) == "scene_too_large"
+
+
+def test_bulk_data_is_passed_over_without_a_copy(read: Read) -> None:
+    """A mesh of 20 MB in a single line, and a text of 10 MB."""
+    numbers = "0.123 -1.5e-10 3.25 " * 1_000_000
+    letters = "x\\n" * 3_000_000
+    content = ma(
+        f'createNode mesh -n "m";\n\tsetAttr -s 9 ".vt[0:8]" {numbers};',
+        f'createNode script -n "s";\n\tsetAttr ".b" -type "string" "{letters}";',
+        texture("wood.png"),
+    )
+    tracemalloc.start()
+    try:
+        report = read(content)
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert list(assets(report)) == ["wood.png"]
+    assert peak < 2_000_000
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'setAttr ".fs" 1e999;', 'setAttr ".fs" nan;', 'setAttr ".fs" -5e300;', 'setAttr ".bfs" 0;',
+        'setAttr ".ef" -7;', 'setAttr ".outf" 1e12;', 'setAttr ".w" 0;', 'setAttr ".w" 99999999999;',
+        'setAttr ".ren" -type "string" "";', 'setAttr ".ren" -type "string";', 'setAttr "";', "setAttr;",
+        'setAttr -type "string";', "createNode;", "select;", "file;", "file -r;", "requires;", "currentUnit -t;",
+        'setAttr ".fs" -type "string" "x";', 'setAttr ".ren" 5;', 'select -ne "";', ";;;", "createNode -n;",
+    ],
+)  # fmt: skip
+def test_odd_statements_do_no_harm(read: Read, statement: str) -> None:
+    report = read(ma("select -ne :defaultRenderGlobals;", statement))
+
+    json.dumps(report, allow_nan=False)
+    assert report["frame_start"] <= report["frame_end"]
+    assert report["frame_step"] >= 1
+    assert report["width"] >= 1
+
+
+# --- whatever comes ---
+
+
+def sane(read: Read, content: bytes) -> None:
+    """Either a refusal with a code, or a report that the database takes."""
+    try:
+        report = read(content)
+    except SceneError as error:
+        assert error.code in ("not_a_scene", "scene_truncated", "scene_damaged", "scene_too_large")
+    else:
+        assert "\\u0000" not in json.dumps(report, allow_nan=False)
+
+
+mutations = st.lists(st.tuples(st.integers(0, 1 << 16), st.binary(max_size=12)), min_size=1, max_size=8)
+quickly = settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.mark.parametrize("whole", [full_ascii(), full_binary(wide=True), full_binary(wide=False)])
+@quickly
+@given(changes=mutations, cut=st.integers(0, 1 << 16))
+def test_damaged_scenes(read: Read, whole: bytes, changes: list[tuple[int, bytes]], cut: int) -> None:
+    content = bytearray(whole)
+    for position, new in changes:
+        place = position % len(content)
+        content[place : place + len(new)] = new
+    sane(read, bytes(content[: cut % len(content) + 24] if cut % 3 == 0 else content))
+
+
+@quickly
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b'"',
+                b"\\",
+                b";",
+                b"/",
+                b"*",
+                b"//",
+                b"/*",
+                b"*/",
+                b"\n",
+                b'setAttr ".ftn"',
+                b" ",
+                b"createNode file",
+                b' -type "string" ',
+                b"-",
+                b"(",
+                b"\0",
+                b"\xff",
+                b"1e5",
+            ]
+        )
+    )
+)
+def test_texts_without_sense(read: Read, pieces: list[bytes]) -> None:  # fmt: skip
+    sane(read, b"//Maya ASCII 2023 scene\n" + b"".join(pieces))
+
+
+# --- in a process of its own ---
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """As the platform runs it: another folder, next to no environment."""
+    return subprocess.run(
+        arguments, cwd=cwd, env={"PATH": "/usr/bin"}, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_the_process_writes_the_report(tmp_path: Path) -> None:
+    scene, out = tmp_path / "场景.ma", tmp_path / "out.json"
+    scene.write_bytes(full_ascii())
+
+    done = run(*maya_command(scene, out), cwd=tmp_path)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert json.loads(out.read_text("utf-8")) == read_scene(scene)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"no scene", "yuntu_error: not_a_scene the file is neither a Maya ASCII nor a Maya binary scene"),
+        (full_ascii()[:700], "yuntu_error: scene_truncated the scene ends in the middle of a statement"),
+        (None, "yuntu_error: bad_request"),
+    ],
+    ids=["no scene", "cut", "not there"],
+)
+def test_the_process_says_what_is_wrong(tmp_path: Path, content: bytes | None, line: str) -> None:
+    scene, out = tmp_path / "shot.ma", tmp_path / "out.json"
+    if content is not None:
+        scene.write_bytes(content)
+
+    done = run(*maya_command(scene, out), cwd=tmp_path)
+
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout.strip().startswith(line)
+    assert not out.exists()
+
+
+def test_the_process_wants_two_arguments(tmp_path: Path) -> None:
+    done = run(*maya_command(tmp_path, tmp_path)[:-2], cwd=tmp_path)
+    assert (done.returncode, done.stdout.split()[1]) == (2, "bad_request")
+
+
+def test_the_reader_loads_nothing_of_the_platform() -> None:
+    """It must start fast, and run where there is no database."""
+    code = "import sys, rendering.scenes.maya.__main__; print([m for m in sys.modules if m.startswith('django')])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
