@@ -31,7 +31,12 @@ def no_stand_ins_in_production(app_configs: Any, **kwargs: Any) -> list[CheckMes
     if settings.EMAIL_BACKEND == settings.OUTBOX_MAIL:
         found.append(Error("EMAIL_BACKEND must really send when DEBUG is off.", id="yuntu.E006"))
     if "simulated" in settings.RENDER_ENGINES:
-        found.append(Error("The simulated engine is not for production.", id="yuntu.E002"))
+        found.append(
+            Error(
+                "RENDER_ENGINES cannot name the simulated engine: SIMULATED_ENGINE offers it.",
+                id="yuntu.E002",
+            )
+        )
     if not all(is_outside(url) for url in (settings.WECHAT_OPEN_URL, settings.WECHAT_API_URL)):
         found.append(Error("WECHAT_OPEN_URL and WECHAT_API_URL must be WeChat's own.", id="yuntu.E007"))
     if settings.TRIAL_CREDIT > 0:

@@ -366,7 +366,9 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 6 * 2**20
 ENGINES_DIR = Path(env.str("YUNTU_ENGINES", default=str(BASE_DIR / ".engines"))).resolve()
 BLENDER_BINARY: str = env.str("YUNTU_BLENDER", default="")
 RENDER_ENGINES: list[str] = env.list("RENDER_ENGINES", default=["blender"])
-"""Engines this platform offers; one that is not in the list is refused at create."""
+"""Engines this platform offers where a node has them."""
+SIMULATED_ENGINE: bool = env.bool("SIMULATED_ENGINE", default=EMBEDDED_PROFILE)
+"""Offer the engine that renders nothing, too, to those who name it."""
 RENDER_LEASE = timedelta(seconds=env.float("RENDER_LEASE_SECONDS", default=45))
 RENDER_HEARTBEAT_SECONDS: float = env.float("RENDER_HEARTBEAT_SECONDS", default=1)
 RENDER_NODE_HEARTBEAT_SECONDS: float = env.float("RENDER_NODE_HEARTBEAT_SECONDS", default=10)

@@ -8,7 +8,7 @@ class RenderingConfig(AppConfig):
 
     def ready(self) -> None:
         from common.client_config import register
-        from rendering import receivers  # noqa: F401  (connects the signals)
+        from rendering import checks, receivers  # noqa: F401  (register themselves)
         from rendering.selectors import client_config
 
         register(client_config)

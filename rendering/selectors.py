@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from django.conf import settings
-
 from billing.errors import NoPrice
 from billing.services.prices import price_of
+from rendering.engines import is_offered
 from rendering.models import RenderNode
 
 
@@ -14,7 +13,7 @@ def offered_engines() -> dict[str, list[str]]:
     found: dict[str, set[str]] = {}
     for engines in RenderNode.objects.filter(is_enabled=True).values_list("engines", flat=True):
         for name, version in engines.items():
-            if name in settings.RENDER_ENGINES:
+            if is_offered(name):
                 found.setdefault(name, set()).add(version)
     return {name: sorted(versions) for name, versions in sorted(found.items())}
 

@@ -15,9 +15,10 @@ MAX_PIXELS = 16384
 
 
 class OptionsSerializer(serializers.Serializer):
-    """Options of the engine; for Blender the number of samples."""
+    """Options of the engine: for Blender the number of samples, for the simulated one the seconds a frame takes."""
 
     samples = serializers.IntegerField(min_value=1, max_value=65536, required=False)
+    seconds = serializers.FloatField(min_value=0, max_value=3600, required=False)
 
 
 class NewTaskSerializer(serializers.Serializer):

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from common import processes
-from rendering.engines import ENGINES, Failure
+from rendering.engines import ENGINES, Failure, is_offered
 from rendering.errors import LateResult
 from rendering.models import RenderNode
 from rendering.node.cache import BlobCache
@@ -44,9 +44,9 @@ class Node:
         self.slots = slots or settings.RENDER_NODE_SLOTS
         self.folder = Path(settings.RENDER_NODE_FOLDER) / self.name
         self.engines = {
-            engine.name: version
+            engine.name: list(versions)[-1]
             for engine in ENGINES.values()
-            if engine.name in settings.RENDER_ENGINES and (version := engine.version())
+            if is_offered(engine.name) and (versions := engine.versions())
         }
         self.cache = BlobCache(self.folder / "cache")
         self.stopping = threading.Event()

@@ -47,7 +47,6 @@ class FrameRun:
         self.input, self.output, self.work = folder / "input", folder / "output", folder / "work"
         self.progress, self.message = 0.0, ""
         self.error: tuple[str, str] | None = None
-        self.finished: dict[int, Path] = {}
         self.tail: deque[str] = deque(maxlen=attempts.LOG_TAIL_LINES)
         self.log_room = MAX_LOG_SIZE
         self.log_path = folder / "log.txt"
@@ -62,7 +61,9 @@ class FrameRun:
             width=self.job.width,
             height=self.job.height,
             output_format=self.job.output_format,
-            renderer="",
+            project=self.input,
+            version=self.job.maya_version,
+            renderer=self.job.renderer,
             allow_missing=self.job.allow_missing,
             options=self.job.engine_options,
             remap={named: str(self.local(path)) for named, path in self.job.asset_paths.items()},
@@ -86,8 +87,6 @@ class FrameRun:
             return
         if meaning.error:
             self.error = meaning.error
-        if meaning.frame:
-            self.finished[meaning.frame[0]] = meaning.frame[1]
         self.message = meaning.status or self.message
         if meaning.progress is not None:
             self.progress = meaning.progress
@@ -138,10 +137,12 @@ class FrameRun:
             return not self.is_lost and not is_stopping()
 
         limits = Limits(wall=settings.RENDER_FRAME_TIMEOUT_SECONDS, idle=settings.RENDER_IDLE_TIMEOUT_SECONDS)
+        spec = self.spec()
         with self.log_path.open("w", encoding="utf-8") as self.log:
             return run(
-                self.engine.render_command(self.spec(), self.work),
+                self.engine.render_command(spec, self.work),
                 cwd=self.work,
+                variables=self.engine.environment(spec, self.work),
                 token=str(self.attempt.pk),
                 on_line=self.on_line,
                 limits=limits,
@@ -160,17 +161,19 @@ class FrameRun:
 
     def outputs(self) -> list[Output]:
         """The checked pictures of all frames. Raises BrokenPicture."""
-        found = []
+        found: list[Output] = []
+        left = self.engine.outputs(self.spec())
         for number in self.numbers:
-            path = self.finished.get(number)
-            # A scene can make its program print what looks like a result; only what lies here is one.
-            if path is None or path.parent != self.output or path.is_symlink():
+            if number not in left:
                 raise pictures.BrokenPicture(f"no picture of frame {number}")
-            image = pictures.check(path, width=self.job.width, height=self.job.height)
-            preview = self.work / f"preview-{number}.png"
-            pictures.write_preview(image, preview)
-            spec = image.spec()
-            found.append(Output(number, path, store_file(path), store_file(preview), spec.width, spec.height))
+            for path in left[number]:
+                image = pictures.check(path, width=self.job.width, height=self.job.height)
+                preview = self.work / f"preview-{len(found)}.png"
+                pictures.write_preview(image, preview)
+                spec = image.spec()
+                found.append(
+                    Output(number, path, store_file(path), store_file(preview), spec.width, spec.height)
+                )
         return found
 
 

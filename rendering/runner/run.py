@@ -7,7 +7,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -90,10 +90,11 @@ def run(
     token: str,
     on_line: Callable[[str], None],
     limits: Limits,
+    variables: Mapping[str, str] | None = None,
     keep_going: Callable[[], bool] = lambda: True,
     poll_seconds: float = 1,
 ) -> Outcome:
-    """Run `command` in `cwd`, handing each line of its output (stderr with it) to `on_line`.
+    """Run `command` in `cwd` (and with `variables`), handing each line of its output (stderr with it) to `on_line`.
 
     `keep_going` is asked every `poll_seconds`; once it says no, the tree is ended. Must be called from a thread
     that lives as long as the run (the parent-death signal hangs on it). Raises OSError where the program cannot be
@@ -103,7 +104,7 @@ def run(
     process = subprocess.Popen(
         command,
         cwd=cwd,
-        env=environment(token, cwd),
+        env={**(variables or {}), **environment(token, cwd)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -70,7 +70,7 @@ def inspect(*, report_id: UUID) -> None:
     """Let the engine look at the scene and keep what it says. The scene is untrusted: time limit, no scripts run."""
     name = SceneReport.objects.filter(pk=report_id).values_list("engine", flat=True).first()
     engine = engine_for(name or "")
-    if engine is None or engine.version() is None:
+    if engine is None or not (engine.inspects_anywhere or engine.versions()):
         return  # left to a process on a machine that has the engine
     report = claim_report(report_id)
     if report is None:

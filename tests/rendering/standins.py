@@ -30,8 +30,8 @@ class StandIn(BlenderEngine):
         self.program, self.inspector, self.picture = program, inspector, picture
         self.inspections = 0
 
-    def version(self) -> str:
-        return "5.0.1"
+    def versions(self) -> dict[str, list[str]]:
+        return {"5.0.1": ["CYCLES"]}
 
     def inspect_command(self, scene: Path, report: Path) -> list[str]:
         self.inspections += 1

@@ -1,11 +1,17 @@
 import json
+import subprocess
 from pathlib import Path
 
+import OpenImageIO as oiio  # noqa: N813  (its own documentation calls it so)
 import pytest
 from pytest_django import Settings
 
-from rendering.engines import Line, RenderSpec, engine_for, engine_of_file
+from drives import pictures
+from rendering.checks import engines_are_known
+from rendering.engines import Line, RenderSpec, engine_for, engine_of_file, is_offered
+from rendering.engines.base import fitting_version, pictures_in
 from rendering.engines.blender.adapter import BlenderEngine
+from rendering.engines.simulated.adapter import SimulatedEngine
 
 
 @pytest.fixture
@@ -20,10 +26,11 @@ def blender() -> BlenderEngine:
         ("openjd_progress: 100", Line(progress=100)),
         ("openjd_progress: 250.0", Line(progress=100)),
         ("openjd_status: loading: the scene", Line(status="loading: the scene")),
-        ("yuntu_frame: 7 /out/0007.png", Line(frame=(7, Path("/out/0007.png")))),
-        ("yuntu_frame: -3 /out/with space.png", Line(frame=(-3, Path("/out/with space.png")))),
+        ("yuntu_frame: 7 /out/0007.png", Line(frame=7)),
+        ("yuntu_frame: -3 /out/with space.png", Line(frame=-3)),
         ('yuntu_error: missing_texture ["a b"]', Line(error=("missing_texture", '["a b"]'))),
         ("yuntu_error: no_camera", Line(error=("no_camera", ""))),
+        ("openjd_fail: no such file", Line(error=("render_failed", "no such file"))),
     ],
 )
 def test_lines_with_a_meaning(blender: BlenderEngine, line: str, meaning: Line) -> None:
@@ -120,7 +127,7 @@ def test_a_blender_binary_gets_the_same_script(
     binary.chmod(0o755)
     settings.BLENDER_BINARY = str(binary)
 
-    assert blender.version() == "4.2.1"
+    assert list(blender.versions()) == ["4.2.1"]
     command = blender.inspect_command(Path("/in/a.blend"), Path("/out.json"))
     assert (command[0], command[-3:]) == (str(binary), ["--", "/in/a.blend", "/out.json"])
 
@@ -134,18 +141,19 @@ def test_a_binary_that_is_no_blender_is_not_offered(
     binary.chmod(0o755)
     settings.BLENDER_BINARY = str(binary)
 
-    assert blender.version() is None
+    assert blender.versions() == {}
 
 
 def test_an_engine_that_is_not_installed_has_no_version(
     blender: BlenderEngine, settings: Settings, tmp_path: Path
 ) -> None:
     settings.ENGINES_DIR = tmp_path
-    assert blender.version() is None
+    assert blender.versions() == {}
 
 
 def test_the_installed_blender_has_a_version(blender: BlenderEngine) -> None:
-    assert (blender.version() or "").startswith("5.")
+    assert [version.split(".")[0] for version in blender.versions()] == ["5"]
+    assert "CYCLES" in next(iter(blender.versions().values()))
 
 
 @pytest.mark.parametrize(
@@ -167,3 +175,131 @@ def test_engines_by_name_and_by_file_ending() -> None:
     assert engine_of_file("scene.ma") == ""
     assert engine_for("blender") is not None
     assert engine_for("") is None
+
+
+# --- what engines share ---
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen"),
+    [
+        ("", "2025.3"),
+        ("2024", "2024"),
+        ("2024.2", "2024"),
+        ("2025", "2025.3"),
+        ("2025.1", "2025.1"),
+        ("2025.2", "2025.3"),
+        ("Maya 2025", "2025.3"),
+        ("2023", "2024"),
+        ("2026", None),
+    ],
+)
+def test_the_version_that_fits(wanted: str, chosen: str | None) -> None:
+    assert fitting_version(wanted, ["2025.3", "2024", "2025.1"]) == chosen
+
+
+def test_nothing_installed_fits_nobody() -> None:
+    assert fitting_version("", []) is None
+    assert fitting_version("2025", []) is None
+
+
+def test_pictures_are_known_by_the_number_their_name_ends_with(tmp_path: Path) -> None:
+    names = (
+        "0001.png", "shot_0002.exr", "layer/cam/shot.0001.tif", "shot.-0003.JPG", "shot.0004.exr", "v01.png",
+        "0001.json", ".partial-0001.png", ".hidden/0001.png", "shot0001.png",
+    )  # fmt: skip
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "link.0001.png").symlink_to(tmp_path / "0001.png")
+    (tmp_path / "linked").symlink_to(tmp_path / "layer")
+
+    found = pictures_in(tmp_path, [1, 2, -3])
+
+    assert found == {
+        1: [tmp_path / "0001.png", tmp_path / "layer/cam/shot.0001.tif"],
+        2: [tmp_path / "shot_0002.exr"],
+        -3: [tmp_path / "shot.-0003.JPG"],
+    }
+
+
+def test_a_licence_that_was_short_spends_no_try(blender: BlenderEngine) -> None:
+    assert not blender.failure(3, ("licence_unavailable", "")).spends_try
+    assert blender.failure(3, ("out_of_memory", "")).spends_try
+
+
+# --- the simulated engine ---
+
+
+def simulated(spec: RenderSpec) -> tuple[int, list[Line]]:
+    """Exit code and meanings of a run of the simulated engine."""
+    engine = SimulatedEngine()
+    spec.output_folder.mkdir(exist_ok=True)
+    run = subprocess.run(
+        engine.render_command(spec, spec.output_folder.parent), capture_output=True, text=True, env={}
+    )
+    return run.returncode, [
+        meaning for line in run.stdout.splitlines() if (meaning := engine.read_line(line))
+    ]
+
+
+def test_the_simulated_engine_says_what_it_is(tmp_path: Path) -> None:
+    scene = tmp_path / "镜头 010.mb"
+    spec = RenderSpec(
+        scene=scene,
+        frames=[7, 9],
+        output_folder=tmp_path / "out",
+        width=640,
+        height=360,
+        options={"seconds": 0.3},
+    )
+
+    code, meanings = simulated(spec)
+
+    assert code == 0
+    assert SimulatedEngine().outputs(spec) == {
+        7: [tmp_path / "out/simulated_0007.png"],
+        9: [tmp_path / "out/simulated_0009.png"],
+    }
+    one, other = (
+        pictures.check(path[0], width=640, height=360) for path in SimulatedEngine().outputs(spec).values()
+    )
+    assert oiio.ImageBufAlgo.compare(one, other, 0.1, 0.1).nfail > 100
+    # White letters on a plain ground: of the title a good part of the picture.
+    values = one.get_pixels(oiio.FLOAT)
+    assert values is not None
+    grey = values.min(axis=2)
+    assert 0.03 < (grey[: 360 // 3] == 1).mean() < 0.3
+    progress = [meaning.progress for meaning in meanings if meaning.progress is not None]
+    assert progress == sorted(progress) and progress[-1] == 100 and len(progress) >= 4
+    assert [meaning.frame for meaning in meanings if meaning.frame] == [7, 9]
+    assert "simulated" in meanings[0].status
+
+
+@pytest.mark.parametrize("size", [(1, 1), (64, 36), (4096, 2160)])
+def test_a_simulated_picture_of_any_size(tmp_path: Path, size: tuple[int, int]) -> None:
+    spec = RenderSpec(
+        scene=tmp_path / "a", frames=[-1], output_folder=tmp_path / "out",
+        width=size[0], height=size[1], options={"seconds": 0},
+    )  # fmt: skip
+    assert simulated(spec)[0] == 0
+    pictures.check(tmp_path / "out/simulated_-0001.png", width=size[0], height=size[1])
+
+
+def test_the_simulated_engine_is_never_chosen_by_itself(settings: Settings) -> None:
+    assert engine_of_file("scene.xyz") == engine_of_file("") == ""
+    assert engine_for("simulated") is not None
+    settings.RENDER_ENGINES = ["blender", "simulated"]
+    settings.SIMULATED_ENGINE = False
+    assert not is_offered("simulated")
+    settings.SIMULATED_ENGINE = True
+    assert is_offered("simulated")
+
+
+def test_settings_that_name_engines_nobody_knows(settings: Settings) -> None:
+    assert engines_are_known(None) == []
+    settings.RENDER_ENGINES = ["blender", "povray"]
+    settings.SIMULATED_ENGINE = True
+    settings.EMBEDDED_PROFILE = False
+    assert [message.id for message in engines_are_known(None)] == ["rendering.E001", "rendering.W001"]

@@ -178,7 +178,7 @@ BROKEN = {
     "empty": "done(content=b'')",
     "no picture": "done(content=b'hello')",
     "another size": "done(content=bytes.fromhex(OTHER))",
-    "of another frame": "done(number=2)",
+    "of another frame": "done(name='0002.png')",
     "none at all": "print('nothing')",
     "a name only": "print(f'yuntu_frame: 1 {out}/0001.png')",
     "outside": "(out.parent / '0001.png').write_bytes(picture); print(f'yuntu_frame: 1 {out.parent}/0001.png')",

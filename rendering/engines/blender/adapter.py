@@ -2,22 +2,17 @@
 
 import functools
 import json
-import re
 import subprocess
 from pathlib import Path
 
 from django.conf import settings
-from django.utils.translation import gettext as _
 
-from rendering.engines.base import Failure, Line, RenderSpec
+from rendering.engines.base import Engine, RenderSpec
 
 SCRIPTS = Path(__file__).resolve().parent
-EXIT_SCENE = 2
-# What does not look exactly so was printed by somebody else, and is log.
-PROGRESS = re.compile(r"openjd_progress: (\d+(?:\.\d+)?)")
-FRAME = re.compile(r"yuntu_frame: (-?\d+) (/.+)")
 # uncompressed, gzip (before 3.0), zstd (since)
 MAGIC = (b"BLENDER", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+RENDERERS = ["CYCLES", "BLENDER_EEVEE", "BLENDER_WORKBENCH"]
 FORMATS = {
     "PNG": "PNG",
     "JPEG": "JPEG",
@@ -28,15 +23,19 @@ FORMATS = {
 }
 
 
-class BlenderEngine:
+class BlenderEngine(Engine):
     name = "blender"
-    suffixes: tuple[str, ...] = (".blend",)
+    suffixes = (".blend",)
 
     @functools.cached_property
     def python(self) -> Path:
         return Path(settings.ENGINES_DIR) / "blender" / "bin" / "python"
 
-    def version(self) -> str | None:
+    def versions(self) -> dict[str, list[str]]:
+        version = self.installed_version()
+        return {version: RENDERERS} if version else {}
+
+    def installed_version(self) -> str | None:
         if settings.BLENDER_BINARY:
             return self.binary_version()
         environment = self.python.parent.parent
@@ -84,7 +83,9 @@ class BlenderEngine:
             "height": spec.height,
             "format": FORMATS.get(spec.output_format.upper()) if spec.output_format else None,
             "camera": spec.camera or None,
-            "renderer": spec.renderer or None,
+            "layer": spec.layer or None,
+            "renderer": renderer_named(spec.renderer) or None,
+            "threads": spec.threads,
             "allow_missing": spec.allow_missing,
             "remap": spec.remap,
             "samples": spec.options.get("samples"),
@@ -93,35 +94,8 @@ class BlenderEngine:
         path.write_text(json.dumps({key: value for key, value in body.items() if value is not None}), "utf-8")
         return self.command("render_frames.py", str(path))
 
-    def read_line(self, line: str) -> Line | None:
-        if progress := PROGRESS.fullmatch(line):
-            return Line(progress=min(float(progress[1]), 100))
-        if frame := FRAME.fullmatch(line):
-            return Line(frame=(int(frame[1]), Path(frame[2])))
-        name, _colon, rest = line.partition(": ")
-        if name == "openjd_status":
-            return Line(status=rest)
-        if name == "yuntu_error":
-            code, _space, message = rest.partition(" ")
-            return Line(error=(code, message))
-        return None
 
-    def failure(self, exit_code: int, error: tuple[str, str] | None) -> Failure:
-        if error is not None:
-            code, message = error
-            if code.startswith("missing_"):
-                message = _("Missing: %(paths)s") % {"paths": listed(message)}
-            return Failure(code, message or code, is_permanent=exit_code == EXIT_SCENE)
-        if exit_code in (-9, 137):
-            return Failure("killed", _("Blender was killed, most likely for lack of memory."))
-        if exit_code < 0:
-            return Failure("crashed", _("Blender crashed (signal %(number)s).") % {"number": -exit_code})
-        return Failure("engine_failed", _("Blender ended with code %(number)s.") % {"number": exit_code})
-
-
-def listed(text: str) -> str:
-    """The paths of a JSON list, for people."""
-    try:
-        return ", ".join(map(str, json.loads(text)))
-    except ValueError:
-        return text
+def renderer_named(text: str) -> str:
+    """Blender's own name of a renderer: people say Cycles, EEVEE or Workbench."""
+    name = text.strip().upper()
+    return f"BLENDER_{name}" if name in ("EEVEE", "WORKBENCH", "EEVEE_NEXT") else name

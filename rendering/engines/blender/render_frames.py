@@ -4,6 +4,7 @@ Reports progress while Cycles works and each frame once its file is whole; docs/
 SPEC and the lines. Ends with exit code 0 only when every frame was written.
 """
 
+import contextlib
 import json
 import re
 import sys
@@ -112,6 +113,11 @@ def configure(scene: Any, spec: dict[str, Any]) -> None:
         scene.camera = camera
         for marker in scene.timeline_markers:  # those switch cameras over time
             marker.camera = None
+    if name := spec.get("layer"):
+        if name not in scene.view_layers:
+            raise SceneError("no_layer", f"the scene has no view layer named {name}")
+        for layer in scene.view_layers:
+            layer.use = layer.name == name
     mute_file_outputs()
 
 
@@ -124,11 +130,14 @@ def set_renderer(scene: Any, name: str) -> None:
         if hasattr(scene.eevee, "taa_render_samples"):
             scene.cycles.samples = scene.eevee.taa_render_samples
         name = "CYCLES"
-    try:
-        render.engine = name
-    except TypeError as error:
-        message = f"the renderer {name or 'of the scene'} is not installed here"
-        raise SceneError("no_renderer", message) from error
+    # Called BLENDER_EEVEE_NEXT in 4.2 to 4.5.
+    names = ["BLENDER_EEVEE", "BLENDER_EEVEE_NEXT"] if name.startswith("BLENDER_EEVEE") else [name]
+    for candidate in names:
+        with contextlib.suppress(TypeError):
+            render.engine = candidate
+            break
+    else:
+        raise SceneError("no_renderer", f"the renderer {name or 'of the scene'} is not installed here")
     if name == "CYCLES":
         scene.cycles.device = "CPU"
 

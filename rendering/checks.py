@@ -1,0 +1,22 @@
+"""System checks of rendering: what of the settings no engine answers to."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+from rendering.engines import ENGINES
+
+
+@register()
+def engines_are_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """RENDER_ENGINES names engines there are; what only simulates is switched on by its own setting, and told."""
+    found: list[CheckMessage] = []
+    known = sorted(name for name, engine in ENGINES.items() if not engine.is_simulated)
+    if unknown := sorted(set(settings.RENDER_ENGINES) - {*known, "simulated"}):
+        message = f"RENDER_ENGINES names {', '.join(unknown)}; there are {', '.join(known)}."
+        found.append(Error(message, id="rendering.E001"))
+    if settings.SIMULATED_ENGINE and not settings.EMBEDDED_PROFILE:
+        message = "SIMULATED_ENGINE offers an engine that renders nothing, and its frames are charged."
+        found.append(Warning(message, id="rendering.W001"))
+    return found

@@ -1,0 +1,94 @@
+"""Why runs fail: stable codes, each with words that tell the artist what to do."""
+
+import json
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+MISSING = gettext_noop("Files that the scene needs are missing; upload them, or allow missing files.")
+EXPLANATIONS = {
+    "missing_texture": MISSING,
+    "missing_library": MISSING,
+    "missing_cache": MISSING,
+    "missing_volume": MISSING,
+    "missing_font": MISSING,
+    "missing_other": MISSING,
+    "not_a_scene": gettext_noop(
+        "The file cannot be read as a scene; open it in your program and save it again."
+    ),
+    "scene_too_new": gettext_noop(
+        "The scene was saved by a later version than the one that renders it; choose that version, or save the "
+        "scene for an earlier one."
+    ),
+    "no_camera": gettext_noop(
+        "There is no such camera to render; make one renderable in the scene and save it."
+    ),
+    "no_layer": gettext_noop("The scene has no render layer of this name."),
+    "no_renderer": gettext_noop(
+        "The renderer of the scene is not installed on the render node; choose another or another version."
+    ),
+    "plugin_missing": gettext_noop(
+        "The scene needs a plug-in that the render node does not have; bake or remove what uses it, or ask for it."
+    ),
+    "licence_unavailable": gettext_noop(
+        "No licence of the renderer was free; the frame is tried again later and nothing is charged for this."
+    ),
+    "out_of_memory": gettext_noop(
+        "The memory of the render node was not enough; use smaller textures, less subdivision or a smaller picture."
+    ),
+    "bad_request": gettext_noop("The render settings of this task do not fit the scene or the renderer."),
+    "frame_not_written": gettext_noop("The program ended without writing the picture."),
+    "render_failed": gettext_noop("The renderer reported an error."),
+    "engine_fault": gettext_noop("The program that renders had a fault of its own."),
+}
+"""English, by code. Codes that an engine names besides these speak for themselves."""
+PERMANENT = {"no_layer", "no_renderer", "plugin_missing", "scene_too_new", "not_a_scene"}
+CRASHES = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 11: "SIGSEGV"}
+KILLS = {9: "SIGKILL", 15: "SIGTERM"}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run failed: a stable code, words for the artist, and whether trying again can help.
+
+    A failure that spends no try says nothing of scene or program: a licence was short.
+    """
+
+    code: str
+    message: str
+    is_permanent: bool = False
+
+    @property
+    def spends_try(self) -> bool:
+        return self.code != "licence_unavailable"
+
+
+def named(code: str, detail: str, *, is_permanent: bool) -> Failure:
+    """The failure a program named. `detail` is its own text, or a JSON list of paths."""
+    detail = listed(detail)
+    explanation = _(EXPLANATIONS[code]) if code in EXPLANATIONS else ""
+    words = " — ".join(part for part in (explanation, detail) if part) or code
+    return Failure(code, words, is_permanent=is_permanent or code in PERMANENT)
+
+
+def of_exit(exit_code: int) -> Failure:
+    """The failure behind an exit code that nothing else explains: minus a signal, as the runner has it, or 128 plus
+    a signal, as shells and drivers have it.
+    """
+    signal = -exit_code if exit_code < 0 else exit_code - 128
+    if signal in KILLS:
+        return Failure("killed", _("The program was killed, most likely for lack of memory."))
+    if exit_code < 0 or signal in CRASHES:
+        name = CRASHES.get(signal, str(signal))
+        return Failure("crashed", _("The program crashed (signal %(name)s).") % {"name": name})
+    return Failure("engine_failed", _("The program ended with code %(number)s.") % {"number": exit_code})
+
+
+def listed(text: str) -> str:
+    """The paths of a JSON list, for people; other text as it is."""
+    try:
+        paths = json.loads(text)
+    except ValueError:
+        return text
+    return ", ".join(map(str, paths)) if isinstance(paths, list) else text
