@@ -4,7 +4,9 @@ import base64
 import binascii
 import secrets
 import string
+from collections.abc import Collection
 from datetime import timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -12,7 +14,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.errors import TooManyAppPasswords, WrongCredentials
-from accounts.models import AppPassword, User
+from accounts.models import AppPassword, Session, User
+from accounts.services.sessions import living_session
 from common import limits
 from common.errors import Unauthorized
 from common.ids import digest
@@ -23,11 +26,17 @@ LENGTH = 32
 USED_EVERY = timedelta(minutes=1)
 
 
-def create(*, user: User, name: str) -> tuple[AppPassword, str]:
-    """A new app password, and what nobody can tell again. Raises TooManyAppPasswords."""
+def create(*, user: User, name: str, session: Session | None = None) -> tuple[AppPassword, str]:
+    """A new app password, and what nobody can tell again.
+
+    `session` is the one that asks: where a change of password ends it at this moment, nothing made by it may stay.
+    Raises TooManyAppPasswords, TokenInvalid.
+    """
     secret = "".join(secrets.choice(ALPHABET) for _place in range(LENGTH))
     with transaction.atomic():
         User.objects.select_for_update(of=("self",), no_key=True).filter(pk=user.pk).first()
+        if session:
+            living_session(session.pk, user.pk)
         if AppPassword.objects.visible_to(user).count() >= MAX_APP_PASSWORDS:
             raise TooManyAppPasswords(limit=MAX_APP_PASSWORDS)
         return AppPassword.objects.create(user=user, name=name, secret_hash=digest(secret)), secret
@@ -38,6 +47,12 @@ def revoke(*, app_password: AppPassword) -> None:
     now = timezone.now()
     living = AppPassword.objects.filter(pk=app_password.pk, revoked_at__isnull=True)
     living.update(revoked_at=now, updated_at=now)
+
+
+def revoke_all(*, users: Collection[UUID]) -> None:
+    """Those of the users open nothing any more: whoever knew the password of the account may have made one."""
+    now = timezone.now()
+    AppPassword.objects.filter(user__in=users, revoked_at__isnull=True).update(revoked_at=now, updated_at=now)
 
 
 def basic_credentials(header: str) -> tuple[str, str]:

@@ -5,10 +5,9 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 
-from accounts.models import AppPassword, AuditEvent, Session, User
-from accounts.services import audit
+from accounts.models import AuditEvent, Session, User
+from accounts.services import app_passwords, audit
 from accounts.services.sessions import End, end_sessions
 
 
@@ -19,8 +18,7 @@ def block(users: QuerySet[User], *, actor: User | None = None) -> int:
         User.objects.filter(pk__in=active).update(is_active=False)
         note(AuditEvent.Action.BLOCKED, active, actor)
         end_sessions(Session.objects.filter(user__in=active), reason=End.BLOCKED, actor=actor)
-        usable = AppPassword.objects.filter(user__in=active, revoked_at__isnull=True)
-        usable.update(revoked_at=timezone.now())
+        app_passwords.revoke_all(users=active)
     return len(active)
 
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_noop
 
 from accounts.errors import AccountBlocked, Busy, PhoneNotRegistered, WrongCredentials, WrongPassword
 from accounts.models import AuditEvent, Notification, Session, User
-from accounts.services import audit, codes, lockout
+from accounts.services import app_passwords, audit, codes, lockout
 from accounts.services.notifications import notify
 from accounts.services.sessions import End, end_sessions
 from common import limits
@@ -120,7 +120,7 @@ def note_failure(user: User | None, account: str, ip: str) -> None:
 
 
 def change(*, user: User, session: Session, old_password: str, new_password: str, ip: str) -> None:
-    """Change the password of who is signed in by `session`; all other sessions end at once.
+    """Change the password of who is signed in by `session`; all other sessions and all app passwords end at once.
 
     Raises Invalid (rules, or the same password), WrongPassword, LoginLocked, RateLimited, Busy.
     """
@@ -142,7 +142,8 @@ def change(*, user: User, session: Session, old_password: str, new_password: str
 
 
 def reset(*, phone: str, code: str, new_password: str, ip: str) -> None:
-    """Set a new password by a code that was sent to the phone; all sessions end at once, and a lock is opened.
+    """Set a new password by a code that was sent to the phone; all sessions and app passwords end at once, and a
+    lock is opened.
 
     Nothing about users is told before the code is right. Raises Invalid (rules), CodeInvalid, RateLimited, Busy;
     PhoneNotRegistered, AccountBlocked: the code then stays usable.
@@ -163,15 +164,18 @@ def reset(*, phone: str, code: str, new_password: str, ip: str) -> None:
 
 
 def note_change(user: User, *, actor: User, keep: Session | None = None) -> None:
-    """Inside the transaction that changed a password: end the sessions but `keep`, record it and tell the user."""
+    """Inside the transaction that changed a password: end the sessions but `keep` and all app passwords, record it
+    and tell the user."""
     others = user.sessions.exclude(pk=keep.pk) if keep else user.sessions.all()
     end_sessions(others, reason=End.PASSWORD_CHANGED, actor=actor)
+    app_passwords.revoke_all(users=[user.pk])
     audit.record(AuditEvent.Action.PASSWORD_CHANGED, user=user, actor=actor, target=user)
     notify(
         user=user,
         title=gettext_noop("Password changed"),
         message=gettext_noop(
-            "All other devices were signed out. If it was not you, contact the operators at once."
+            "All other devices were signed out, and the passwords of your network drives ended. If it was not you, "
+            "contact the operators at once."
         ),
         level=Notification.Level.WARNING,
     )

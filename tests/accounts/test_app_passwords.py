@@ -7,16 +7,21 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.errors import TokenInvalid
 from accounts.models import AppPassword, User
-from accounts.services import app_passwords
+from accounts.services import app_passwords, passwords
 from accounts.services.blocking import block, unblock
 from accounts.services.deletion import delete_user
+from accounts.services.sessions import open_session
 from common.ids import digest
+from tests.accounts.conftest import code_for
 from tests.conftest import Client
 from tests.drives.dav import Dav
-from tests.factories import make_user
+from tests.factories import PASSWORD, make_user
+from tests.racing import race
 
 pytestmark = pytest.mark.django_db
+NEW = "Red-lantern-43"
 
 
 def test_made_shown_once_listed_and_revoked(owner: User, owner_api: Client, stranger_api: Client) -> None:
@@ -78,6 +83,56 @@ def test_who_is_blocked_loses_them_for_good(owner: User) -> None:
     assert dav("PROPFIND", "/").status_code == 401
     unblock(User.objects.filter(pk=owner.pk))
     assert dav("PROPFIND", "/").status_code == 401
+
+
+@pytest.mark.parametrize("way", ["change", "reset", "operator"])
+def test_a_new_password_ends_them_all(owner: User, owner_api: Client, stranger: User, way: str) -> None:
+    drives = [Dav(owner), Dav(owner)]
+    theirs = Dav(stranger)
+    if way == "change":
+        form = {"old_password": PASSWORD, "new_password": NEW}
+        assert owner_api.post("/auth/change-password", form).status_code == 200
+    elif way == "reset":
+        phone = str(owner.phone)
+        form = {
+            "phone": phone,
+            "verification_code": code_for(Client(), phone, "reset_password"),
+            "new_password": NEW,
+        }
+        assert Client().post("/auth/reset-password", form).status_code == 200
+    else:
+        passwords.note_change(owner, actor=stranger)
+    assert [dav("PROPFIND", "/").status_code for dav in drives] == [401, 401]
+    assert theirs("PROPFIND", "/").status_code == 207
+    owner.refresh_from_db()
+    assert "网络硬盘" in Client(owner).get("/notifications").json()["notifications"][0]["message"]
+    assert Dav(owner)("PROPFIND", "/").status_code == 207
+
+
+def test_a_session_that_has_just_ended_makes_none(owner: User) -> None:
+    """It was good when the request came in; the change of password came between."""
+    session = open_session(user=owner, device="", ip="127.0.0.1")[0]
+    passwords.note_change(owner, actor=owner)
+    with pytest.raises(TokenInvalid):
+        app_passwords.create(user=owner, name="x", session=session)
+    assert not AppPassword.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_none_of_those_made_while_the_password_changes_outlives_it(owner: User) -> None:
+    clients = [Client(owner) for _number in range(4)]
+
+    def act(turn: int) -> int:
+        if turn:
+            answer = clients[turn].post("/users/me/app-passwords", {"name": "x"})
+        else:
+            form = {"old_password": PASSWORD, "new_password": NEW}
+            answer = clients[turn].post("/auth/change-password", form)
+        return int(answer.status_code)
+
+    statuses = race(4, act)
+    assert statuses[0] == 200 and set(statuses[1:]) <= {201, 401}
+    assert not AppPassword.objects.filter(revoked_at__isnull=True).exists()
 
 
 def test_a_user_made_inactive_by_another_way_is_out_too(owner: User) -> None:

@@ -15,7 +15,7 @@ from accounts import errors
 from accounts.api.serializers import devices as shapes
 from accounts.api.serializers.base import UserSerializer
 from accounts.api.views.base import PublicView, checked, device_of
-from accounts.models import AppPassword, Device, User
+from accounts.models import AppPassword, Device, Session, User
 from accounts.services import app_passwords, devices, phones
 from common.limits import client_ip
 from common.serializers import DoneSerializer
@@ -74,8 +74,9 @@ class AppPasswordViewSet(ListModelMixin, VisibleViewSet):
     @extend_schema(responses={201: shapes.NewAppPasswordSerializer})
     def create(self, request: Request) -> Response:
         """A new one, for one device. It is told in this answer alone."""
-        user = cast(User, request.user)
-        row, password = app_passwords.create(user=user, **self.valid(shapes.AppPasswordSerializer, request))
+        user, name = cast(User, request.user), self.valid(shapes.AppPasswordSerializer, request)["name"]
+        session = cast(Session, request.auth)
+        row, password = app_passwords.create(user=user, name=name, session=session)
         body = {**shapes.AppPasswordSerializer(row).data, "password": password, "username": user.username}
         return Response(body, status=201)
 
