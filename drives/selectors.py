@@ -1,11 +1,12 @@
 """What people want to know about a drive."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-from django.contrib.postgres.fields import ArrayField
-from django.db.models import Count, Exists, Func, OuterRef, Q, QuerySet, Sum, TextField, Value
+from django.db.models import Count, Exists, Func, OuterRef, Sum, TextField, Value
 from django.db.models.functions import StrIndex, Substr
 
 from accounts.models import User
@@ -38,7 +39,7 @@ def contents(drive: Drive, folder: Folder | None, sort: str) -> tuple[FolderQuer
     files = File.objects.filter(drive=drive, folder=folder, trashed_at__isnull=True)
     return (
         folders.order_by(*ordering(sort, folders=True)),
-        files.select_related("folder", "blob").order_by(*ordering(sort, folders=False)),
+        files.for_lists().order_by(*ordering(sort, folders=False)),
     )
 
 
@@ -60,26 +61,59 @@ MOST_FOUND = 2000
 """Most folders, and most files, that a search finds: to sort more of them by name costs more than it helps."""
 
 
-def some(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """Keys of at most MOST_FOUND of the rows, of whichever are found first."""
-    return rows.order_by().values("pk")[:MOST_FOUND]
+@dataclass(frozen=True)
+class Hits:
+    """What a search found of one kind: their keys by name, and the rows to take them from.
+
+    `is_cut` where there are more, of which nobody knows how many.
+    """
+
+    rows: Any
+    keys: Sequence[UUID]
+    is_cut: bool
+
+    def count(self) -> int:
+        return len(self.keys)
+
+    def part(self, first: int, count: int) -> list[Any]:
+        """`count` rows from `first` on; without those that have gone since."""
+        keys = self.keys[first : first + max(count, 0)]
+        found = self.rows.in_bulk(keys) if keys else {}
+        return [found[key] for key in keys if key in found]
 
 
-def search(drive: Drive, keyword: str) -> tuple[FolderQuerySet, FileQuerySet]:
+def search(drive: Drive, keyword: str, user: User) -> tuple[Hits, Hits]:
     """Living folders and files whose names contain the keyword, whatever its case, by name; at most MOST_FOUND of each.
 
-    Two characters and more are looked up by their pairs; one is found along the index of names.
+    They are looked up by pairs of characters, or a single one beyond ASCII. A single one of ASCII is nearly everywhere:
+    those names are walked along instead, in order.
     """
-    pairs = sorted({keyword.lower()[at : at + 2] for at in range(len(keyword) - 1)})
-    matching = Q(name__icontains=keyword)
-    folders, files = Folder.objects.all(), File.objects.all()
-    if pairs:
-        wanted = Value(pairs, output_field=ArrayField(TextField()))
-        folders = folders.annotate(grams=NameGrams("name")).filter(grams__contains=wanted)
-        files = files.annotate(grams=NameGrams("name")).filter(grams__contains=wanted)
-    folders = Folder.objects.filter(pk__in=some(folders.living().filter(matching, drive=drive)))
-    files = File.objects.filter(pk__in=some(files.living().filter(matching, drive=drive)))
-    return folders.order_by("name", "pk"), files.select_related("folder", "blob").order_by("name", "pk")
+    folders = Folder.objects.living().filter(drive=drive)
+    files = File.objects.living().filter(drive=drive)
+    return (
+        hits(folders, Folder.objects.with_favourite(user), drive, keyword),
+        hits(files, File.objects.for_lists().with_favourite(user), drive, keyword),
+    )
+
+
+def hits(rows: Any, shown: Any, drive: Drive, keyword: str) -> Hits:
+    if grams := grams_of(drive, keyword):
+        rows = rows.annotate(grams=NameGrams("drive", "name")).filter(grams__contains=grams).order_by()
+    else:
+        rows = rows.order_by("name")
+    if len(keyword) > 2 or not grams:
+        rows = rows.filter(name__icontains=keyword)
+    found = list(rows.values_list("name", "pk")[: MOST_FOUND + 1])
+    return Hits(shown, [pk for _name, pk in sorted(found[:MOST_FOUND])], len(found) > MOST_FOUND)
+
+
+def grams_of(drive: Drive, keyword: str) -> Any:
+    """What the index of names must hold for a name with this keyword, as `drives_name_grams` writes it."""
+    lower = keyword.lower()
+    grams = {lower[at : at + 2] for at in range(len(lower) - 1)}
+    if len(lower) == 1 and not lower.isascii():
+        grams = {lower}
+    return [f"{drive.pk.hex[-12:]}{gram}" for gram in sorted(grams)]
 
 
 def favourites(user: User) -> tuple[FolderQuerySet, FileQuerySet]:
@@ -87,7 +121,7 @@ def favourites(user: User) -> tuple[FolderQuerySet, FileQuerySet]:
     marked = Favourite.objects.filter(user=user)
     folders = Folder.objects.visible_to(user).filter(pk__in=marked.values("folder")).with_favourite(user)
     files = File.objects.visible_to(user).filter(pk__in=marked.values("file")).with_favourite(user)
-    return folders.order_by("name", "pk"), files.select_related("folder", "blob").order_by("name", "pk")
+    return folders.order_by("name", "pk"), files.for_lists().order_by("name", "pk")
 
 
 @dataclass(frozen=True)

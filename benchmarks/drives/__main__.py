@@ -2,7 +2,8 @@
 
 A request goes through the whole of the API in this process; the time of its statements is summed up as they are
 sent, so what is measured is what the database costs, sign-in and permissions included. Of moves and of the trash the
-whole time is told, too: their commits are no statements.
+whole time is told, too: their commits are no statements. "Computing" is the part of the time in which the server had
+a processor: where other work wants the processors as well, it says what a machine of its own would take.
 """
 
 import argparse

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from django.db import connection
@@ -15,22 +16,32 @@ from drives.models import Drive, Folder
 from drives.services.drives import default_drive
 
 READ_GOAL, WRITE_GOAL = 0.050, 0.500
-HEAD = ["", "statements", "p50 ms", "p95 ms", "most ms", "whole p50 ms", "goal of p95, ms"]
+HEAD = ["", "statements", "p50 ms", "p95 ms", "of it computing, p95 ms", "whole p50 ms", "goal of p95, ms"]
 
 
 class Meter:
-    """Sums up the statements of one request."""
+    """Sums up the statements of one request: the time until they are answered, and what the server computed for it."""
 
     def __init__(self) -> None:
-        self.seconds, self.count = 0.0, 0
+        self.seconds, self.computed, self.count = 0.0, 0.0, 0
 
     def __call__(self, execute: Callable[..., Any], *arguments: Any) -> Any:
-        begun = time.perf_counter()
+        before, begun = computed_seconds(), time.perf_counter()
         try:
             return execute(*arguments)
         finally:
             self.seconds += time.perf_counter() - begun
+            self.computed += computed_seconds() - before
             self.count += 1
+
+
+def computed_seconds() -> float:
+    """Processor time of the PostgreSQL process that serves us (Linux tells nanoseconds); 0 where it cannot be seen."""
+    try:
+        told = Path(f"/proc/{connection.connection.info.backend_pid}/schedstat").read_text()
+    except (OSError, AttributeError):
+        return 0.0
+    return int(told.split()[0]) / 1e9
 
 
 class Row:
@@ -39,6 +50,7 @@ class Row:
     def __init__(self, name: str, goal: float) -> None:
         self.name, self.goal = name, goal
         self.database: list[float] = []
+        self.computed: list[float] = []
         self.whole: list[float] = []
         self.counts: set[int] = set()
 
@@ -48,12 +60,13 @@ class Row:
             act()
         self.whole.append(time.perf_counter() - begun)
         self.database.append(meter.seconds)
+        self.computed.append(meter.computed)
         self.counts.add(meter.count)
 
     def cells(self) -> list[str]:
         p95 = share(self.database, 0.95)
         met = "yes" if p95 < self.goal else "NO"
-        times = [share(self.database, 0.5), p95, max(self.database), share(self.whole, 0.5)]
+        times = [share(self.database, 0.5), p95, share(self.computed, 0.95), share(self.whole, 0.5)]
         statements = "-".join(map(str, sorted({min(self.counts), max(self.counts)})))
         goal = f"< {self.goal * 1000:.0f}: {met}"
         return [self.name, statements, *(f"{seconds * 1000:.1f}" for seconds in times), goal]

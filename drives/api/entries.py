@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
@@ -19,6 +18,7 @@ from drives import selectors
 from drives.api import serializers as shapes
 from drives.links import link_to
 from drives.models import Drive, File, FileQuerySet, Folder, FolderQuerySet
+from drives.selectors import Hits
 from drives.services import drives
 
 PATH = OpenApiParameter("path", OpenApiTypes.STR, description="Folder, `/` by default.")
@@ -74,35 +74,22 @@ class EntryPages(VisibleViewSet):
         return self.entry_page(folders, files, trail)
 
     def entry_page(
-        self, folders: FolderQuerySet, files: FileQuerySet, trail: Sequence[Folder] = ()
+        self, folders: FolderQuerySet | Hits, files: FileQuerySet | Hits, trail: Sequence[Folder] = ()
     ) -> Response:
         entries, page = page_of(self.request, folders, files)
         shown = shapes.EntrySerializer(entries, many=True, context=self.entry_context()).data
         crumbs = shapes.CrumbSerializer(trail, many=True).data
-        return Response({"files": shown, "breadcrumbs": crumbs, **page})
+        truncated = any(isinstance(rows, Hits) and rows.is_cut for rows in (folders, files))
+        return Response({"files": shown, "breadcrumbs": crumbs, **page, "truncated": truncated})
 
 
 def page_of(
-    request: Request, folders: FolderQuerySet, files: FileQuerySet
+    request: Request, folders: FolderQuerySet | Hits, files: FileQuerySet | Hits
 ) -> tuple[list[Folder | File], dict[str, int]]:
     """The entries of the page that is asked for, folders first, and what it says of itself."""
     skip = whole_number(request, "skip", 0)
     limit = min(max(whole_number(request, "limit", 1000), 1), 1000)
-    folder_count, file_count = counted(folders), counted(files)
-    entries: list[Folder | File] = list(folders[skip : skip + limit])
-    first_file = max(skip - folder_count, 0)
-    entries += stretch(files, first_file, limit - len(entries))
+    folder_count, file_count = folders.count(), files.count()
+    entries: list[Folder | File] = list(folders.part(skip, min(folder_count - skip, limit)))
+    entries += files.part(max(skip - folder_count, 0), limit - len(entries))
     return entries, {"total": folder_count + file_count, "skip": skip, "limit": limit}
-
-
-def stretch(rows: QuerySet[Any], first: int, count: int) -> QuerySet[Any]:
-    """`count` rows from `first` on. Those before are passed over by their keys, without all that is joined to them."""
-    return rows.filter(pk__in=rows.values("pk")[first : first + count]) if first else rows[:count]
-
-
-MOST_COUNTED = 10_000
-
-
-def counted(rows: QuerySet[Any]) -> int:
-    """How many rows there are, as far as MOST_COUNTED: who gets a million hits does not read them all."""
-    return rows.order_by().values("pk")[:MOST_COUNTED].count()

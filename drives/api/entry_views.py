@@ -96,15 +96,14 @@ class EntryViewSet(EntryPages):
     def list(self, request: Request) -> Response:
         """Folders and files of a folder, or with `keyword` all of the drive whose names contain it.
 
-        A search finds at most 2,000 of each; where there are more, of whichever come first.
+        A search finds at most 2,000 of each; where there are more, of whichever come first, and says `truncated`.
         """
         drive = self.drive_of(request.query_params.get("drive_id"))
         keyword = request.query_params.get("keyword", "").strip()
         if keyword:
             if len(keyword) > 100 or "\0" in keyword:
                 raise Invalid(field="keyword")
-            folders, files = selectors.search(drive, keyword)
-            return self.entry_page(folders.with_favourite(self.actor), files.with_favourite(self.actor))
+            return self.entry_page(*selectors.search(drive, keyword, self.actor))
         path = clean_path(request.query_params.get("folder_path", "/"), field="folder_path")
         return self.folder_page(drive, path)
 

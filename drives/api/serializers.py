@@ -172,6 +172,7 @@ class EntryPageSerializer(serializers.Serializer):
     total = serializers.IntegerField()
     skip = serializers.IntegerField()
     limit = serializers.IntegerField()
+    truncated = serializers.BooleanField(help_text="Whether a search found more than `total` says.")
 
 
 class NewEntrySerializer(serializers.Serializer):

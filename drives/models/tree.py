@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self, TypeVar
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -15,15 +17,28 @@ from common.models import Row
 from drives.models.blobs import Blob
 from drives.models.drives import Drive
 
+Entry = TypeVar("Entry", bound=models.Model)
+
 
 class NameGrams(Func):
-    """The pairs of neighbouring characters of a name in lower case: what a search looks up, Chinese or not."""
+    """What a search in a drive looks up, Chinese or not: `NameGrams("drive", "name")`.
+
+    Pairs of neighbouring characters in lower case, and single ones beyond ASCII, each with its drive before it.
+    """
 
     function = "drives_name_grams"
     output_field = ArrayField(models.TextField())
 
 
-class FolderQuerySet(models.QuerySet["Folder"]):
+class EntryQuerySet(models.QuerySet[Entry]):
+    """What sets of folders and of files have in common."""
+
+    def part(self, first: int, count: int) -> Self:
+        """`count` rows from `first` on. Keys alone are sorted and passed over, without all that is shown and joined."""
+        return self.filter(pk__in=self.values("pk")[first : first + count]) if count > 0 else self.none()
+
+
+class FolderQuerySet(EntryQuerySet["Folder"]):
     def visible_to(self, user: User) -> FolderQuerySet:
         return self.in_reach_of(user).living()
 
@@ -87,7 +102,7 @@ class Folder(Row):
             models.Index(
                 fields=["trashed_at"], condition=Q(trashed_at__isnull=False), name="drives_folder_in_trash"
             ),
-            GinIndex(NameGrams("name"), name="drives_folder_grams"),
+            GinIndex(NameGrams("drive", "name"), name="drives_folder_grams"),
         ]
 
     def __str__(self) -> str:
@@ -99,7 +114,7 @@ class Folder(Row):
         return self.path[self.path.index("/") :]
 
 
-class FileQuerySet(models.QuerySet["File"]):
+class FileQuerySet(EntryQuerySet["File"]):
     def visible_to(self, user: User) -> FileQuerySet:
         return self.in_reach_of(user).living()
 
@@ -110,6 +125,13 @@ class FileQuerySet(models.QuerySet["File"]):
     def with_favourite(self, user: User) -> FileQuerySet:
         """With `is_favourite`, whether the user marked it."""
         return self.annotate(is_favourite=Exists(Favourite.objects.filter(user=user, file=OuterRef("pk"))))
+
+    def for_lists(self) -> FileQuerySet:
+        """With the columns that a list shows, its own and those of folder and content, and no others."""
+        return self.select_related("folder", "blob").only(
+            "drive", "folder__path", "name", "size", "mime_type", "created_at", "updated_at", "modified_at",
+            "trashed_at", "blob__md5", "blob__sha256",
+        )  # fmt: skip
 
     def living(self) -> FileQuerySet:
         return self.filter(trashed_at__isnull=True).filter(
@@ -174,7 +196,7 @@ class File(Row):
             models.Index(
                 fields=["trashed_at"], condition=Q(trashed_at__isnull=False), name="drives_file_in_trash"
             ),
-            GinIndex(NameGrams("name"), name="drives_file_grams"),
+            GinIndex(NameGrams("drive", "name"), name="drives_file_grams"),
         ]
 
     def __str__(self) -> str:

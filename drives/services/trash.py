@@ -31,7 +31,7 @@ def trashed(drive: Drive) -> tuple[FolderQuerySet, FileQuerySet]:
     """What was put into the trash of a drive, each with all below it, the latest first."""
     folders = Folder.objects.in_trash().filter(drive=drive).order_by("-trashed_at", "-pk")
     files = File.objects.in_trash().filter(drive=drive).order_by("-trashed_at", "-pk")
-    return folders, files.select_related("folder", "blob")
+    return folders, files.for_lists()
 
 
 def trash(*, entry: Entry, actor: User) -> None:

@@ -65,9 +65,49 @@ def test_a_search_stands_on_the_index(owner: User, drive: Drive) -> None:
     ensure_folders(drive=drive, paths={f"/{number:04}" for number in range(1000)})
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE drives_file, drives_folder")
-    folders, files = selectors.search(drive, "贴图")
-    assert "drives_file_grams" in files.explain()
-    assert "drives_folder_grams" in folders.explain()
+    for keyword in ("贴图", "图", "贴图.png"):
+        with CaptureQueriesContext(connection) as captured:
+            _folders, files = selectors.search(drive, keyword, owner)
+        assert files.count() == 1
+        with connection.cursor() as cursor:
+            for query, index in zip(captured, ("drives_folder_grams", "drives_file_grams"), strict=True):
+                cursor.execute(f"EXPLAIN {query['sql']}")
+                assert index in str(cursor.fetchall()), keyword
+
+
+def test_a_search_says_when_there_is_more(
+    owner: User, owner_api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("木头1", "木头2", "木头3"):
+        put(owner, f"/{name}", b"x")
+    monkeypatch.setattr(selectors, "MOST_FOUND", 3)
+    for keyword in ("木头", "木"):
+        answer = owner_api.get(f"/files?keyword={keyword}").json()
+        assert (len(answer["files"]), answer["total"], answer["truncated"]) == (3, 3, False)
+    monkeypatch.setattr(selectors, "MOST_FOUND", 2)
+    answer = owner_api.get("/files", {"keyword": "木", "skip": 1}).json()
+    assert (len(answer["files"]), answer["total"], answer["truncated"]) == (1, 2, True)
+    listed = owner_api.get("/files", {"limit": 2}).json()
+    assert (len(listed["files"]), listed["total"], listed["truncated"]) == (2, 3, False)
+
+
+def test_what_moves_into_another_drive_is_found_there(owner: User, owner_api: Client, drive: Drive) -> None:
+    put(owner, "/a/木头.png", b"x")
+    second = post(owner_api, "/drives", 201, name="Second")["id"]
+    post(owner_api, f"/files/{id_at('/a')}/move", folder_path="/", drive_id=second)
+    for keyword in ("木头", "木", "头.png"):
+        assert found(owner_api, keyword, drive_id=str(drive.pk)) == []
+        assert found(owner_api, keyword, drive_id=second) == ["木头.png"]
+
+
+def test_pages_of_folders_and_files_join_without_a_seam(owner: User, owner_api: Client) -> None:
+    for name in ("a", "b", "c"):
+        put(owner, f"/d/{name}/x", b"x")
+        put(owner, f"/d/{name}.txt", b"x")
+    for sort in ("name", "-size", "updated_at"):
+        whole = names(owner_api, "/d", sort=sort)
+        pages = [names(owner_api, "/d", sort=sort, skip=skip, limit=2) for skip in range(0, 8, 2)]
+        assert pages == [whole[:2], whole[2:4], whole[4:6], []]
 
 
 def test_statements_do_not_grow_with_what_is_listed(owner: User, owner_api: Client, drive: Drive) -> None:

@@ -112,6 +112,7 @@ def test_a_listing_takes_the_same_queries_for_any_length(owner: User, owner_api:
         return len(captured)
 
     put(owner, "/first", b"x")
+    put(owner, "/folder/x", b"x")
     owner_api.get("/files")
     few = queries()
     for number in range(15):
