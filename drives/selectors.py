@@ -124,21 +124,6 @@ def favourites(user: User) -> tuple[FolderQuerySet, FileQuerySet]:
     return folders.order_by("name", "pk"), files.for_lists().order_by("name", "pk")
 
 
-@dataclass(frozen=True)
-class FolderSize:
-    """What lies in a folder at any depth; size in bytes."""
-
-    size: int
-    file_count: int
-    folder_count: int
-
-
-def size_below(folders: FolderQuerySet, files: FileQuerySet) -> FolderSize:
-    """Sums over both, in two statements."""
-    found = files.aggregate(size=Sum("size", default=0), count=Count("pk"))
-    return FolderSize(found["size"], found["count"], folders.count())
-
-
 def usage_by_type(drive: Drive) -> list[dict[str, Any]]:
     """Living files by the first half of their type (`image`, `video`, …), the biggest first."""
     kind = Substr("mime_type", 1, StrIndex("mime_type", Value("/")) - 1)

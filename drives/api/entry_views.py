@@ -204,11 +204,8 @@ class EntryViewSet(EntryPages):
     def size(self, request: Request, pk: UUID) -> Response:
         """Bytes, files and folders in a folder, at any depth."""
         entry = self.entry()
-        if isinstance(entry, Folder):
-            found = selectors.size_below(places.below(entry), places.files_below(entry))
-        else:
-            found = selectors.FolderSize(entry.size, 1, 0)
-        return Response(shapes.FolderSizeSerializer(found).data)
+        size = places.size_below(entry) if isinstance(entry, Folder) else places.FolderSize(entry.size, 1, 0)
+        return Response(shapes.FolderSizeSerializer(size).data)
 
     @extend_schema(request=None, responses=DoneSerializer)
     @action(detail=True, methods=["put"])

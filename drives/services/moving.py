@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Sum
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -31,6 +31,8 @@ from drives.services.places import (
     require_living,
     require_short_paths,
     reroot,
+    size_below,
+    with_below,
 )
 from drives.services.tree import NewFile, put_files
 from drives.services.versions import drop_surplus, keep_versions, version_of
@@ -134,11 +136,11 @@ def copy_file(file: File, actor: User, to: Destination, folder: Folder | None) -
 
 def copy_folder(source: Folder, actor: User, to: Destination, folder: Folder | None) -> Folder:
     require_outside(source, folder)
-    counts = files_below(source).aggregate(count=Count("pk"), size=Sum("size", default=0))
-    folders = list(below(source).order_by("path"))
-    if counts["count"] + len(folders) > settings.COPY_MAX_ITEMS:
+    held = size_below(source)
+    if held.file_count + held.folder_count > settings.COPY_MAX_ITEMS:
         raise TooManyItems(limit=settings.COPY_MAX_ITEMS)
-    require_room(drive=to.drive, size=counts["size"])
+    require_room(drive=to.drive, size=held.size)
+    folders = list(below(source).order_by("path"))
     name = to.name or source.name
     if to.on_clash is OnClash.KEEP_BOTH:
         name = free_name(to.drive, folder, name)
@@ -172,7 +174,7 @@ def copy_folder(source: Folder, actor: User, to: Destination, folder: Folder | N
     ]
     Folder.objects.bulk_create([top, *made], batch_size=2000)
     File.objects.bulk_create(files, batch_size=2000)
-    Drive.objects.filter(pk=to.drive.pk).update(used_size=F("used_size") + counts["size"])
+    Drive.objects.filter(pk=to.drive.pk).update(used_size=F("used_size") + held.size)
     return top
 
 
@@ -229,15 +231,13 @@ def carry(entry: Entry, drive: Drive) -> None:
     What went into the trash on its own stays in the trash of the old drive. Raises QuotaExceeded.
     """
     if isinstance(entry, Folder):
-        files = files_below(entry)
-        size = files.aggregate(size=Sum("size", default=0))["size"]
-        inside = below(entry) | Folder.objects.filter(pk=entry.pk)
+        size, inside = size_below(entry).size, with_below(entry)
         Folder.objects.filter(parent__in=inside, trashed_at__isnull=False).update(parent=None)
         File.objects.filter(folder__in=inside, trashed_at__isnull=False).update(folder=None)
     else:
         size = entry.size
     require_room(drive=drive, size=size)
     if isinstance(entry, Folder):
-        files.update(drive=drive)
+        files_below(entry).update(drive=drive)
     Drive.objects.filter(pk=entry.drive_id).update(used_size=F("used_size") - size)
     Drive.objects.filter(pk=drive.pk).update(used_size=F("used_size") + size)

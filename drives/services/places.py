@@ -5,11 +5,23 @@ so names are compared with what is there, and the unique constraints are only th
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Func, IntegerField, Max, Q, TextChoices, Value
+from django.db.models import (
+    Count,
+    Func,
+    IntegerField,
+    Max,
+    OuterRef,
+    Q,
+    Subquery,
+    Sum,
+    TextChoices,
+    Value,
+)
 from django.db.models.functions import Concat, Length, Substr
 from django.utils.translation import gettext_lazy as _
 
@@ -177,11 +189,40 @@ def below(folder: Folder) -> FolderQuerySet:
     return Folder.objects.filter(drive_id=folder.drive_id, path__startswith=folder.path + "/")
 
 
+def with_below(folder: Folder) -> FolderQuerySet:
+    """The folder and all folders in it, as in `below`."""
+    return Folder.objects.filter(
+        Q(pk=folder.pk) | Q(drive_id=folder.drive_id, path__startswith=folder.path + "/")
+    )
+
+
 def files_below(folder: Folder) -> FileQuerySet:
     """All files in a folder, at any depth, without those that went into the trash on their own."""
     # One set of folders, not a folder or a set: for an `or` around a subquery all files are read.
-    inside = Q(pk=folder.pk) | Q(drive_id=folder.drive_id, path__startswith=folder.path + "/")
-    return File.objects.filter(folder__in=Folder.objects.filter(inside), trashed_at__isnull=True)
+    return File.objects.filter(folder__in=with_below(folder), trashed_at__isnull=True)
+
+
+@dataclass(frozen=True)
+class FolderSize:
+    """What lies in a folder at any depth; size in bytes."""
+
+    size: int
+    file_count: int
+    folder_count: int
+
+
+def size_below(folder: Folder) -> FolderSize:
+    """Sums over `files_below` and `below`. Each folder is looked up in the index by itself, since for one set of
+    many folders the database reads all files there are."""
+    files = File.objects.filter(folder=OuterRef("pk"), trashed_at__isnull=True).order_by().values("folder")
+    sums = with_below(folder).annotate(
+        held=Subquery(files.annotate(held=Sum("size")).values("held")),
+        files_held=Subquery(files.annotate(held=Count("*")).values("held")),
+    )
+    found = sums.aggregate(
+        size=Sum("held", default=0), file_count=Sum("files_held", default=0), folder_count=Count("*") - 1
+    )
+    return FolderSize(**found)
 
 
 def require_short_paths(folder: Folder, target: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -22,7 +22,7 @@ from drives.permissions import Right, require
 from drives.services.drives import require_room
 from drives.services.moving import Entry, make_room, settle
 from drives.services.operations import Action, path_of_entry, record
-from drives.services.places import OnClash, files_below, folder_at, lock_tree, reroot
+from drives.services.places import OnClash, folder_at, lock_tree, reroot, size_below
 
 BATCH = 1000
 
@@ -58,8 +58,7 @@ def size_of(entry: Entry) -> int:
     """Bytes of a file, or of everything in a folder but what went into the trash on its own."""
     if isinstance(entry, File):
         return entry.size
-    total: int = files_below(entry).aggregate(total=Sum("size", default=0))["total"]
-    return total
+    return size_below(entry).size
 
 
 def restore(*, entry: Entry, actor: User, folder_path: str | None = None, on_clash: OnClash) -> Entry:

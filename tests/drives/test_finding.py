@@ -85,7 +85,7 @@ def test_a_search_says_when_there_is_more(
         answer = owner_api.get(f"/files?keyword={keyword}").json()
         assert (len(answer["files"]), answer["total"], answer["truncated"]) == (3, 3, False)
     monkeypatch.setattr(selectors, "MOST_FOUND", 2)
-    answer = owner_api.get("/files", {"keyword": "木", "skip": 1}).json()
+    answer = owner_api.get("/files?keyword=木&skip=1").json()
     assert (len(answer["files"]), answer["total"], answer["truncated"]) == (1, 2, True)
     listed = owner_api.get("/files", {"limit": 2}).json()
     assert (len(listed["files"]), listed["total"], listed["truncated"]) == (2, 3, False)
