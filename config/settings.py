@@ -376,7 +376,12 @@ RENDER_HEARTBEAT_SECONDS: float = env.float("RENDER_HEARTBEAT_SECONDS", default=
 RENDER_NODE_HEARTBEAT_SECONDS: float = env.float("RENDER_NODE_HEARTBEAT_SECONDS", default=10)
 RENDER_FRAME_TIMEOUT_SECONDS: float = env.float("RENDER_FRAME_TIMEOUT_SECONDS", default=4 * 3600)
 RENDER_IDLE_TIMEOUT_SECONDS: float = env.float("RENDER_IDLE_TIMEOUT_SECONDS", default=1800)
+RENDER_LEVELS: list[tuple[int | None, int]] = [(4, 1), (8, 2), (16, 4), (64, 8)]
+"""Frames at once and weight in sharing the farm, by member level."""
+RENDER_TEAM: tuple[int | None, int] = (64, 4)
 RENDER_MAX_ATTEMPTS = 3
+RENDER_BLOCK_AFTER = 3
+"""Failures of a job on one node after which the node gets no more of its frames."""
 RENDER_MAX_LOST = 10
 RENDER_MAX_FRAMES = 100_000
 RENDER_NODE_SLOTS: int = env.int("RENDER_NODE_SLOTS", default=1)

@@ -117,16 +117,58 @@ class AttemptAdmin(ReadOnlyAdmin):
 class RenderNodeAdmin(AuditedAdmin):
     """Operators may take a node out of service; everything else the node says itself."""
 
-    list_display = ("name", "host", "shown_state", "is_enabled", "slots", "cores", "engines", "heartbeat_at")
+    list_display = (
+        "name",
+        "host",
+        "shown_life",
+        "state",
+        "slots",
+        "cores",
+        "load",
+        "engines",
+        "heartbeat_at",
+    )
+    list_filter = ("state",)
     search_fields = ("name", "host")
-    readonly_fields = ("name", "host", "pid", "cores", "memory_size", "slots", "engines", "heartbeat_at")
+    readonly_fields = (
+        "name", "host", "pid", "version", "cores", "memory_size", "free_memory_size", "load", "slots", "engines",
+        "tags", "rests_until", "heartbeat_at",
+    )  # fmt: skip
 
-    @display(description=_("state"), label={"online": "success", "offline": "danger"})
-    def shown_state(self, node: models.RenderNode) -> tuple[str, Any]:
-        return ("online", _("online")) if node.is_online(timezone.now()) else ("offline", _("offline"))
+    @display(description=_("life"), label={"online": "success", "lost": "danger"})
+    def shown_life(self, node: models.RenderNode) -> tuple[str, Any]:
+        return ("lost", _("lost")) if node.is_lost(timezone.now()) else ("online", _("online"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+
+@admin.register(models.ConcurrencyLimit)
+class ConcurrencyLimitAdmin(AuditedAdmin):
+    """Operators set how many frames of a user, a team or a licence run at once; rows come with their first job."""
+
+    list_display = ("kind", "key", "maximum", "weight", "running", "is_custom")
+    list_filter = ("kind", "is_custom")
+    search_fields = ("key",)
+    readonly_fields = ("kind", "key", "running")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(models.JobDependency)
+class JobDependencyAdmin(ReadOnlyAdmin):
+    list_display = ("job", "on", "kind", "created_at")
+    list_select_related = ("job", "on")
+
+
+@admin.register(models.NodeBlock)
+class NodeBlockAdmin(ReadOnlyAdmin):
+    list_display = ("job", "node", "created_at")
+    list_select_related = ("job", "node")
 
 
 @admin.register(models.SceneReport)

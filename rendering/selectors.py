@@ -9,12 +9,13 @@ from rendering.models import RenderNode
 
 
 def offered_engines() -> dict[str, list[str]]:
-    """Engines that an enabled node has and the settings offer, with their versions."""
+    """Engines that nodes in service have and the settings offer, with their versions."""
     found: dict[str, set[str]] = {}
-    for engines in RenderNode.objects.filter(is_enabled=True).values_list("engines", flat=True):
-        for name, version in engines.items():
+    enabled = RenderNode.objects.filter(state=RenderNode.State.ENABLED)
+    for engines in enabled.values_list("engines", flat=True):
+        for name, versions in engines.items():
             if is_offered(name):
-                found.setdefault(name, set()).add(version)
+                found.setdefault(name, set()).update(versions)
     return {name: sorted(versions) for name, versions in sorted(found.items())}
 
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from rendering import messages, node
 from rendering.models import SceneReport
-from rendering.services import admission, attempts, dispatch, reports
+from rendering.services import admission, attempts, dispatch, frames, reports
 
 
 @shared_task
@@ -35,6 +35,8 @@ def fill_slot(engine: str) -> None:
 def tend() -> None:
     """Scheduled: whatever a lost message or a dead process left undone is taken up again."""
     attempts.reap(timezone.now())
+    for job in frames.jobs_with_strays():
+        frames.stop_strays(job)
     for report_id in reports.overdue_reports():
         messages.send("inspect_scene", str(report_id))
     for job_id in admission.pending_jobs():

@@ -26,7 +26,7 @@ from billing.models import PriceRule, Wallet
 from common.admin import AuditedAdmin, Deed, ReadOnlyInline, plain, values_of
 from common.signals import operator_acted
 from drives.models import Drive
-from rendering.models import RenderJob, RenderNode
+from rendering.models import ConcurrencyLimit, RenderJob, RenderNode
 from tests.factories import PASSWORD, make_user
 
 Action = AuditEvent.Action
@@ -37,7 +37,8 @@ CHANGES: dict[type[Model], dict[str, Any]] = {
     Group: {"name": "colourists"},
     Drive: {"name": "Archive"},
     Team: {"max_members": "7"},
-    RenderNode: {"is_enabled": None},
+    RenderNode: {"state": "draining"},
+    ConcurrencyLimit: {"maximum": "3"},
     PeriodicTask: {"description": "more seldom"},
     IntervalSchedule: {"every": "77"},
     CrontabSchedule: {"minute": "17"},
@@ -74,6 +75,7 @@ def a_row(model: type[Model]) -> Model:
         Drive: lambda: make_user(username="painter").drives.get(),
         Team: lambda: create_team(owner=make_user(), name="Lighting"),
         RenderNode: lambda: RenderNode.objects.create(name="n1", host="h", heartbeat_at=timezone.now()),
+        ConcurrencyLimit: lambda: ConcurrencyLimit.objects.create(kind="user", key="somebody"),
         PeriodicTask: lambda: PeriodicTask.objects.get(task="drives.tasks.sweep"),
         IntervalSchedule: lambda: IntervalSchedule.objects.create(every=7, period="minutes"),
         CrontabSchedule: lambda: CrontabSchedule.objects.create(minute="5"),

@@ -22,7 +22,7 @@ from rendering.models import RenderNode
 from rendering.node.cache import BlobCache
 from rendering.node.render import deliver, render
 from rendering.runner import NODE_TOKEN
-from rendering.services import attempts
+from rendering.services import attempts, claims
 from rendering.services.attempts import Usage
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Node:
         self.slots = slots or settings.RENDER_NODE_SLOTS
         self.folder = Path(settings.RENDER_NODE_FOLDER) / self.name
         self.engines = {
-            engine.name: list(versions)[-1]
+            engine.name: list(versions)
             for engine in ENGINES.values()
             if is_offered(engine.name) and (versions := engine.versions())
         }
@@ -102,9 +102,9 @@ class Node:
     def work(self, engine: str) -> None:
         """Fill one slot: render frames of an engine until there are none for this node or it stops."""
         while not self.stopping.is_set() and engine in self.engines:
-            if not RenderNode.objects.filter(pk=self.row.pk, is_enabled=True).exists():
+            if not RenderNode.objects.taking_work().filter(pk=self.row.pk).exists():
                 return
-            attempt = attempts.claim(node=self.row, engine=engine)
+            attempt = claims.claim(node=self.row, engine=engine)
             if attempt is None:
                 return
             folder = self.folder / "jobs" / str(attempt.pk)

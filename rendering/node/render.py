@@ -22,7 +22,7 @@ from rendering.models import Attempt, JobFile
 from rendering.node.cache import BlobCache
 from rendering.runner import End, Limits, Outcome, run
 from rendering.services import attempts, news
-from rendering.services.attempts import Output, Usage
+from rendering.services.attempts import FrameResult, Output, Usage
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -159,21 +159,22 @@ class FrameRun:
             log_blob=store_file(self.log_path),
         )
 
-    def outputs(self) -> list[Output]:
+    def results(self) -> list[FrameResult]:
         """The checked pictures of all frames. Raises BrokenPicture."""
-        found: list[Output] = []
+        found: list[FrameResult] = []
         left = self.engine.outputs(self.spec())
         for number in self.numbers:
             if number not in left:
                 raise pictures.BrokenPicture(f"no picture of frame {number}")
+            outputs: list[Output] = []
             for path in left[number]:
                 image = pictures.check(path, width=self.job.width, height=self.job.height)
-                preview = self.work / f"preview-{len(found)}.png"
+                preview = self.work / f"preview-{number}-{len(outputs)}.png"
                 pictures.write_preview(image, preview)
                 spec = image.spec()
-                found.append(
-                    Output(number, path, store_file(path), store_file(preview), spec.width, spec.height)
-                )
+                name = str(path.relative_to(self.output))
+                outputs.append(Output(name, store_file(path), store_file(preview), spec.width, spec.height))
+            found.append(FrameResult(number, outputs))
         return found
 
 
@@ -215,12 +216,12 @@ def hand_over(this_run: FrameRun, outcome: Outcome) -> None:
         deliver(lambda: attempts.fail(attempt_id=attempt_id, failure=failure, usage=usage))
         return
     try:
-        outputs = deliver(this_run.outputs)
+        results = deliver(this_run.results)
     except pictures.BrokenPicture as error:
         broken = Failure("broken_output", str(error))
         deliver(lambda: attempts.fail(attempt_id=attempt_id, failure=broken, usage=usage))
     else:
-        deliver(lambda: attempts.succeed(attempt_id=attempt_id, outputs=outputs, usage=usage))
+        deliver(lambda: attempts.succeed(attempt_id=attempt_id, results=results, usage=usage))
 
 
 def deliver(call: Callable[[], T]) -> T:

@@ -1,128 +1,60 @@
-"""Attempts: claimed with a lease, renewed, ended once. The attempt's id is the token of every call."""
+"""Attempts: their lease renewed, their results landed, ended once. The attempt's id is the token of every call."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from typing import Any
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.models import F
+from django.db import transaction
+from django.db.models import F, Max, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from drives.models import Blob
+from drives.paths import join, split
 from drives.services.places import ensure_folders
 from drives.services.tree import NewFile, put_files
 from rendering.engines import Failure
 from rendering.errors import LateResult
-from rendering.models import Attempt, Frame, FrameOutput, JobLog, RenderJob, RenderNode
+from rendering.models import (
+    Attempt,
+    Frame,
+    FrameOutput,
+    JobLog,
+    NodeBlock,
+    RenderJob,
+    RenderNode,
+    RenderStep,
+)
 from rendering.services import news
 from rendering.services.closing import close_if_over
 from rendering.services.dispatch import dispatch_on_commit
+from rendering.services.frames import make_ready
 
+LICENCE_DELAY = timedelta(minutes=1)
+SPENDS_NO_TRY = ("licence_unavailable", "node_fault")
 LOG_TAIL_LINES = 200
 logger = logging.getLogger(__name__)
-
-# One statement: the jobs in order of priority, then of how little their owner has running, then of age; of the
-# first that has one for this node, the first ready frame nobody else is taking at this moment. The jobs come sorted,
-# so that the join stops at its first hit and locks that frame alone.
-CLAIM = """
-SELECT frame.id FROM (
-  SELECT job.id, row_number() OVER (
-           ORDER BY job.priority DESC, coalesce(share.running, 0), job.submitted_at, job.id) AS place
-    FROM rendering_renderjob job LEFT JOIN (
-         SELECT mine.user_id, count(*) AS running
-           FROM rendering_attempt a JOIN rendering_renderjob mine ON mine.id = a.job_id
-          WHERE a.status = 'running' GROUP BY mine.user_id) share ON share.user_id = job.user_id
-   WHERE job.engine = %(engine)s AND job.status IN (2, 3)
-   ORDER BY place
-) job CROSS JOIN LATERAL (
-  SELECT f.id FROM rendering_frame f
-   WHERE f.job_id = job.id AND f.status = 'ready' AND (f.due_at IS NULL OR f.due_at <= %(now)s)
-     AND NOT (f.failures > 0 AND %(others)s AND EXISTS (
-           SELECT 1 FROM rendering_frame_attempts fa JOIN rendering_attempt a ON a.id = fa.attempt_id
-            WHERE fa.frame_id = f.id AND a.node_id = %(node)s AND a.status = 'failed'
-              AND a.ended_at > %(now)s - interval '1 minute'))
-   ORDER BY f.number LIMIT 1 FOR UPDATE SKIP LOCKED
-) frame ORDER BY job.place LIMIT 1
-"""
-
-
-def claim(*, node: RenderNode, engine: str) -> Attempt | None:
-    """Give the node the best ready frame of an engine, with a lease; None where there is nothing for it.
-
-    A frame that has just failed on this node is left to another for a minute, where there is another.
-    """
-    while attempt := take_frame(node, engine):
-        if start_job(attempt):
-            return attempt
-    return None
-
-
-def take_frame(node: RenderNode, engine: str) -> Attempt | None:
-    """The claim itself: the frame's lock and no other."""
-    now = timezone.now()
-    others = RenderNode.objects.exclude(pk=node.pk).filter(
-        is_enabled=True, heartbeat_at__gt=now - settings.RENDER_LEASE, engines__has_key=engine
-    )
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            wanted: dict[str, Any] = {
-                "engine": engine,
-                "node": node.pk,
-                "now": now,
-                "others": others.exists(),
-            }
-            cursor.execute(CLAIM, wanted)
-            row = cursor.fetchone()
-        if row is None:
-            return None
-        frame = Frame.objects.select_related("job__user", "job__drive", "step").get(pk=row[0])
-        attempt = Attempt.objects.create(
-            job=frame.job, step=frame.step, node=node, lease_expires_at=now + settings.RENDER_LEASE
-        )
-        attempt.frames.add(frame)
-        Frame.objects.filter(pk=frame.pk).update(status=Frame.Status.RUNNING, attempt=attempt, updated_at=now)
-    return attempt
-
-
-def start_job(attempt: Attempt) -> bool:
-    """The first claim makes a queued job a rendering one. Apart from the claim: it needs the job's lock.
-
-    False where the job was paused while the frame was being taken, unseen by the pause; it is put back then.
-    """
-    job = attempt.job
-    with transaction.atomic():
-        locked = RenderJob.objects.select_for_update(of=("self",), no_key=True)
-        status = locked.values_list("status", flat=True).get(pk=job.pk)
-        if status == RenderJob.Status.QUEUED:
-            job.move_to(RenderJob.Status.RENDERING, started_at=job.started_at or timezone.now())
-            news.tell_status(job)
-        elif status not in RenderJob.CLAIMABLE_STATUSES:
-            Frame.objects.filter(attempt=attempt, status=Frame.Status.RUNNING).update(
-                status=Frame.Status.READY, updated_at=timezone.now()
-            )
-            Attempt.objects.filter(pk=attempt.pk, status=Attempt.Status.RUNNING).update(
-                status=Attempt.Status.STOPPED, ended_at=timezone.now(), updated_at=timezone.now()
-            )
-            return False
-    return True
 
 
 def renew(*, attempt_id: UUID, progress: float, message: str, log_tail: str) -> bool:
     """Renew the lease and keep how far the run is; False once the attempt is over and its process must end."""
-    now = timezone.now()
-    living = Attempt.objects.filter(pk=attempt_id, status=Attempt.Status.RUNNING, lease_expires_at__gt=now)
+    living = Attempt.objects.filter(
+        pk=attempt_id,
+        status=Attempt.Status.RUNNING,
+        lease_expires_at__gt=Now(),
+        job__status__in=RenderJob.CLAIMABLE_STATUSES,
+    )
     return bool(
         living.update(
-            lease_expires_at=now + settings.RENDER_LEASE,
+            lease_expires_at=Now() + settings.RENDER_LEASE,
             progress=progress,
             message=message[:500],
             log_tail=log_tail,
-            updated_at=now,
+            updated_at=Now(),
         )
     )
 
@@ -140,34 +72,50 @@ class Usage:
 
 @dataclass(frozen=True)
 class Output:
-    """A checked picture: its blob, its preview, its size in pixels."""
+    """A checked picture: its name (a path below the step's folder), its content, its preview, its size in pixels.
 
-    frame: int
-    path: Path
+    `layer` is the pass (AOV) or layer it shows, empty for the picture itself.
+    """
+
+    name: str
     blob: Blob
     preview: Blob | None
     width: int
     height: int
+    layer: str = ""
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What came of one frame; `seconds` is its time on the wall, where the run can tell it."""
+
+    number: int
+    outputs: list[Output]
+    seconds: float | None = None
+
+
+def lock_job(attempt: Attempt) -> RenderJob:
+    """The job's row, locked. Call inside a transaction. Raises LateResult once the job does not render any more.
+
+    The lock leaves the key free: a claim, whose new attempt points to the job, must not wait for it with its frame
+    locked, since a cancel has the job locked and waits for the frame.
+    """
+    rows = RenderJob.objects.select_for_update(of=("self",), no_key=True)
+    job = rows.select_related("user", "drive", "hold").get(pk=attempt.job_id)
+    if job.status not in RenderJob.CLAIMABLE_STATUSES:
+        raise LateResult
+    return job
 
 
 def end_attempt(
     attempt_id: UUID, target: Attempt.Status, usage: Usage, failure: Failure | None = None
 ) -> Attempt:
-    """End a running attempt, with its job's row locked. Call inside a transaction. Raises LateResult.
-
-    The lock leaves the key free: a claim, whose new attempt points to the job, must not wait for it with its frame
-    locked, since a cancel has the job locked and waits for the frame.
-    """
-    attempt = Attempt.objects.select_related("job").get(pk=attempt_id)
-    job = (
-        RenderJob.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("user", "drive", "hold")
-        .get(pk=attempt.job_id)
-    )
-    now = timezone.now()
+    """End a running attempt, with its job's row locked. Call inside a transaction. Raises LateResult."""
+    attempt = Attempt.objects.select_related("job", "step", "node").get(pk=attempt_id)
+    job = lock_job(attempt)
     ended = Attempt.objects.filter(pk=attempt_id, status=Attempt.Status.RUNNING).update(
         status=target,
-        ended_at=now,
+        ended_at=Now(),
         exit_code=usage.exit_code,
         cpu_seconds=usage.cpu_seconds,
         peak_memory_size=usage.peak_memory_size,
@@ -175,55 +123,86 @@ def end_attempt(
         log_blob=usage.log_blob,
         failure_code=failure.code[:50] if failure else "",
         message=failure.message[:500] if failure else "",
-        updated_at=now,
+        updated_at=Now(),
     )
     if not ended:
         raise LateResult
-    attempt.refresh_from_db()
+    attempt.refresh_from_db(fields=["status", "ended_at", "updated_at"])
     attempt.job = job
     return attempt
 
 
-def succeed(*, attempt_id: UUID, outputs: list[Output], usage: Usage) -> None:
-    """Take the results of an attempt: files of the drive, frames done, the job closed with its last frame.
+def running_frames(attempt: Attempt) -> QuerySet[Frame]:
+    return Frame.objects.filter(attempt=attempt, status=Frame.Status.RUNNING)
+
+
+def succeed(*, attempt_id: UUID, results: list[FrameResult], usage: Usage) -> None:
+    """End an attempt well, with the results that have not landed yet; the job is closed with its last frame.
 
     Results always land, also where the drive is full. Raises LateResult: a paused, cancelled or lost attempt
     delivers nothing and costs nothing.
     """
     with transaction.atomic():
         attempt = end_attempt(attempt_id, Attempt.Status.SUCCEEDED, usage)
-        job = attempt.job
-        frames = {
-            frame.number: frame
-            for frame in Frame.objects.filter(attempt=attempt, status=Frame.Status.RUNNING)
+        land(attempt, results)
+        close_if_over(attempt.job)
+
+
+def land_frames(*, attempt_id: UUID, results: list[FrameResult]) -> None:
+    """Take frames of a run that goes on with others. Raises LateResult."""
+    with transaction.atomic():
+        attempt = Attempt.objects.select_related("job", "step", "node").get(pk=attempt_id)
+        attempt.job = lock_job(attempt)
+        if not Attempt.objects.filter(pk=attempt_id, status=Attempt.Status.RUNNING).exists():
+            raise LateResult
+        land(attempt, results)
+
+
+def land(attempt: Attempt, results: list[FrameResult]) -> None:
+    """Results become files of the drive, their frames are done. The job's row is locked."""
+    if not results:
+        return
+    job = attempt.job
+    frames = {frame.number: frame for frame in running_frames(attempt)}
+    outputs = [(result, output) for result in results for output in result.outputs]
+    base = (
+        job.output_folder
+        if attempt.step.name == RenderStep.MAIN
+        else join(job.output_folder, attempt.step.name)
+    )
+    places = {output.name: split(join(base, output.name)) for _result, output in outputs}
+    folders = ensure_folders(drive=job.drive, paths={folder for folder, _name in places.values()})
+    new_files = [
+        NewFile(folders[places[output.name][0]], places[output.name][1], output.blob)
+        for _result, output in outputs
+    ]
+    files = put_files(drive=job.drive, actor=job.user, new_files=new_files)
+    for (result, output), file in zip(outputs, files, strict=True):
+        values = {
+            "attempt": attempt,
+            "file": file,
+            "blob": output.blob,
+            "preview": output.preview,
+            "layer": output.layer,
+            "width": output.width,
+            "height": output.height,
         }
-        folder = ensure_folders(drive=job.drive, paths={job.output_folder})[job.output_folder]
-        new_files = [NewFile(folder, output.path.name, output.blob) for output in outputs]
-        files = put_files(drive=job.drive, actor=job.user, new_files=new_files)
-        for output, file in zip(outputs, files, strict=True):
-            values = {
-                "attempt": attempt,
-                "file": file,
-                "blob": output.blob,
-                "preview": output.preview,
-                "width": output.width,
-                "height": output.height,
-            }
-            FrameOutput.objects.update_or_create(
-                frame=frames[output.frame], name=output.path.name, defaults=values
-            )
-        seconds = ((attempt.ended_at or timezone.now()) - attempt.created_at).total_seconds() / len(frames)
-        done = Frame.objects.filter(attempt=attempt, status=Frame.Status.RUNNING).update(
-            status=Frame.Status.DONE, seconds=seconds, failure_code="", updated_at=timezone.now()
+        FrameOutput.objects.update_or_create(frame=frames[result.number], name=output.name, defaults=values)
+    now = timezone.now()
+    even_share = ((attempt.ended_at or now) - attempt.created_at).total_seconds() / len(results)
+    for result in results:
+        seconds = even_share if result.seconds is None else result.seconds
+        running_frames(attempt).filter(number=result.number).update(
+            status=Frame.Status.DONE, seconds=seconds, failure_code="", updated_at=now
         )
-        count(job, done=done)
-        for number in frames:
-            news.log(
-                job,
-                _("Frame %(number)s rendered in %(seconds).1f s.") % {"number": number, "seconds": seconds},
-            )
-            news.tell_progress(job, frame=number)
-        close_if_over(job)
+        news.log(
+            job,
+            _("Frame %(number)s rendered in %(seconds).1f s.")
+            % {"number": result.number, "seconds": seconds},
+        )
+    count(job, done=len(results))
+    for result in results:
+        news.tell_progress(job, frame=result.number)
 
 
 def count(job: RenderJob, *, done: int = 0, failed: int = 0) -> None:
@@ -236,29 +215,86 @@ def count(job: RenderJob, *, done: int = 0, failed: int = 0) -> None:
     job.refresh_from_db(fields=["done_frames", "failed_frames", "status", "updated_at"])
 
 
-def fail(*, attempt_id: UUID, failure: Failure, usage: Usage) -> None:
-    """A run that ended badly: its frames are ready again, or failed once their tries are spent. Raises LateResult."""
+def fail(*, attempt_id: UUID, failure: Failure, usage: Usage, results: Sequence[FrameResult] = ()) -> None:
+    """A run that ended badly: what it finished lands, the rest is tried again, or failed once its tries are spent.
+
+    Raises LateResult.
+    """
     with transaction.atomic():
         attempt = end_attempt(attempt_id, Attempt.Status.FAILED, usage, failure)
         job = attempt.job
-        frames = Frame.objects.filter(attempt=attempt, status=Frame.Status.RUNNING)
-        frames.update(failures=F("failures") + 1, failure_code=failure.code[:50], updated_at=timezone.now())
-        numbers = list(frames.values_list("number", flat=True))
-        spent = frames if failure.is_permanent else frames.filter(failures__gte=settings.RENDER_MAX_ATTEMPTS)
-        failed = spent.update(status=Frame.Status.FAILED)
-        frames.update(status=Frame.Status.READY)
+        land(attempt, list(results))
+        frames = running_frames(attempt)
+        numbers = list(frames.order_by("number").values_list("number", flat=True))
+        frames.update(failure_code=failure.code[:50])
+        failed = judge(attempt, frames, failure)
         text = _("Frame %(number)s failed: %(message)s (%(code)s)")
         for number in numbers:
             line = text % {"number": number, "message": failure.message, "code": failure.code}
             news.log(job, line, level=JobLog.Level.ERROR)
-        if failed:
-            RenderJob.objects.filter(pk=job.pk).update(
-                failure_code=failure.code[:50], error_message=failure.message
-            )
-            job.refresh_from_db()
-            count(job, failed=failed)
+        give_up(job, failed, failure)
+        if failure.code not in SPENDS_NO_TRY:
+            block_node(attempt)
         close_if_over(job)
         dispatch_on_commit(job.engine)
+
+
+def judge(attempt: Attempt, frames: QuerySet[Frame], failure: Failure) -> int:
+    """What becomes of the frames of a failed attempt; how many are failed for good.
+
+    A licence shortage delays and spends no try. A fault of the node counts as a loss. Running out of memory is tried
+    once more with twice as much, where a node has it. Three other failures are the end.
+    """
+    if failure.code == "licence_unavailable":
+        make_ready(attempt.job, frames, due_at=Now() + LICENCE_DELAY)
+        return 0
+    if failure.code == "node_fault":
+        frames.update(losses=F("losses") + 1)
+        spent = frames.filter(losses__gte=settings.RENDER_MAX_LOST)
+    else:
+        frames.update(failures=F("failures") + 1)
+        spent = frames if failure.is_permanent else frames.filter(failures__gte=settings.RENDER_MAX_ATTEMPTS)
+        if failure.code == "out_of_memory" and not failure.is_permanent:
+            more = more_memory(attempt)
+            spent = frames.filter(memory_size__gt=0) if more else frames
+            frames.filter(memory_size=0).update(memory_size=more)
+    failed = spent.update(status=Frame.Status.FAILED, updated_at=timezone.now())
+    make_ready(attempt.job, frames)
+    return failed
+
+
+def more_memory(attempt: Attempt) -> int:
+    """Twice what the attempt had, as far as a living node has it, in bytes; 0 where none has more."""
+    nodes = RenderNode.objects.living().filter(engines__has_key=attempt.job.engine)
+    largest = nodes.aggregate(size=Max("memory_size"))["size"] or 0
+    return min(2 * attempt.memory_size, largest) if largest > attempt.memory_size else 0
+
+
+def block_node(attempt: Attempt) -> None:
+    """A node that failed a job too often gets no more of its frames, where another node can go on with it."""
+    if attempt.node is None:
+        return
+    job = attempt.job
+    failures = Attempt.objects.filter(job=job, node=attempt.node, status=Attempt.Status.FAILED)
+    others = (
+        RenderNode.objects.taking_work()
+        .filter(engines__has_key=job.engine)
+        .exclude(pk=attempt.node.pk)
+        .exclude(blocks__job=job)
+    )
+    spent = failures.exclude(failure_code__in=SPENDS_NO_TRY).count() >= settings.RENDER_BLOCK_AFTER
+    if spent and others.exists() and NodeBlock.objects.get_or_create(job=job, node=attempt.node)[1]:
+        line = _("Node %(node)s failed this task repeatedly and gets no more of its frames.")
+        news.log(job, line % {"node": attempt.node.name}, level=JobLog.Level.WARNING)
+
+
+def give_up(job: RenderJob, failed: int, failure: Failure) -> None:
+    """Count frames that failed for good; the job says why. Its row is locked."""
+    if not failed:
+        return
+    RenderJob.objects.filter(pk=job.pk).update(failure_code=failure.code[:50], error_message=failure.message)
+    job.refresh_from_db()
+    count(job, failed=failed)
 
 
 def give_back(*, attempt_id: UUID) -> None:
@@ -274,24 +310,19 @@ def lose(*, attempt_id: UUID, counts: bool = True) -> None:
     with transaction.atomic():
         attempt = end_attempt(attempt_id, Attempt.Status.LOST, Usage())
         job = attempt.job
-        frames = Frame.objects.filter(attempt=attempt, status=Frame.Status.RUNNING)
-        numbers = list(frames.values_list("number", flat=True))
+        frames = running_frames(attempt)
+        numbers = list(frames.order_by("number").values_list("number", flat=True))
         failed = 0
         if counts:
             frames.update(losses=F("losses") + 1)
             failed = frames.filter(losses__gte=settings.RENDER_MAX_LOST).update(
                 status=Frame.Status.FAILED, failure_code="lost", updated_at=timezone.now()
             )
-        frames.update(status=Frame.Status.READY, updated_at=timezone.now())
+        make_ready(job, frames)
         for number in numbers:
             line = _("Frame %(number)s was interrupted and will be rendered again.") % {"number": number}
             news.log(job, line, level=JobLog.Level.WARNING)
-        if failed:
-            RenderJob.objects.filter(pk=job.pk).update(
-                failure_code="lost", error_message=_("The render nodes were lost again and again.")
-            )
-            job.refresh_from_db()
-            count(job, failed=failed)
+        give_up(job, failed, Failure("lost", _("The render nodes were lost again and again.")))
         close_if_over(job)
         dispatch_on_commit(job.engine)
 

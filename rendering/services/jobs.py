@@ -21,10 +21,11 @@ from drives.services.places import file_at
 from rendering import frame_range, messages
 from rendering.engines import engine_for, engine_of_file
 from rendering.errors import JobRunning
-from rendering.models import Attempt, Frame, JobFile, RenderJob
+from rendering.models import JobFile, RenderJob
 from rendering.services import news
 from rendering.services.closing import settle
 from rendering.services.dispatch import dispatch_on_commit
+from rendering.services.frames import show_ready, stop_strays
 from rendering.services.plans import Plan, plan_job, scene_path_of
 from rendering.services.reports import ensure_report
 
@@ -77,6 +78,7 @@ def create_job(*, user: User, new: NewJob) -> RenderJob:
         job = RenderJob.objects.create(
             user=user,
             drive=drive,
+            team_id=drive.team_id,
             task_name=new.task_name,
             scene_file=scene,
             scene_path=scene_path_of(scene) if scene else new.scene_file,
@@ -214,9 +216,9 @@ def pause_job(*, job: RenderJob, reason: str = RenderJob.PauseReason.USER) -> Re
     """Stop rendering, keep the money held; frames under way start anew later. Raises TransitionNotAllowed."""
     with transaction.atomic():
         job.move_to(Status.PAUSED, pause_reason=reason)
-        stop_frames(job, Frame.Status.READY, running_only=True)
         news.log(job, _("Task paused."))
         news.tell_status(job)
+    stop_strays(job)
     return job
 
 
@@ -229,6 +231,7 @@ def resume_job(*, job: RenderJob) -> RenderJob:
             # Pending may become queued too, but by its pre-flight, not by the owner.
             raise job.refusal()
         job.move_to(Status.QUEUED, pause_reason=RenderJob.PauseReason.NONE)
+        show_ready(job)
         news.log(job, _("Task resumed."))
         news.tell_status(job)
         dispatch_on_commit(job.engine)
@@ -243,24 +246,11 @@ def cancel_job(*, job: RenderJob) -> RenderJob:
     with transaction.atomic():
         now = timezone.now()
         job.move_to(Status.CANCELLED, pause_reason=RenderJob.PauseReason.NONE, completed_at=now)
-        stop_frames(job, Frame.Status.CANCELLED)
         settle(job)
         news.log(job, _("Task cancelled."))
         news.tell_status(job)
+    stop_strays(job)
     return job
-
-
-def stop_frames(job: RenderJob, target: Frame.Status, *, running_only: bool = False) -> None:
-    """Take frames from their attempts; the runners see it within two seconds and end their processes.
-
-    Frames first: whoever claims one at this moment has either done so before, and is seen by the second statement,
-    or finds it taken.
-    """
-    open_statuses = [Frame.Status.RUNNING] if running_only else [Frame.Status.RUNNING, Frame.Status.READY]
-    Frame.objects.filter(job=job, status__in=open_statuses).update(status=target, updated_at=timezone.now())
-    Attempt.objects.filter(job=job, status=Attempt.Status.RUNNING).update(
-        status=Attempt.Status.STOPPED, ended_at=timezone.now(), updated_at=timezone.now()
-    )
 
 
 def delete_job(*, job: RenderJob) -> None:

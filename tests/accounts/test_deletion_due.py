@@ -121,7 +121,7 @@ def test_picture_and_drives_go(owner: User, owner_api: Client) -> None:
 
 
 def test_money_stays_written_and_jobs_end(owner: User) -> None:
-    RenderNode.objects.create(name="n", host="h", engines={"blender": "5.0.1"}, heartbeat_at=timezone.now())
+    RenderNode.objects.create(name="n", host="h", engines={"blender": ["5.0.1"]}, heartbeat_at=timezone.now())
     job, planned = queued(owner), draft(owner)
     assert Hold.objects.get(wallet__user=owner).status == Hold.Status.OPEN
     entries = list(LedgerEntry.objects.filter(wallet__user=owner).order_by("sequence").values())

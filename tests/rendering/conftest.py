@@ -24,7 +24,7 @@ def price(db: None) -> PriceRule:
 def node(price: PriceRule) -> RenderNode:
     """A node that offers Blender; nothing runs behind it."""
     return RenderNode.objects.create(
-        name="node-1", host="localhost", slots=4, engines={"blender": "5.0.1"}, heartbeat_at=timezone.now()
+        name="node-1", host="localhost", slots=4, engines={"blender": ["5.0.1"]}, heartbeat_at=timezone.now()
     )
 
 

@@ -19,9 +19,9 @@ from drives.models import Blob, File
 from drives.services.blobs import store_chunks, store_file
 from rendering.engines import Failure
 from rendering.models import Attempt, RenderJob, RenderNode, SceneReport
-from rendering.services import attempts
+from rendering.services import attempts, claims
 from rendering.services.admission import advance_job
-from rendering.services.attempts import Output, Usage
+from rendering.services.attempts import FrameResult, Output, Usage
 from rendering.services.jobs import NewJob, create_job, submit_job
 from tests.factories import put
 
@@ -97,7 +97,7 @@ def in_status(user: User, status: RenderJob.Status, node: RenderNode) -> RenderJ
 
 
 def claimed(node: RenderNode) -> Attempt:
-    attempt = attempts.claim(node=node, engine="blender")
+    attempt = claims.claim(node=node, engine="blender")
     assert attempt is not None
     return attempt
 
@@ -110,8 +110,8 @@ def succeed(attempt: Attempt) -> None:
     """Deliver a picture for the attempt's frame."""
     number = frame_of(attempt)
     blob = picture_blob(seed=number)
-    output = Output(number, Path(f"{number:04d}.png"), blob, blob, 64, 36)
-    attempts.succeed(attempt_id=attempt.pk, outputs=[output], usage=Usage(exit_code=0, cpu_seconds=1.5))
+    result = FrameResult(number, [Output(f"{number:04d}.png", blob, blob, 64, 36)])
+    attempts.succeed(attempt_id=attempt.pk, results=[result], usage=Usage(exit_code=0, cpu_seconds=1.5))
 
 
 def fail(attempt: Attempt, code: str = "crashed", *, is_permanent: bool = False) -> None:

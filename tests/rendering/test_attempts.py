@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from django.db.models import Sum
@@ -16,8 +15,8 @@ from drives.services.trash import trash
 from rendering.engines import Failure
 from rendering.errors import LateResult
 from rendering.models import Attempt, Frame, FrameOutput, RenderJob, RenderNode
-from rendering.services import attempts, jobs
-from rendering.services.attempts import Output, Usage
+from rendering.services import attempts, claims, jobs
+from rendering.services.attempts import FrameResult, Output, Usage
 from rendering.tasks import tend
 from tests.racing import race
 from tests.rendering import makers
@@ -283,10 +282,9 @@ def test_tending_takes_up_what_was_left(owner: User, node: RenderNode) -> None:
 
 
 def deliver_two(attempt: Attempt, names: tuple[str, ...]) -> None:
-    outputs = [
-        Output(makers.frame_of(attempt), Path(name), makers.picture_blob(), None, 64, 36) for name in names
-    ]
-    attempts.succeed(attempt_id=attempt.pk, outputs=outputs, usage=Usage())
+    outputs = [Output(name, makers.picture_blob(), None, 64, 36) for name in names]
+    result = FrameResult(makers.frame_of(attempt), outputs)
+    attempts.succeed(attempt_id=attempt.pk, results=[result], usage=Usage())
 
 
 def test_a_frame_may_have_several_outputs(owner: User, node: RenderNode) -> None:
@@ -368,7 +366,7 @@ def test_whatever_happens_at_once_nobody_pays_twice(
                     makers.expire(claimed[4])
                     attempts.reap(timezone.now())
                 elif number == 5:
-                    attempts.claim(node=node, engine="blender")
+                    claims.claim(node=node, engine="blender")
                 else:
                     act_of_owner(job=RenderJob.objects.get(pk=job.pk))  # type: ignore[operator]
             except Conflict:

@@ -9,8 +9,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from rendering.models import Attempt, Frame, RenderJob, RenderNode
-from rendering.services import attempts
-from rendering.services.attempts import Usage
+from rendering.services import claims
 from rendering.services.jobs import cancel_job, pause_job, resume_job
 from tests.factories import make_user
 from tests.racing import race
@@ -21,7 +20,7 @@ Status = RenderJob.Status
 
 
 def second_node(**fields: object) -> RenderNode:
-    facts = {"host": "localhost", "engines": {"blender": "5.0.1"}, "heartbeat_at": timezone.now(), **fields}
+    facts = {"host": "localhost", "engines": {"blender": ["5.0.1"]}, "heartbeat_at": timezone.now(), **fields}
     return RenderNode.objects.create(name="node-2", **facts)
 
 
@@ -46,7 +45,7 @@ def test_a_claim_gives_a_lease_on_one_frame(owner: User, node: RenderNode) -> No
 
 
 def test_nothing_to_do(node: RenderNode) -> None:
-    assert attempts.claim(node=node, engine="blender") is None
+    assert claims.claim(node=node, engine="blender") is None
 
 
 def test_the_first_claim_alone_starts_the_job(owner: User, node: RenderNode) -> None:
@@ -66,7 +65,7 @@ def test_the_first_claim_alone_starts_the_job(owner: User, node: RenderNode) -> 
 def test_frames_by_number(owner: User, node: RenderNode) -> None:
     makers.queued(owner, frames="10,2-4")
     assert [makers.frame_of(makers.claimed(node)) for _number in range(4)] == [2, 3, 4, 10]
-    assert attempts.claim(node=node, engine="blender") is None
+    assert claims.claim(node=node, engine="blender") is None
 
 
 def test_urgent_jobs_first(owner: User, stranger: User, node: RenderNode) -> None:
@@ -110,8 +109,8 @@ def test_only_frames_of_the_engine(owner: User, node: RenderNode) -> None:
     job = makers.queued(owner, frames="1")
     RenderJob.objects.filter(pk=job.pk).update(engine="maya")
 
-    assert attempts.claim(node=node, engine="blender") is None
-    assert attempts.claim(node=node, engine="maya") is not None
+    assert claims.claim(node=node, engine="blender") is None
+    assert claims.claim(node=node, engine="maya") is not None
 
 
 @pytest.mark.parametrize(
@@ -119,7 +118,7 @@ def test_only_frames_of_the_engine(owner: User, node: RenderNode) -> None:
 )
 def test_jobs_that_do_not_render_give_nothing(owner: User, node: RenderNode, status: Status) -> None:
     makers.in_status(owner, status, node)
-    assert attempts.claim(node=node, engine="blender") is None
+    assert claims.claim(node=node, engine="blender") is None
 
 
 def test_a_frame_that_is_not_due_waits(owner: User, node: RenderNode) -> None:
@@ -127,7 +126,7 @@ def test_a_frame_that_is_not_due_waits(owner: User, node: RenderNode) -> None:
     Frame.objects.filter(number=1).update(due_at=timezone.now() + timedelta(minutes=1))
 
     assert makers.frame_of(makers.claimed(node)) == 2
-    assert attempts.claim(node=node, engine="blender") is None
+    assert claims.claim(node=node, engine="blender") is None
     Frame.objects.filter(number=1).update(due_at=timezone.now())
     assert makers.frame_of(makers.claimed(node)) == 1
 
@@ -147,10 +146,10 @@ def test_a_frame_that_failed_here_is_left_to_another_node_for_a_minute(owner: Us
     attempt = makers.claimed(node)
     makers.fail(attempt)
 
-    assert attempts.claim(node=node, engine="blender") is None
+    assert claims.claim(node=node, engine="blender") is None
     again = makers.claimed(other)
     makers.fail(again)
-    assert attempts.claim(node=other, engine="blender") is None
+    assert claims.claim(node=other, engine="blender") is None
     Attempt.objects.filter(pk=attempt.pk).update(ended_at=timezone.now() - timedelta(seconds=61))
     assert makers.claimed(node).frames.get().failures == 2
 
@@ -158,8 +157,10 @@ def test_a_frame_that_failed_here_is_left_to_another_node_for_a_minute(owner: Us
 @pytest.mark.parametrize(
     "fields",
     [
-        {"is_enabled": False},
-        {"engines": {"maya": "2025"}},
+        {"state": "draining"},
+        {"state": "disabled"},
+        {"rests_until": timezone.now() + timedelta(minutes=1)},
+        {"engines": {"maya": ["2025"]}},
         {"heartbeat_at": timezone.now() - timedelta(hours=1)},
     ],
 )
@@ -196,7 +197,7 @@ def test_eight_slots_share_fifty_frames(owner: User, stranger: User, node: Rende
 
     def drain(_number: int) -> list[Attempt]:
         found = []
-        while attempt := attempts.claim(node=node, engine="blender"):
+        while attempt := claims.claim(node=node, engine="blender"):
             found.append(attempt)
         return found
 
@@ -218,7 +219,7 @@ def test_a_pause_in_the_middle_of_claims_leaves_nothing_running(owner: User, nod
             if number == 0:
                 pause_job(job=RenderJob.objects.get(pk=job.pk))
             else:
-                attempts.claim(node=node, engine="blender")
+                claims.claim(node=node, engine="blender")
 
         race(8, act)
         assert not Attempt.objects.filter(job=job, status="running").exists()
@@ -229,32 +230,31 @@ def test_a_pause_in_the_middle_of_claims_leaves_nothing_running(owner: User, nod
 def test_a_claim_that_saw_the_job_before_it_was_paused(owner: User, node: RenderNode) -> None:
     """The same by hand, step by step: the frame is put back and counts for nothing."""
     job = makers.queued(owner, frames="1")
-    attempt = attempts.take_frame(node, "blender")
-    assert attempt is not None
+    attempt_id = claims.take_frames(node, "blender")
+    assert attempt_id is not None
     RenderJob.objects.filter(pk=job.pk).update(status=Status.PAUSED, pause_reason="user")
 
-    assert attempts.start_job(attempt) is False
+    assert claims.start(attempt_id) is None
 
-    attempt.refresh_from_db()
-    frame = Frame.objects.get()
+    attempt, frame = Attempt.objects.get(), Frame.objects.get()
     assert (attempt.status, frame.status, frame.failures, frame.losses) == ("stopped", "ready", 0, 0)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_claim_does_not_wait_for_the_job_with_its_frame_locked(owner: User, node: RenderNode) -> None:
     """It would wait in a circle: a cancel has the job locked and waits for the frame."""
-    makers.queued(owner, frames="1-2")
-    first = makers.claimed(node)
+    job = makers.queued(owner, frames="1-2")
+    makers.claimed(node)
 
     def take(_number: int) -> int:
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '3s'")
-        attempt = attempts.take_frame(node, "blender")
-        assert attempt is not None
-        return makers.frame_of(attempt)
+        attempt_id = claims.take_frames(node, "blender")
+        assert attempt_id is not None
+        return makers.frame_of(Attempt.objects.get(pk=attempt_id))
 
     with transaction.atomic():
-        attempts.end_attempt(first.pk, Attempt.Status.FAILED, Usage())
+        RenderJob.objects.select_for_update(no_key=True).get(pk=job.pk)
         assert race(1, take) == [2]
 
 
@@ -267,7 +267,7 @@ def test_a_cancel_in_the_middle_of_claims_leaves_nothing_running(owner: User, no
             if number == 0:
                 cancel_job(job=RenderJob.objects.get(pk=job.pk))
             else:
-                attempts.claim(node=node, engine="blender")
+                claims.claim(node=node, engine="blender")
 
         race(8, act)
         assert not Attempt.objects.filter(job=job, status="running").exists()

@@ -259,15 +259,15 @@ def test_a_frozen_node_comes_too_late(artist: Artist, farm: Farm) -> None:
 
 def test_another_node_takes_over_from_one_that_stays_dead(artist: Artist, farm: Farm) -> None:
     second = farm.start_node("second")
-    enable = "UPDATE rendering_rendernode SET is_enabled = %s WHERE name <> 'second'"
-    farm.ask(enable, False)
+    enable = "UPDATE rendering_rendernode SET state = %s WHERE name <> 'second'"
+    farm.ask(enable, "draining")
     task = artist.submit(frames="1", engine_options=SAMPLES)
     attempt = artist.wait_for_mid_frame(task)
     assert attempt["node"] == "second"
     second.kill()
     second.wait()
     wait_until(lambda: gone(attempt["id"]), 2, "its renderers die with it")
-    farm.ask(enable, True)
+    farm.ask(enable, "enabled")
     artist.wait_for_status(task, "completed")
     assert [(row["status"], row["node"] == "second") for row in farm.attempts(task)] == [
         ("lost", True),

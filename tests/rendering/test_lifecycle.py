@@ -8,7 +8,7 @@ import pytest
 from accounts.models import User
 from drives.models import File
 from rendering.models import Attempt, Frame, FrameOutput, RenderJob, RenderNode
-from rendering.services import attempts
+from rendering.services import claims
 from rendering.services.admission import advance_job
 from rendering.services.jobs import cancel_job, pause_job, resume_job
 from tests.conftest import Client
@@ -22,8 +22,8 @@ ALLOWED = {
     Status.QUEUED: ["cancelled", "paused", "rendering"],
     Status.RENDERING: ["cancelled", "completed", "failed", "paused"],
     Status.PAUSED: ["cancelled", "queued"],
-    Status.COMPLETED: [],
-    Status.FAILED: [],
+    Status.COMPLETED: ["queued"],
+    Status.FAILED: ["queued"],
     Status.CANCELLED: [],
 }
 
@@ -63,7 +63,7 @@ def test_pause(owner_api: Client, owner: User, node: RenderNode, status: Status)
     assert set(Frame.objects.values_list("status", flat=True)) == {"ready"}
     assert not Attempt.objects.filter(status="running").exists()
     assert makers.money(owner) == money
-    assert attempts.claim(node=node, engine="blender") is None
+    assert claims.claim(node=node, engine="blender") is None
     assert makers.audit() == {}
 
 
@@ -198,7 +198,7 @@ def test_delete(owner_api: Client, owner: User, node: RenderNode, status: Status
     job.refresh_from_db()
     assert job.status in RenderJob.FINAL_STATUSES
     assert makers.money(owner) == (paid, 0)
-    assert attempts.claim(node=node, engine="blender") is None
+    assert claims.claim(node=node, engine="blender") is None
     assert makers.audit() == {}
 
 

@@ -252,8 +252,8 @@ def test_an_estimate_is_what_submit_holds(
 
 def test_engines_that_nodes_offer(owner_api: Client, anonymous: Client, node: RenderNode) -> None:
     facts = {"host": "h", "heartbeat_at": timezone.now()}
-    RenderNode.objects.create(name="a", engines={"blender": "4.2.1", "povray": "3"}, **facts)
-    RenderNode.objects.create(name="b", engines={"blender": "3.6"}, is_enabled=False, **facts)
+    RenderNode.objects.create(name="a", engines={"blender": ["4.2.1"], "povray": ["3"]}, **facts)
+    RenderNode.objects.create(name="b", engines={"blender": ["3.6"]}, state="disabled", **facts)
 
     assert owner_api.get("/engines").json() == {
         "engines": [{"name": "blender", "versions": ["4.2.1", "5.0.1"]}]

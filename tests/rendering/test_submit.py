@@ -211,8 +211,8 @@ def test_a_scene_that_could_not_be_read(
         (Status.QUEUED, ["cancelled", "paused", "rendering"]),
         (Status.RENDERING, ["cancelled", "completed", "failed", "paused"]),
         (Status.PAUSED, ["cancelled", "queued"]),
-        (Status.COMPLETED, []),
-        (Status.FAILED, []),
+        (Status.COMPLETED, ["queued"]),
+        (Status.FAILED, ["queued"]),
         (Status.CANCELLED, []),
     ],
 )

@@ -53,7 +53,7 @@ def test_limits_are_those_of_the_settings(owner_api: Client) -> None:
 
 def test_engines_come_with_their_price(owner_api: Client, settings: Settings) -> None:
     settings.RENDER_ENGINES = ["blender", "maya"]
-    engines = {"blender": "5.0.1", "maya": "2026", "other": "1"}
+    engines = {"blender": ["5.0.1"], "maya": ["2026"], "other": ["1"]}
     RenderNode.objects.create(name="n1", engines=engines, heartbeat_at=timezone.now())
     PriceRule.objects.all().delete()
     PriceRule.objects.create(engine="blender", price=Decimal("0.25"), valid_from=timezone.now())

@@ -1,15 +1,14 @@
-"""Jobs, frames, attempts, and the nodes that render them."""
+"""Jobs, their steps and what they need."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User
+from accounts.models import Team, User
 from billing.models import Hold, MoneyField, PriceRule
 from common.models import Row, StateRow
 from drives.models import Blob, Drive, File
@@ -24,8 +23,9 @@ class RenderJob(StateRow):
     """A scene to render, frame by frame. On the wire it is a "task".
 
     draft ──submit──▶ pending ──pre-flight, hold──▶ queued ──first frame──▶ rendering ──▶ completed | failed
-      ▲                  │                           ▲  └──────┬──────────────┘
-      └──refused later───┘                           └──────paused
+      ▲                  │                          ▲ ▲  └──────┬──────────────┘              │
+      └──refused later───┘                          │ └──────paused                           │
+                                                    └──────failed retried, further frames─────┘
     draft, pending, queued, rendering, paused ──▶ cancelled
     """
 
@@ -58,6 +58,8 @@ class RenderJob(StateRow):
         Status.QUEUED: {Status.RENDERING, Status.PAUSED, Status.CANCELLED},
         Status.RENDERING: {Status.PAUSED, Status.COMPLETED, Status.FAILED, Status.CANCELLED},
         Status.PAUSED: {Status.QUEUED, Status.CANCELLED},
+        Status.COMPLETED: {Status.QUEUED},
+        Status.FAILED: {Status.QUEUED},
     }
     FINAL_STATUSES = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
     CLAIMABLE_STATUSES = (Status.QUEUED, Status.RENDERING)
@@ -66,6 +68,9 @@ class RenderJob(StateRow):
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="render_jobs", verbose_name=_("owner")
     )
     drive = models.ForeignKey(Drive, models.PROTECT, related_name="+", verbose_name=_("drive"))
+    team = models.ForeignKey(
+        Team, models.PROTECT, null=True, blank=True, related_name="render_jobs", verbose_name=_("team")
+    )
     task_name = models.CharField(_("name"), max_length=200)
     scene_file = models.ForeignKey(
         File, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("scene")
@@ -73,6 +78,7 @@ class RenderJob(StateRow):
     scene_path = models.CharField(_("scene path"), max_length=1100, blank=True)
     engine = models.CharField(_("engine"), max_length=20, blank=True)
     engine_options = models.JSONField(_("engine options"), default=dict, blank=True)
+    engine_version = models.CharField(_("engine version"), max_length=40, blank=True)
     maya_version = models.CharField(_("Maya version"), max_length=20, blank=True)
     renderer = models.CharField(_("renderer"), max_length=50, blank=True)
     status = models.PositiveSmallIntegerField(_("status"), choices=Status.choices, default=Status.DRAFT)
@@ -83,16 +89,49 @@ class RenderJob(StateRow):
         _("priority"), choices=Priority.choices, default=Priority.NORMAL
     )
     frame_range = models.CharField(_("frames"), max_length=500, blank=True)
+    chunk_size = models.PositiveSmallIntegerField(_("frames per attempt"), default=1)
+    cameras = ArrayField(
+        models.CharField(max_length=255), verbose_name=_("cameras"), default=list, blank=True
+    )
+    layers = ArrayField(
+        models.CharField(max_length=255), verbose_name=_("render layers"), default=list, blank=True
+    )
+    min_cores = models.PositiveSmallIntegerField(_("cores needed"), default=0)
+    min_memory_size = models.PositiveBigIntegerField(_("memory needed"), default=0)
+    node_tags = ArrayField(
+        models.CharField(max_length=50), verbose_name=_("node tags needed"), default=list, blank=True
+    )
+    has_test_frames = models.BooleanField(_("test frames first"), default=False)
+    approved_at = models.DateTimeField(_("test frames approved at"), null=True, blank=True)
     width = models.PositiveIntegerField(_("width"), null=True, blank=True)
     height = models.PositiveIntegerField(_("height"), null=True, blank=True)
     output_format = models.CharField(_("output format"), max_length=20, blank=True)
     output_path = models.CharField(_("output path at the client"), max_length=500, blank=True)
     output_folder = models.CharField(_("output folder"), max_length=1024, blank=True)
     asset_paths = models.JSONField(_("where named files lie"), default=dict, blank=True)
+    asset_choices = models.JSONField(_("the artist's choice of files"), default=dict, blank=True)
     allow_missing = models.BooleanField(_("missing files allowed"), default=False)
     total_frames = models.PositiveIntegerField(_("frames in all"), default=0)
     done_frames = models.PositiveIntegerField(_("frames rendered"), default=0)
     failed_frames = models.PositiveIntegerField(_("frames failed"), default=0)
+    charged_frames = models.PositiveIntegerField(_("frames charged"), default=0)
+    has_ready_frames = models.BooleanField(_("has ready frames"), default=False)
+    ready_changes = models.PositiveBigIntegerField(_("times frames became ready"), default=0)
+    limits = ArrayField(models.UUIDField(), verbose_name=_("limits that count"), default=list, blank=True)
+    share = models.ForeignKey(
+        "ConcurrencyLimit",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("whose fair share"),
+    )
+    contact_sheet = models.ForeignKey(
+        Blob, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("contact sheet")
+    )
+    preview_video = models.ForeignKey(
+        Blob, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("preview video")
+    )
     price_rule = models.ForeignKey(
         PriceRule, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("price rule")
     )
@@ -121,6 +160,10 @@ class RenderJob(StateRow):
                 name="rendering_job_frames_bounded",
             ),
             models.CheckConstraint(
+                condition=Q(charged_frames__lte=F("done_frames")), name="rendering_job_charged_frames_done"
+            ),
+            models.CheckConstraint(condition=Q(chunk_size__gte=1), name="rendering_job_chunk_not_empty"),
+            models.CheckConstraint(
                 condition=Q(status=4) & ~Q(pause_reason="") | ~Q(status=4) & Q(pause_reason=""),
                 name="rendering_job_paused_for_a_reason",
             ),
@@ -129,7 +172,7 @@ class RenderJob(StateRow):
             models.Index(fields=["user", "-created_at"], name="rendering_job_user"),
             models.Index(
                 fields=["engine", "-priority", "submitted_at"],
-                condition=Q(status__in=[2, 3]),
+                condition=Q(status__in=[2, 3], has_ready_frames=True),
                 name="rendering_job_claimable",
             ),
             models.Index(fields=["submitted_at"], condition=Q(status=1), name="rendering_job_pending"),
@@ -149,10 +192,14 @@ class RenderJob(StateRow):
 
 
 class RenderStep(Row):
-    """A part of a job that is rendered with one setting (camera, layer); for now one, `main`."""
+    """A part of a job that is rendered with one setting: a camera, a render layer, or `main`, what the scene says."""
+
+    MAIN = "main"
 
     job = models.ForeignKey(RenderJob, models.CASCADE, related_name="steps", verbose_name=_("render task"))
-    name = models.CharField(_("name"), max_length=100, default="main")
+    name = models.CharField(_("name"), max_length=520, default=MAIN)
+    camera = models.CharField(_("camera"), max_length=255, blank=True)
+    layer = models.CharField(_("render layer"), max_length=255, blank=True)
 
     class Meta:
         verbose_name = _("render step")
@@ -163,156 +210,29 @@ class RenderStep(Row):
         return self.name
 
 
-class RenderNode(Row):
-    """A machine (or a share of one) that renders. It renews `heartbeat_at`; offline is what does not."""
+class JobDependency(Row):
+    """A job whose frames wait for another: for the whole of it, or each for the frame of its number."""
 
-    name = models.CharField(_("name"), max_length=100, unique=True)
-    host = models.CharField(_("host"), max_length=255)
-    pid = models.PositiveIntegerField(_("process id"), null=True, blank=True)
-    cores = models.PositiveIntegerField(_("cores"), default=0)
-    memory_size = models.PositiveBigIntegerField(_("memory"), default=0)
-    slots = models.PositiveIntegerField(_("frames at once"), default=1)
-    engines = models.JSONField(_("engines"), default=dict, blank=True)
-    is_enabled = models.BooleanField(_("enabled"), default=True)
-    heartbeat_at = models.DateTimeField(_("last heartbeat"))
+    class Kind(models.TextChoices):
+        JOB = "job", _("Whole task")
+        FRAME = "frame", _("Frame by frame")
+
+    job = models.ForeignKey(
+        RenderJob, models.CASCADE, related_name="dependencies", verbose_name=_("render task")
+    )
+    on = models.ForeignKey(RenderJob, models.CASCADE, related_name="dependents", verbose_name=_("waits for"))
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices, default=Kind.JOB)
 
     class Meta:
-        verbose_name = _("render node")
-        verbose_name_plural = _("render nodes")
-
-    def __str__(self) -> str:
-        return self.name
-
-    def is_online(self, now: datetime) -> bool:
-        return now - self.heartbeat_at <= settings.RENDER_LEASE
-
-
-class Attempt(StateRow):
-    """One process run over one or more frames; its id is the token without which no result is taken.
-
-    running ──▶ succeeded | failed (scene or engine) | lost (node or lease gone) | stopped (pause, cancel)
-    """
-
-    class Status(models.TextChoices):
-        RUNNING = "running", _("Running")
-        SUCCEEDED = "succeeded", _("Succeeded")
-        FAILED = "failed", _("Failed")
-        LOST = "lost", _("Lost")
-        STOPPED = "stopped", _("Stopped")
-
-    TRANSITIONS = {Status.RUNNING: {Status.SUCCEEDED, Status.FAILED, Status.LOST, Status.STOPPED}}
-
-    job = models.ForeignKey(RenderJob, models.CASCADE, related_name="attempts", verbose_name=_("render task"))
-    step = models.ForeignKey(
-        RenderStep, models.CASCADE, related_name="attempts", verbose_name=_("render step")
-    )
-    node = models.ForeignKey(
-        RenderNode,
-        models.SET_NULL,
-        null=True,
-        blank=True,
-        related_name="attempts",
-        verbose_name=_("render node"),
-    )
-    status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.RUNNING)
-    lease_expires_at = models.DateTimeField(_("lease until"))
-    progress = models.FloatField(_("progress"), default=0)
-    exit_code = models.IntegerField(_("exit code"), null=True, blank=True)
-    failure_code = models.CharField(_("failure code"), max_length=50, blank=True)
-    message = models.CharField(_("message"), max_length=500, blank=True)
-    cpu_seconds = models.FloatField(_("CPU seconds"), default=0)
-    peak_memory_size = models.PositiveBigIntegerField(_("peak memory"), default=0)
-    log_tail = models.TextField(_("end of the log"), blank=True)
-    log_blob = models.ForeignKey(
-        Blob, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("log")
-    )
-    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
-
-    class Meta:
-        verbose_name = _("attempt")
-        verbose_name_plural = _("attempts")
-        indexes = [
-            models.Index(
-                fields=["lease_expires_at"], condition=Q(status="running"), name="rendering_attempt_leases"
-            ),
-            models.Index(fields=["job"], condition=Q(status="running"), name="rendering_attempt_running"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.pk} {self.status}"
-
-
-class Frame(Row):
-    """A frame of a step: ready → running → done | failed | cancelled; back to ready after a lost or failed attempt."""
-
-    class Status(models.TextChoices):
-        READY = "ready", _("Ready")
-        RUNNING = "running", _("Running")
-        DONE = "done", _("Rendered")
-        FAILED = "failed", _("Failed")
-        CANCELLED = "cancelled", _("Cancelled")
-
-    job = models.ForeignKey(RenderJob, models.CASCADE, related_name="frames", verbose_name=_("render task"))
-    step = models.ForeignKey(RenderStep, models.CASCADE, related_name="frames", verbose_name=_("render step"))
-    number = models.IntegerField(_("number"))
-    status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.READY)
-    attempt = models.ForeignKey(
-        Attempt,
-        models.SET_NULL,
-        null=True,
-        blank=True,
-        related_name="current_frames",
-        verbose_name=_("attempt"),
-    )
-    attempts = models.ManyToManyField(Attempt, related_name="frames", verbose_name=_("attempts"))
-    failures = models.PositiveSmallIntegerField(_("failed attempts"), default=0)
-    losses = models.PositiveSmallIntegerField(_("lost attempts"), default=0)
-    failure_code = models.CharField(_("failure code"), max_length=50, blank=True)
-    seconds = models.FloatField(_("render time"), null=True, blank=True)
-    due_at = models.DateTimeField(_("not before"), null=True, blank=True)
-
-    class Meta:
-        verbose_name = _("frame")
-        verbose_name_plural = _("frames")
+        verbose_name = _("dependency")
+        verbose_name_plural = _("dependencies")
         constraints = [
-            models.UniqueConstraint(fields=["step", "number"], name="rendering_frame_number"),
-            models.CheckConstraint(
-                condition=~Q(status="running") | Q(attempt__isnull=False),
-                name="rendering_frame_running_has_attempt",
-            ),
-        ]
-        indexes = [
-            models.Index(fields=["job", "number"], condition=Q(status="ready"), name="rendering_frame_ready"),
-            models.Index(fields=["job", "status"], name="rendering_frame_status"),
+            models.UniqueConstraint(fields=["job", "on"], name="rendering_dependency_once"),
+            models.CheckConstraint(condition=~Q(job=F("on")), name="rendering_dependency_not_on_itself"),
         ]
 
     def __str__(self) -> str:
-        return str(self.number)
-
-
-class FrameOutput(Row):
-    """A checked result of a frame: a file of the drive, its picture size, its preview."""
-
-    frame = models.ForeignKey(Frame, models.CASCADE, related_name="outputs", verbose_name=_("frame"))
-    attempt = models.ForeignKey(Attempt, models.CASCADE, related_name="outputs", verbose_name=_("attempt"))
-    name = models.CharField(_("name"), max_length=255)
-    file = models.ForeignKey(
-        File, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("file")
-    )
-    blob = models.ForeignKey(Blob, models.PROTECT, related_name="+", verbose_name=_("blob"))
-    preview = models.ForeignKey(
-        Blob, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("preview")
-    )
-    width = models.PositiveIntegerField(_("width"))
-    height = models.PositiveIntegerField(_("height"))
-
-    class Meta:
-        verbose_name = _("output")
-        verbose_name_plural = _("outputs")
-        constraints = [models.UniqueConstraint(fields=["frame", "name"], name="rendering_output_name")]
-
-    def __str__(self) -> str:
-        return self.name
+        return f"{self.job_id} → {self.on_id}"
 
 
 class JobFile(Row):
@@ -353,34 +273,3 @@ class JobLog(models.Model):
 
     def __str__(self) -> str:
         return self.message
-
-
-class SceneReport(StateRow):
-    """What the pre-flight found in a scene, kept per content: pending → ready | failed, failed → pending later."""
-
-    class Status(models.TextChoices):
-        PENDING = "pending", _("Pending")
-        READY = "ready", _("Ready")
-        FAILED = "failed", _("Failed")
-
-    TRANSITIONS = {Status.PENDING: {Status.READY, Status.FAILED}, Status.FAILED: {Status.PENDING}}
-
-    blob = models.ForeignKey(Blob, models.CASCADE, related_name="scene_reports", verbose_name=_("blob"))
-    engine = models.CharField(_("engine"), max_length=20)
-    status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.PENDING)
-    due_at = models.DateTimeField(_("to be inspected at"))
-    tries = models.PositiveSmallIntegerField(_("tries"), default=0)
-    data = models.JSONField(_("findings"), default=dict, blank=True)
-    failure_code = models.CharField(_("failure code"), max_length=50, blank=True)
-    message = models.CharField(_("message"), max_length=500, blank=True)
-
-    class Meta:
-        verbose_name = _("scene report")
-        verbose_name_plural = _("scene reports")
-        constraints = [models.UniqueConstraint(fields=["blob", "engine"], name="rendering_report_content")]
-        indexes = [
-            models.Index(fields=["due_at"], condition=Q(status="pending"), name="rendering_report_due")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.engine} {self.status}"

@@ -1,0 +1,126 @@
+"""Nodes, and how much may run at once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from common.models import Row
+from rendering.models.jobs import RenderJob
+
+
+class RenderNodeQuerySet(models.QuerySet["RenderNode"]):
+    def living(self) -> RenderNodeQuerySet:
+        """Nodes whose heartbeat is young, by the database's clock."""
+        return self.filter(heartbeat_at__gt=Now() - settings.RENDER_LEASE)
+
+    def taking_work(self) -> RenderNodeQuerySet:
+        """Living nodes that operators let work and that do not rest after faults."""
+        awake = Q(rests_until__isnull=True) | Q(rests_until__lte=Now())
+        return self.living().filter(awake, state=RenderNode.State.ENABLED)
+
+
+class RenderNode(Row):
+    """A machine (or a share of one) that renders. It renews `heartbeat_at`; lost is what does not.
+
+    `state` is the operators' word: a draining node finishes what it runs and takes nothing new, a disabled one gives
+    back what it runs at once.
+    """
+
+    class State(models.TextChoices):
+        ENABLED = "enabled", _("Enabled")
+        DRAINING = "draining", _("Draining")
+        DISABLED = "disabled", _("Disabled")
+
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    host = models.CharField(_("host"), max_length=255)
+    pid = models.PositiveIntegerField(_("process id"), null=True, blank=True)
+    cores = models.PositiveIntegerField(_("cores"), default=0)
+    memory_size = models.PositiveBigIntegerField(_("memory"), default=0)
+    slots = models.PositiveIntegerField(_("frames at once"), default=1)
+    engines = models.JSONField(_("engines and their versions"), default=dict, blank=True)
+    tags = ArrayField(models.CharField(max_length=50), verbose_name=_("tags"), default=list, blank=True)
+    state = models.CharField(_("state"), max_length=20, choices=State.choices, default=State.ENABLED)
+    version = models.CharField(_("version of Yuntu"), max_length=50, blank=True)
+    load = models.FloatField(_("load"), default=0)
+    free_memory_size = models.PositiveBigIntegerField(_("free memory"), default=0)
+    rests_until = models.DateTimeField(_("rests after faults until"), null=True, blank=True)
+    heartbeat_at = models.DateTimeField(_("last heartbeat"))
+
+    objects = RenderNodeQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("render node")
+        verbose_name_plural = _("render nodes")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def is_lost(self, now: datetime) -> bool:
+        return now - self.heartbeat_at > settings.RENDER_LEASE
+
+    @property
+    def attempt_memory_size(self) -> int:
+        """Memory that is one slot's, in bytes."""
+        return self.memory_size // max(self.slots, 1)
+
+
+class NodeBlock(Row):
+    """A node that gets no more frames of a job: it failed it too often."""
+
+    job = models.ForeignKey(
+        RenderJob, models.CASCADE, related_name="node_blocks", verbose_name=_("render task")
+    )
+    node = models.ForeignKey(RenderNode, models.CASCADE, related_name="blocks", verbose_name=_("render node"))
+
+    class Meta:
+        verbose_name = _("blocked node")
+        verbose_name_plural = _("blocked nodes")
+        constraints = [models.UniqueConstraint(fields=["node", "job"], name="rendering_nodeblock_once")]
+
+    def __str__(self) -> str:
+        return f"{self.node_id} {self.job_id}"
+
+
+class ConcurrencyLimit(Row):
+    """How many attempts run at once for a user, a team or an engine's licence, and how many may.
+
+    `running` is kept by a trigger on attempts (migrations/0004), which also refuses the attempt that would be one
+    too many. `maximum` null means no limit. Owners share the farm by `weight`.
+    """
+
+    class Kind(models.TextChoices):
+        USER = "user", _("User")
+        TEAM = "team", _("Team")
+        LICENCE = "licence", _("Licence")
+
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
+    key = models.CharField(_("of whom or what"), max_length=100)
+    maximum = models.PositiveIntegerField(_("at once at most"), null=True, blank=True)
+    is_custom = models.BooleanField(_("set by an operator"), default=False)
+    weight = models.PositiveSmallIntegerField(_("weight"), default=1)
+    running = models.PositiveIntegerField(_("running"), default=0, editable=False)
+
+    class Meta:
+        verbose_name = _("limit")
+        verbose_name_plural = _("limits")
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "key"], name="rendering_limit_subject"),
+            models.CheckConstraint(condition=Q(weight__gte=1), name="rendering_limit_weight_positive"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=Q(maximum__isnull=False, running__gte=F("maximum")),
+                name="rendering_limit_reached",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}"
