@@ -21,14 +21,22 @@ MIN_SECONDS, MAX_SECONDS = 60, 86400
 
 
 def link_to(
-    blob_id: UUID, name: str, *, request: HttpRequest | None, seconds: int | None = None, inline: bool = False
+    blob_id: UUID,
+    name: str,
+    *,
+    request: HttpRequest | None,
+    seconds: int | None = None,
+    inline: bool = False,
+    share_id: UUID | None = None,
 ) -> str:
     """An address that serves the blob under `name` until it expires; relative to PUBLIC_URL or the request's host.
 
-    The signature covers the name, too.
+    The signature covers the name, too. With `share_id` it ends with that share, when it was given out by one.
     """
     life = min(max(seconds or settings.DOWNLOAD_LINK_SECONDS, MIN_SECONDS), MAX_SECONDS)
     claims = {"b": blob_id.hex, "e": int(timezone.now().timestamp()) + life, "i": int(inline)}
+    if share_id:
+        claims["s"] = share_id.hex
     token = signer(name).sign_object(claims)
     return address(f"/blobs/{token}/{quote(name, safe='')}", request)
 
@@ -63,11 +71,12 @@ def read_zip_link(token: str, name: str) -> UUID:
 
 @dataclass(frozen=True)
 class Link:
-    """What a link says: the blob, whether to show it inline, and the seconds it is still good for."""
+    """What a link says: the blob, whether to show it inline, the seconds it is still good for, the share it is from."""
 
     blob_id: UUID
     inline: bool
     seconds: int
+    share_id: UUID | None
 
 
 def read_link(token: str, name: str) -> Link:
@@ -80,4 +89,4 @@ def read_link(token: str, name: str) -> Link:
     seconds = int(claims["e"] - timezone.now().timestamp())
     if blob_id is None or claims["e"] < timezone.now().timestamp():
         raise LinkInvalid
-    return Link(blob_id, bool(claims["i"]), max(seconds, 1))
+    return Link(blob_id, bool(claims["i"]), max(seconds, 1), as_uuid(claims.get("s")))

@@ -13,6 +13,7 @@ from common.errors import DomainError
 from drives.api.downloads import byte_range, not_modified
 from drives.links import read_zip_link
 from drives.services.archives import find_archive, zip_of
+from drives.services.shares import require_given
 from drives.zips import Zip
 
 
@@ -23,7 +24,10 @@ class ZipLinkView(View):
 
     def get(self, request: HttpRequest, token: str, name: str) -> HttpResponseBase:
         try:
-            archive = find_archive(archive_id=read_zip_link(token, name), now=timezone.now())
+            now = timezone.now()
+            archive = find_archive(archive_id=read_zip_link(token, name), now=now)
+            if archive.share_id:
+                require_given(share_id=archive.share_id, now=now)
             found = zip_of(archive.entry_ids)
         except DomainError as error:
             return JsonResponse(error.body(), status=error.status)

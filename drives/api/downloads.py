@@ -17,12 +17,14 @@ from django.http import (
     JsonResponse,
     StreamingHttpResponse,
 )
+from django.utils import timezone
 from django.utils.http import content_disposition_header, http_date, parse_http_date_safe
 from django.views import View
 
 from common.errors import DomainError, NotVisible
-from drives.links import read_link
+from drives.links import MIN_SECONDS, read_link
 from drives.models import Blob
+from drives.services.shares import require_given
 from drives.storage import blob_storage
 
 BLOCK = 1 << 20
@@ -46,12 +48,17 @@ class BlobLinkView(View):
     def get(self, request: HttpRequest, token: str, name: str) -> HttpResponseBase:
         try:
             link = read_link(token, name)
+            seconds = link.seconds
+            if link.share_id:
+                require_given(share_id=link.share_id, now=timezone.now())
+                # A bucket's own link cannot be taken back; whoever goes on after it ends comes by here again.
+                seconds = min(seconds, MIN_SECONDS)
             blob = Blob.objects.filter(pk=link.blob_id).first()
             if blob is None:
                 raise NotVisible
         except DomainError as error:
             return JsonResponse(error.body(), status=error.status)
-        return serve_blob(request, blob, name, inline=link.inline, seconds=link.seconds)
+        return serve_blob(request, blob, name, inline=link.inline, seconds=seconds)
 
 
 def serve_blob(

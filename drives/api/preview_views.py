@@ -1,6 +1,6 @@
 """Doors of previews."""
 
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -45,18 +45,26 @@ class PreviewViewSet(VisibleViewSet):
 
         202 with `Retry-After` while it is being made. What is not whole, or no picture, is told by `state`.
         """
-        file = cast(File, self.get_object())
-        size = whole_number(request, "size", DEFAULT_SIZE)
-        if size not in BlobPreview.SIZES:
-            raise Invalid(field="size", source="query")
-        preview = ask_preview(blob=file.blob, size=size, now=timezone.now())
-        url = None
-        if preview.state == BlobPreview.State.READY:
-            url = link_to(
-                preview.result_id or file.blob_id, f"{file.name}.webp", request=request, inline=True
-            )
-        body = {"state": preview.state, "size": size, "preview_url": url}
-        if preview.state == BlobPreview.State.MAKING:
-            headers = {"Retry-After": str(RETRY_SECONDS)}
-            return Response(body, status=status.HTTP_202_ACCEPTED, headers=headers)
-        return Response(body)
+        return shown_preview(request, cast(File, self.get_object()), size_of(request))
+
+
+def size_of(request: Request) -> int:
+    """Raises Invalid for other sizes than there are."""
+    size = whole_number(request, "size", DEFAULT_SIZE)
+    if size not in BlobPreview.SIZES:
+        raise Invalid(field="size", source="query")
+    return size
+
+
+def shown_preview(request: Request, file: File, size: int, **link: Any) -> Response:
+    """How far the preview of a file is; `link` are further claims of its address."""
+    preview = ask_preview(blob=file.blob, size=size, now=timezone.now())
+    url = None
+    if preview.state == BlobPreview.State.READY:
+        result = preview.result_id or file.blob_id
+        url = link_to(result, f"{file.name}.webp", request=request._request, inline=True, **link)
+    body = {"state": preview.state, "size": size, "preview_url": url}
+    if preview.state == BlobPreview.State.MAKING:
+        headers = {"Retry-After": str(RETRY_SECONDS)}
+        return Response(body, status=status.HTTP_202_ACCEPTED, headers=headers)
+    return Response(body)

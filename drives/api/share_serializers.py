@@ -1,12 +1,13 @@
 """Shapes of share links on the wire."""
 
-from typing import Any, cast
+from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from drives.models import Folder, ShareLink
+from drives.models import File, Folder, ShareLink
 from drives.services.operations import path_of_entry
+from drives.services.previews import PREVIEW_ENDINGS
 from drives.services.shares import shared_entry
 
 
@@ -20,6 +21,24 @@ class NewShareSerializer(serializers.Serializer):
     )
     max_downloads = serializers.IntegerField(
         min_value=1, max_value=1_000_000, required=False, allow_null=True, help_text="No limit by default."
+    )
+
+
+class ShareChangeSerializer(serializers.Serializer):
+    """What is left out stays as it is."""
+
+    password = serializers.CharField(
+        max_length=128, required=False, allow_blank=True, trim_whitespace=False, help_text="Empty for none."
+    )
+    expires_in_days = serializers.IntegerField(
+        min_value=1, max_value=3650, required=False, allow_null=True, help_text="From now on; null for never."
+    )
+    max_downloads = serializers.IntegerField(
+        min_value=1,
+        max_value=1_000_000,
+        required=False,
+        allow_null=True,
+        help_text="In all; null for no limit.",
     )
 
 
@@ -67,7 +86,8 @@ class SharedEntrySerializer(serializers.Serializer):
     mime_type = serializers.CharField()
     modified_at = serializers.DateTimeField()
     preview_url = serializers.CharField(
-        allow_null=True, help_text="A link to look at a picture, where downloads are not limited."
+        allow_null=True,
+        help_text="The door to its preview, by the ending of the name; null where there is none.",
     )
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
@@ -79,8 +99,14 @@ class SharedEntrySerializer(serializers.Serializer):
             "size": 0 if folder else instance.size,
             "mime_type": "" if folder else instance.mime_type,
             "modified_at": instance.updated_at if folder else instance.modified_at,
-            "preview_url": None if folder else cast(str | None, self.context["preview"](instance)),
+            "preview_url": None if folder else preview_url(instance, self.context["token"]),
         }
+
+
+def preview_url(file: File, token: str) -> str | None:
+    """Where a stranger asks for a preview of a file, for those that may have one; no query."""
+    has_one = file.extension in PREVIEW_ENDINGS
+    return f"/api/v1/shared/{token}/files/{file.pk}/preview" if has_one else None
 
 
 class SharedSerializer(serializers.Serializer):

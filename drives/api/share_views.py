@@ -1,7 +1,7 @@
 """Doors of share links: /shares for those who share, /shared/<token> for whoever has a link."""
 
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 from urllib.parse import quote
 from uuid import UUID
 
@@ -23,13 +23,13 @@ from drives import errors, selectors
 from drives.api import serializers as shapes
 from drives.api import share_serializers as shared_shapes
 from drives.api.entries import PAGE, SORT, EntryPages, page_of, sort_of
+from drives.api.preview_views import SIZE, shown_preview, size_of
 from drives.links import MIN_SECONDS, address, link_to, link_to_zip
-from drives.models import File, ShareLink
+from drives.models import BlobPreview, File, ShareLink
 from drives.permissions import Right, require
 from drives.services import bulk, places, shares
 from drives.zips import zip_name
 
-PREVIEWED = ("image/png", "image/jpeg", "image/gif", "image/webp")
 CLOSED = (NotVisible, errors.ShareRevoked, errors.ShareExpired, errors.ShareExhausted)
 LOCKED = (*CLOSED, errors.SharePasswordRequired)
 
@@ -41,7 +41,12 @@ class ShareViewSet(EntryPages):
     model = ShareLink
     serializer_class = shared_shapes.ShareSerializer
     results_key = "shares"
-    refusals = {"list": (Forbidden,), "create": (Forbidden,), "destroy": (Forbidden,)}
+    refusals = {
+        "list": (Forbidden,),
+        "create": (Forbidden,),
+        "update": (Forbidden, errors.ShareRevoked),
+        "destroy": (Forbidden,),
+    }
 
     def narrow(self, rows: QuerySet) -> QuerySet:
         joined = rows.select_related("drive", "file__folder", "folder", "creator")
@@ -59,27 +64,37 @@ class ShareViewSet(EntryPages):
     )
     def create(self, request: Request) -> Response:
         """A link to a file or folder. Its address is shown this once."""
-        data = self.valid(shared_shapes.NewShareSerializer, request)
-        entry = bulk.visible_entries([data["entry_id"]], self.actor).get(data["entry_id"])
+        data = with_end(self.valid(shared_shapes.NewShareSerializer, request))
+        entry_id = data.pop("entry_id")
+        entry = bulk.visible_entries([entry_id], self.actor).get(entry_id)
         if entry is None or not places.is_living(entry):
             raise NotVisible
-        days = data.get("expires_in_days")
-        share, token = shares.create_share(
-            entry=entry,
-            actor=self.actor,
-            password=data["password"],
-            expires_at=timezone.now() + timedelta(days=days) if days else None,
-            max_downloads=data.get("max_downloads"),
-        )
+        share, token = shares.create_share(entry=entry, actor=self.actor, **data)
         body = self.get_serializer_class()(share).data
         url = address(f"/s/{quote(token)}", request._request)
         return Response({**body, "url": url}, status=status.HTTP_201_CREATED)
 
+    @extend_schema(request=shared_shapes.ShareChangeSerializer, responses=shared_shapes.ShareSerializer)
+    def update(self, request: Request, pk: UUID) -> Response:
+        """Another password, end or number of downloads; the address stays the same."""
+        changes = with_end(self.valid(shared_shapes.ShareChangeSerializer, request))
+        share = cast(ShareLink, self.get_object())
+        share = shares.change_share(share=share, actor=self.actor, **changes)
+        return Response(self.get_serializer_class()(share).data)
+
     @extend_schema(responses={200: DoneSerializer})
     def destroy(self, request: Request, pk: UUID) -> Response:
-        """Withdraw a link. Addresses of files that it has given out already are good until they end."""
+        """Withdraw a link. Addresses of files that it has given out end with it."""
         shares.revoke_share(share=cast(ShareLink, self.get_object()), actor=self.actor)
         return done()
+
+
+def with_end(data: dict[str, Any]) -> dict[str, Any]:
+    """`expires_in_days`, where it is told, as `expires_at`."""
+    if "expires_in_days" in data:
+        days = data.pop("expires_in_days")
+        data["expires_at"] = timezone.now() + timedelta(days=days) if days else None
+    return data
 
 
 def key_of(request: Request) -> str:
@@ -96,15 +111,8 @@ class SharedBase(PublicView):
         shares.require_key(share, key_of(self.request))
         return share
 
-    def shown(self, share: ShareLink, entries: object, *, many: bool = False) -> object:
-        def preview(file: File) -> str | None:
-            if share.max_downloads is not None or file.mime_type not in PREVIEWED:
-                return None  # a look would be a download that does not count
-            return link_to(
-                file.blob_id, file.name, request=self.request._request, seconds=seconds_of(share), inline=True
-            )
-
-        context = {"preview": preview}
+    def shown(self, entries: object, *, many: bool = False) -> object:
+        context = {"token": self.kwargs["token"]}
         return shared_shapes.SharedEntrySerializer(entries, many=many, context=context).data
 
 
@@ -131,7 +139,7 @@ class SharedView(SharedBase):
             return Response(locked)
         body = {
             "needs_password": False,
-            "entry": self.shown(share, shares.shared_entry(share)),
+            "entry": self.shown(shares.shared_entry(share)),
             "expires_at": share.expires_at,
             "downloads_left": share.downloads_left,
         }
@@ -172,7 +180,29 @@ class SharedFilesView(SharedBase):
         folder = shares.shared_folder(share, request.query_params.get("path", "/"))
         rows = selectors.contents(share.drive, folder, sort_of(request))
         entries, page = page_of(request, *rows)
-        return Response({"files": self.shown(share, entries, many=True), **page})
+        return Response({"files": self.shown(entries, many=True), **page})
+
+
+class SharedPreviewView(SharedBase):
+    refusals = {"get": (*LOCKED, Forbidden)}
+
+    @extend_schema(
+        parameters=[SIZE],
+        responses={200: shapes.PreviewSerializer, 202: shapes.PreviewSerializer},
+        tags=["shares"],
+    )
+    def get(self, request: Request, token: str, file_id: UUID) -> Response:
+        """A small picture of a file of the share, as its owner gets it.
+
+        Where downloads are limited there are none larger than 160: a look would be a download that does not count.
+        """
+        share, size = self.opened(token), size_of(request)
+        if share.max_downloads is not None and size > min(BlobPreview.SIZES):
+            raise Forbidden
+        file = shares.entry_in(share, file_id)
+        if not isinstance(file, File):
+            raise NotVisible
+        return shown_preview(request, file, size, seconds=seconds_of(share), share_id=share.pk)
 
 
 class SharedDownloadView(SharedBase):
@@ -188,7 +218,7 @@ class SharedDownloadView(SharedBase):
         entry, seconds, plain = shares.entry_in(share, entry_id), seconds_of(share), request._request
         if isinstance(entry, File):
             shares.count_file(share=share, file=entry, now=now)
-            url = link_to(entry.blob_id, entry.name, request=plain, seconds=seconds)
+            url = link_to(entry.blob_id, entry.name, request=plain, seconds=seconds, share_id=share.pk)
             name, size, etag = entry.name, entry.size, entry.blob.sha256 or ""
         else:
             name = zip_name(entry.name)

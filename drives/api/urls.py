@@ -13,5 +13,6 @@ urlpatterns = [
     path("shared/<str:token>", share_views.SharedView.as_view()),
     path("shared/<str:token>/unlock", share_views.UnlockView.as_view()),
     path("shared/<str:token>/files", share_views.SharedFilesView.as_view()),
+    path("shared/<str:token>/files/<uuid:file_id>/preview", share_views.SharedPreviewView.as_view()),
     path("shared/<str:token>/download", share_views.SharedDownloadView.as_view()),
 ]

@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.models import User
 from common.errors import NotVisible
 from drives.errors import LinkInvalid, NotVerifiedYet, TooManyItems
-from drives.models import Archive, File, FileOperation, FileQuerySet, Folder
+from drives.models import Archive, File, FileOperation, FileQuerySet, Folder, ShareLink
 from drives.paths import join, split
 from drives.services.moving import Entry
 from drives.services.operations import Action, operation
@@ -33,8 +33,15 @@ def order_archive(*, entries: Sequence[Entry], actor: User, seconds: int) -> tup
     return keep_archive(found=found, entries=entries, actor=actor, seconds=seconds), found
 
 
-def keep_archive(*, found: Zip, entries: Sequence[Entry], actor: User | None, seconds: int) -> Archive:
-    """Write down what a link leads to, and that it was handed out to `actor` (None: a stranger)."""
+def keep_archive(
+    *,
+    found: Zip,
+    entries: Sequence[Entry],
+    actor: User | None,
+    seconds: int,
+    share: ShareLink | None = None,
+) -> Archive:
+    """Write down what a link leads to, and that it was handed out to `actor` (None: a stranger, by a share)."""
     with transaction.atomic():
         FileOperation.objects.bulk_create(
             [operation(Action.DOWNLOAD, entry, actor=actor) for entry in entries]
@@ -43,6 +50,7 @@ def keep_archive(*, found: Zip, entries: Sequence[Entry], actor: User | None, se
             entry_ids=[entry.pk for entry in entries],
             etag=found.etag,
             expires_at=timezone.now() + timedelta(seconds=seconds),
+            share=share,
         )
 
 

@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -10,10 +11,11 @@ from django.core import signing
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from common import limits
-from common.errors import NotVisible
+from common.errors import Invalid, NotVisible
 from common.ids import digest
 from drives.errors import (
     ShareExhausted,
@@ -60,8 +62,29 @@ def create_share(
     return share, token
 
 
+def change_share(*, share: ShareLink, actor: User, **changes: Any) -> ShareLink:
+    """Another `password` (empty: none), `expires_at` or `max_downloads` (None: no end) of a link; its address stays.
+
+    Whoever gave the old password gives the new one. Raises Forbidden, NotVisible, ShareRevoked; Invalid for fewer
+    downloads than were made already.
+    """
+    require(actor, Right.SHARE, share.drive)
+    if "password" in changes:
+        changes["password"] = make_password(changes["password"]) if changes["password"] else ""
+    with transaction.atomic():
+        held = ShareLink.objects.select_for_update(of=("self",)).get(pk=share.pk)
+        if held.revoked_at:
+            raise ShareRevoked
+        most = changes.get("max_downloads")
+        if most is not None and most < held.download_count:
+            raise Invalid(_("More downloads than that were made already."), field="max_downloads")
+        ShareLink.objects.filter(pk=share.pk).update(**changes, updated_at=timezone.now())
+    share.refresh_from_db(fields=["password", "expires_at", "max_downloads", "download_count"])
+    return share
+
+
 def revoke_share(*, share: ShareLink, actor: User) -> None:
-    """Withdraw a link. Twice does no harm. Raises Forbidden, NotVisible."""
+    """Withdraw a link, with what it gave out. Twice does no harm. Raises Forbidden, NotVisible."""
     require(actor, Right.SHARE, share.drive)
     ShareLink.objects.filter(pk=share.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
 
@@ -82,12 +105,28 @@ def find_share(*, token: str, now: datetime) -> ShareLink:
 
 def require_open(share: ShareLink, now: datetime) -> None:
     """Raises ShareRevoked, ShareExpired, ShareExhausted."""
+    require_unended(share, now)
+    if share.downloads_left == 0:
+        raise ShareExhausted
+
+
+def require_unended(share: ShareLink, now: datetime) -> None:
+    """Raises ShareRevoked, ShareExpired."""
     if share.revoked_at:
         raise ShareRevoked
     if share.expires_at and share.expires_at <= now:
         raise ShareExpired
-    if share.downloads_left == 0:
-        raise ShareExhausted
+
+
+def require_given(*, share_id: UUID, now: datetime) -> None:
+    """Addresses of contents that a share gave out are good as long as it is, however many downloads it has left.
+
+    Raises ShareRevoked, ShareExpired, NotVisible.
+    """
+    share = ShareLink.objects.filter(pk=share_id, drive__is_active=True).first()
+    if share is None:
+        raise NotVisible
+    require_unended(share, now)
 
 
 def shared_entry(share: ShareLink) -> Entry:
@@ -110,7 +149,12 @@ def unlock(*, share: ShareLink, password: str, ip: str) -> str:
     if share.has_password and not check_password(password, share.password):
         raise SharePasswordWrong
     limits.give_back(*rules)
-    return signing.TimestampSigner(salt=SALT).sign(share.pk.hex)
+    return signing.TimestampSigner(salt=SALT).sign(lock_of(share))
+
+
+def lock_of(share: ShareLink) -> str:
+    """What a key is for: this link with this password."""
+    return digest(f"{share.pk.hex} {share.password}")
 
 
 def require_key(share: ShareLink, key: str) -> None:
@@ -121,7 +165,7 @@ def require_key(share: ShareLink, key: str) -> None:
         given = signing.TimestampSigner(salt=SALT).unsign(key, max_age=KEY_SECONDS)
     except signing.BadSignature as error:
         raise SharePasswordRequired from error
-    if given != share.pk.hex:
+    if given != lock_of(share):
         raise SharePasswordRequired
 
 
@@ -172,7 +216,8 @@ def order_folder(*, share: ShareLink, folder: Folder, seconds: int, now: datetim
     found = zip_of([folder.pk])  # before the row is held
     with transaction.atomic():
         take_download(share, now)
-        return keep_archive(found=found, entries=[folder], actor=None, seconds=seconds), found
+        archive = keep_archive(found=found, entries=[folder], actor=None, seconds=seconds, share=share)
+    return archive, found
 
 
 def take_download(share: ShareLink, now: datetime) -> None:

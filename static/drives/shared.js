@@ -2,37 +2,20 @@
 
 import { call } from "../accounts/api.js";
 import { submitByApi } from "../accounts/forms.js";
+import { Thumbnails, button, element, picture, place, sizeText, timeText } from "./parts.js";
 
 const PAGE = 200;
 const token = location.pathname.split("/")[2];
 const door = `/api/v1/shared/${token}`;
-const place = (id) => document.getElementById(id);
 const page = place("shared");
-const language = document.documentElement.lang;
-const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
 let key = sessionStorage.getItem(`share ${token}`) ?? "";
 let path = "/";
 let shown = 0;
+let limited = false; // Of what may be downloaded so many times there are small pictures only.
 
 const ask = (method, rest, body) => call(method, `${door}${rest}`, body, { token: key });
-
-function sizeText(size) {
-  const step = size ? Math.min(Math.floor(Math.log2(size) / 10), units.length - 1) : 0;
-  const options = { style: "unit", unit: units[step], maximumFractionDigits: 1 };
-  return new Intl.NumberFormat(language, options).format(size / 1024 ** step);
-}
-
-const timeText = (time) =>
-  new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(time));
-
-function button(text, classes, act) {
-  const made = document.createElement("button");
-  made.type = "button";
-  made.className = classes;
-  made.textContent = text;
-  made.addEventListener("click", act);
-  return made;
-}
+const askDoor = (method, url) => call(method, url, undefined, { token: key });
+const thumbnails = new Thumbnails(askDoor);
 
 function fail(error) {
   if (error.code === "share_password_required") {
@@ -61,28 +44,32 @@ async function download(id) {
   await showFacts();
 }
 
-function look({ name, preview_url }) {
-  place("picture").src = preview_url;
+async function look({ name, preview_url }) {
+  const url = await picture(askDoor, preview_url, 1600);
+  if (!url) {
+    place("refused").textContent = page.dataset.none;
+    place("refused").hidden = false;
+    return;
+  }
+  place("picture").src = url;
   place("picture").alt = name;
   place("preview").showModal();
 }
 
 function row(entry) {
-  const item = document.createElement("li");
-  const about = document.createElement("div");
-  const small = document.createElement("small");
+  const item = element("li");
+  const about = element("div", "", "about");
   const open = () => attempt(() => enter(`${path === "/" ? "" : path}/${entry.name}`));
-  const name = entry.is_folder ? button(entry.name, "link", open) : document.createElement("b");
-  name.textContent = entry.name;
-  small.textContent = `${entry.is_folder ? page.dataset.folder : sizeText(entry.size)} · ${timeText(entry.modified_at)}`;
-  about.append(name, small);
-  if (entry.is_folder) name.after(document.createElement("br"));
-  const actions = document.createElement("div");
-  actions.className = "actions";
-  if (entry.preview_url) actions.append(button(page.dataset.preview, "button quiet small", () => look(entry)));
+  const name = entry.is_folder ? button(entry.name, "link", open) : element("b", entry.name);
+  const kind = entry.is_folder ? page.dataset.folder : sizeText(entry.size);
+  about.append(name, element("small", `${kind} · ${timeText(entry.modified_at)}`));
+  const actions = element("div", "", "actions");
+  if (entry.preview_url && !limited) {
+    actions.append(button(page.dataset.preview, "button quiet small", () => attempt(() => look(entry))));
+  }
   const get = () => attempt(() => download(entry.id));
   actions.append(button(page.dataset.download, "button quiet small", get));
-  item.append(about, actions);
+  item.append(thumbnails.of(entry), about, actions);
   return item;
 }
 
@@ -122,7 +109,8 @@ async function showFacts() {
   const { entry, expires_at, downloads_left } = share;
   const facts = entry.is_folder ? [] : [sizeText(entry.size)];
   if (expires_at) facts.push(page.dataset.until.replace("{time}", timeText(expires_at)));
-  if (downloads_left !== null) facts.push(page.dataset.left.replace("{count}", downloads_left));
+  limited = downloads_left !== null;
+  if (limited) facts.push(page.dataset.left.replace("{count}", downloads_left));
   place("name").textContent = entry.name;
   place("facts").textContent = facts.join(" · ");
   page.hidden = false;

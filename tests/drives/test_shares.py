@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from accounts.models import User
 from common.ids import digest
-from drives.models import Archive, Blob, Drive, DriveMember, File, FileOperation, ShareLink
+from drives.models import Archive, Blob, BlobPreview, Drive, DriveMember, File, FileOperation, ShareLink
 from drives.services import shares
+from drives.storage import blob_storage
 from tests.conftest import Client
 from tests.drives.manager import id_at, post
 from tests.factories import make_user, put
@@ -93,9 +94,7 @@ def test_what_strangers_see_of_a_folder(
     assert (top["total"], top["skip"], top["limit"]) == (2, 0, 1000)
     assert [e["name"] for e in anonymous.get(f"{door}/files", {"path": "/深"}).json()["files"]] == ["x.txt"]
     assert [e["name"] for e in anonymous.get(f"{door}/files", {"skip": 1}).json()["files"]] == ["猫.png"]
-    picture = top["files"][1]
-    looked = Browser().get(urlsplit(picture["preview_url"]).path)
-    assert looked["Content-Disposition"].startswith("inline")
+    assert top["files"][1]["preview_url"] == f"/api/v1{door}/files/{id_at('/相册/猫.png')}/preview"
     assert anonymous.get(f"{door}/files", {"path": "/深"}).json()["files"][0]["preview_url"] is None
 
 
@@ -188,7 +187,6 @@ def test_a_download_that_cannot_be_had_does_not_count(
     owner: User, owner_api: Client, anonymous: Client, album: str
 ) -> None:
     door = open_share(owner_api, album, max_downloads=1)
-    assert anonymous.get(f"{door}/files").json()["files"][1]["preview_url"] is None
     Blob.objects.filter(files__name="x.txt").update(crc32=None)
     refused(anonymous.post(f"{door}/download"), 409, "not_verified_yet")
     assert (ShareLink.objects.get().download_count, Archive.objects.count()) == (0, 0)
@@ -262,6 +260,174 @@ def test_who_guesses_is_slowed_and_nobody_else(
     assert owner_api.get("/shares").json()["total"] == 2
 
 
+# --- Previews ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def picture(album: str) -> str:
+    """Id of a picture of the album whose previews are made: each is the picture itself."""
+    file = File.objects.get(name="猫.png")
+    due_at = timezone.now()
+    for size in (160, 480):
+        BlobPreview.objects.create(blob=file.blob, size=size, state="ready", due_at=due_at)
+    return str(file.pk)
+
+
+def test_strangers_see_previews(owner_api: Client, anonymous: Client, album: str, picture: str) -> None:
+    door = open_share(owner_api, album)
+    seen = anonymous.get(f"{door}/files/{picture}/preview").json()
+    assert (seen["state"], seen["size"]) == ("ready", 480)
+    looked = Browser().get(urlsplit(seen["preview_url"]).path)
+    assert (looked.status_code, looked["Content-Disposition"].partition(";")[0]) == (200, "inline")
+    assert anonymous.get(f"{door}/files/{picture}/preview?size=1600").status_code == 202
+    refused(anonymous.get(f"{door}/files/{picture}/preview?size=99"), 422, "validation_error")
+    for other in (album, id_at("/private.txt"), id_at("/相册2/secret.txt")):
+        refused(anonymous.get(f"{door}/files/{other}/preview"), 404, "not_found")
+    locked = open_share(owner_api, album, password="x")
+    refused(anonymous.get(f"{locked}/files/{picture}/preview"), 403, "share_password_required")
+    assert ShareLink.objects.filter(download_count__gt=0).count() == 0
+
+
+def test_where_downloads_are_limited_previews_are_small(
+    owner_api: Client, anonymous: Client, album: str, picture: str
+) -> None:
+    door = open_share(owner_api, album, max_downloads=1)
+    assert anonymous.get(f"{door}/files/{picture}/preview?size=160").status_code == 200
+    for size in (480, 1600):
+        refused(anonymous.get(f"{door}/files/{picture}/preview?size={size}"), 403, "permission_denied")
+
+
+# --- What was given out ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["revoked", "expired", "drive deleted"])
+def test_what_a_share_gave_out_ends_with_it(
+    owner_api: Client, anonymous: Client, drive: Drive, album: str, picture: str, way: str
+) -> None:
+    made = share(owner_api, album)
+    door = f"/shared/{token_in(made)}"
+    other = open_share(owner_api, album)
+    given = [
+        post(anonymous, f"{door}/download")["download_url"],
+        post(anonymous, f"{door}/download", id=picture)["download_url"],
+        anonymous.get(f"{door}/files/{picture}/preview").json()["preview_url"],
+    ]
+    others = [
+        post(anonymous, f"{other}/download")["download_url"],
+        owner_api.get(f"/files/{picture}/download").json()["download_url"],
+    ]
+    for url in given:
+        assert fetch(url)
+    if way == "revoked":
+        owner_api.delete(f"/shares/{made['id']}")
+        code, slug = 410, "share_revoked"
+    elif way == "expired":
+        ShareLink.objects.filter(pk=made["id"]).update(expires_at=timezone.now())
+        code, slug = 410, "share_expired"
+    else:
+        owner_api.delete(f"/drives/{drive.pk}")
+        code, slug = 404, "not_found"
+    for url in given:
+        refused(Browser().get(urlsplit(url).path), code, slug)
+        # Whoever goes on after an interruption is stopped, too.
+        refused(Browser().get(urlsplit(url).path, headers={"Range": "bytes=1-"}), code, slug)
+    if way != "drive deleted":
+        for url in others:
+            assert fetch(url)
+
+
+def test_the_last_download_can_be_fetched_and_gone_on_with(
+    owner_api: Client, anonymous: Client, album: str
+) -> None:
+    door = open_share(owner_api, album, max_downloads=1)
+    url = post(anonymous, f"{door}/download")["download_url"]
+    refused(anonymous.get(door), 410, "share_exhausted")
+    whole = fetch(url)
+    rest = Browser().get(urlsplit(url).path, headers={"Range": "bytes=9-"})
+    assert (rest.status_code, b"".join(rest.streaming_content)) == (206, whole[9:])  # type: ignore[attr-defined]
+
+
+def test_links_into_a_bucket_are_short(
+    owner_api: Client, anonymous: Client, album: str, storage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They cannot be taken back; a client that goes on comes by again."""
+    asked: list[int] = []
+
+    def bucket_link(_storage: Any, key: str, *, seconds: int, **_rest: Any) -> str:
+        asked.append(seconds)
+        return f"https://bucket.example/{key}"
+
+    door = open_share(owner_api, album)
+    url = post(anonymous, f"{door}/download", id=id_at("/相册/猫.png"))["download_url"]
+    monkeypatch.setattr(type(blob_storage()), "link", bucket_link)
+    assert Browser().get(urlsplit(url).path).status_code == 302
+    assert asked == [60]
+
+
+# --- Changes -----------------------------------------------------------------------------------------------------
+
+
+def test_a_link_is_changed_and_its_address_stays(owner_api: Client, anonymous: Client, album: str) -> None:
+    made = share(owner_api, album, password="old", expires_in_days=1, max_downloads=1)
+    door = f"/shared/{token_in(made)}"
+    anonymous.credentials(
+        HTTP_AUTHORIZATION=f"Bearer {post(anonymous, f'{door}/unlock', password='old')['key']}"
+    )
+    post(anonymous, f"{door}/download")
+    refused(anonymous.get(door), 410, "share_exhausted")
+
+    def change(code: int = 200, **body: Any) -> Any:
+        answer = owner_api.put(f"/shares/{made['id']}", body)
+        assert answer.status_code == code, answer.content
+        return answer.json()
+
+    changed = change(max_downloads=2)
+    assert (changed["max_downloads"], changed["has_password"], changed["download_count"]) == (2, True, 1)
+    assert changed["expires_at"] == made["expires_at"]
+    assert anonymous.get(door).json()["entry"]["name"] == "相册"
+    # Whoever gave the old password gives the new one.
+    change(password="new")
+    assert anonymous.get(door).json()["needs_password"]
+    refused(anonymous.post(f"{door}/unlock", {"password": "old"}), 403, "share_password_wrong")
+    post(anonymous, f"{door}/unlock", password="new")
+    changed = change(password="", expires_in_days=None, max_downloads=None)
+    assert (changed["has_password"], changed["expires_at"], changed["max_downloads"]) == (False, None, None)
+    assert anonymous.get(door).json()["downloads_left"] is None
+    assert change() == changed
+    # One that has expired lives again.
+    ShareLink.objects.update(expires_at=timezone.now())
+    refused(anonymous.get(door), 410, "share_expired")
+    change(expires_in_days=7)
+    assert anonymous.get(door).status_code == 200
+    before = ShareLink.objects.values().get()
+    post(anonymous, f"{door}/download")
+    for body in ({"max_downloads": 1}, {"max_downloads": 0}, {"expires_in_days": 0}, {"password": "x" * 129}):
+        assert change(422, **body)["code"] == "validation_error"
+    assert ShareLink.objects.values().get() == {**before, "download_count": 2}
+    owner_api.delete(f"/shares/{made['id']}")
+    assert change(410, max_downloads=9)["code"] == "share_revoked"
+    assert ShareLink.objects.get().max_downloads is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_limit_set_while_people_download_is_kept(owner: User, owner_api: Client, album: str) -> None:
+    made = share(owner_api, album)
+    door, file = f"/shared/{token_in(made)}", id_at("/相册/猫.png")
+
+    def act(turn: int) -> int:
+        if turn:
+            return int(Client().post(f"{door}/download", {"id": file}).status_code)
+        return int(Client(owner).put(f"/shares/{made['id']}", {"max_downloads": 1}).status_code)
+
+    codes = race(5, act)
+    row = ShareLink.objects.get()
+    assert codes[1:].count(200) == row.download_count
+    assert set(codes[1:]) <= {200, 410}
+    # It was set where at most one was made by then, and refused where there were more.
+    assert row.max_downloads == (1 if codes[0] == 200 else None)
+    assert codes[0] == 422 or row.download_count == 1
+
+
 # --- Who may share -----------------------------------------------------------------------------------------------
 
 
@@ -273,6 +439,8 @@ def test_who_may_share(owner_api: Client, drive: Drive, album: str, role: str, m
     api = Client(member)
     share(api, album, 201 if may else 403)
     assert api.get("/shares", {"drive_id": str(drive.pk)}).status_code == (200 if may else 403)
+    assert api.put(f"/shares/{made['id']}", {"max_downloads": 5}).status_code == (200 if may else 403)
+    assert ShareLink.objects.get(pk=made["id"]).max_downloads == (5 if may else None)
     assert api.delete(f"/shares/{made['id']}").status_code == (200 if may else 403)
     assert (ShareLink.objects.get(pk=made["id"]).revoked_at is not None) is may
     assert ShareLink.objects.count() == (2 if may else 1)
@@ -282,6 +450,7 @@ def test_strangers_share_nothing(stranger_api: Client, owner_api: Client, drive:
     made = share(owner_api, album)
     share(stranger_api, album, 404)
     assert stranger_api.get("/shares", {"drive_id": str(drive.pk)}).status_code == 404
+    assert stranger_api.put(f"/shares/{made['id']}", {"password": "mine"}).status_code == 404
     assert stranger_api.delete(f"/shares/{made['id']}").status_code == 404
     assert (ShareLink.objects.count(), ShareLink.objects.get().revoked_at) == (1, None)
 

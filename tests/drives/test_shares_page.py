@@ -5,11 +5,12 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 from PIL import Image
 from playwright.sync_api import Page, expect
 
 from accounts.models import User
-from drives.models import Folder
+from drives.models import BlobPreview, Folder
 from drives.services.shares import create_share
 from tests.browser import chromium, open_page
 from tests.factories import put
@@ -27,7 +28,10 @@ def picture() -> bytes:
 
 def shared(owner: User, **options: object) -> str:
     put(owner, "/灯笼/夜景/x.txt", b"deep")
-    put(owner, "/灯笼/猫.png", picture())
+    file = put(owner, "/灯笼/猫.png", picture())
+    # As the worker leaves them: of so small a picture, the picture itself.
+    for size in BlobPreview.SIZES:
+        BlobPreview.objects.create(blob=file.blob, size=size, state="ready", due_at=timezone.now())
     folder = Folder.objects.select_related("drive").get(path="/灯笼")
     _share, token = create_share(entry=folder, actor=owner, **options)  # type: ignore[arg-type]
     return f"/s/{token}"
@@ -44,7 +48,9 @@ def test_a_stranger_looks_and_downloads(open_page: Open, owner: User, width: int
     expect(page.get_by_role("heading", name="灯笼")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
-    page.get_by_role("listitem").filter(has_text="猫.png").get_by_role("button", name="预览").click()
+    cat = page.get_by_role("listitem").filter(has_text="猫.png")
+    expect(cat.locator(".thumb img")).to_be_visible()
+    cat.get_by_role("button", name="预览").click()
     expect(page.locator("#picture")).to_be_visible()
     assert (
         page.locator("#picture").evaluate("async (image) => (await image.decode(), image.naturalWidth)") == 40
@@ -64,6 +70,9 @@ def test_the_last_download_and_what_follows(open_page: Open, owner: User) -> Non
     path = shared(owner, max_downloads=1)
     page = open_page(path)
     expect(page.locator("#facts")).to_have_text("剩余下载次数：1")
+    cat = page.get_by_role("listitem").filter(has_text="猫.png")
+    expect(cat.locator(".thumb img")).to_be_visible()
+    expect(cat.get_by_role("button", name="预览")).to_have_count(0)
     with page.expect_download() as download:
         page.locator("#all").click()
     assert download.value.suggested_filename == "灯笼.zip"

@@ -1,0 +1,95 @@
+// What the pages of the drive have in common: sizes, times, buttons, small pictures.
+
+const language = document.documentElement.lang;
+const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+const MOST_ASKED = 20; // times, until a picture that is being made counts as none
+const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+export const place = (id) => document.getElementById(id);
+
+export function sizeText(size) {
+  const step = size ? Math.min(Math.floor(Math.log2(size) / 10), units.length - 1) : 0;
+  const options = { style: "unit", unit: units[step], maximumFractionDigits: 1 };
+  return new Intl.NumberFormat(language, options).format(size / 1024 ** step);
+}
+
+export const timeText = (time) =>
+  new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(time));
+
+export function element(name, text = "", classes = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  made.className = classes;
+  return made;
+}
+
+export function button(text, classes, act) {
+  const made = element("button", text, classes);
+  made.type = "button";
+  made.addEventListener("click", act);
+  return made;
+}
+
+/** The address of a small picture behind the door `preview_url` of an entry; null where there is none. */
+export async function picture(ask, door, size) {
+  for (let turn = 0; turn < MOST_ASKED; turn++) {
+    const { state, preview_url } = await ask("GET", `${door}?size=${size}`);
+    if (state !== "making") return preview_url;
+    await wait(Math.min(500 * 1.5 ** turn, 5000));
+  }
+  return null;
+}
+
+/** Small pictures of rows, each asked for when it comes into sight, few at a time. */
+export class Thumbnails {
+  constructor(ask) {
+    this.ask = ask;
+    this.waiting = [];
+    this.free = 4;
+    this.watcher = new IntersectionObserver((seen) => {
+      for (const { target, isIntersecting } of seen) {
+        if (!isIntersecting) continue;
+        this.watcher.unobserve(target);
+        this.waiting.push(target);
+      }
+      this.next();
+    });
+  }
+
+  /** A place for the picture of an entry, with a sign of what it is until then. */
+  of(entry) {
+    const frame = element("span", entry.is_folder ? "📁" : "📄", "thumb");
+    frame.setAttribute("aria-hidden", "true");
+    if (entry.preview_url) {
+      frame.dataset.door = entry.preview_url;
+      this.watcher.observe(frame);
+    }
+    return frame;
+  }
+
+  next() {
+    while (this.free && this.waiting.length) {
+      const frame = this.waiting.shift();
+      if (!frame.isConnected) continue;
+      this.free--;
+      this.show(frame).finally(() => {
+        this.free++;
+        this.next();
+      });
+    }
+  }
+
+  async show(frame) {
+    try {
+      const url = await picture(this.ask, frame.dataset.door, 160);
+      if (!url) return;
+      const image = new Image();
+      image.src = url;
+      image.alt = "";
+      await image.decode();
+      frame.replaceChildren(image);
+    } catch {
+      // No picture: the sign stays.
+    }
+  }
+}
