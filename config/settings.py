@@ -387,6 +387,8 @@ RENDER_MAX_FRAMES = 100_000
 RENDER_NODE_SLOTS: int = env.int("RENDER_NODE_SLOTS", default=1)
 RENDER_NODE_FOLDER = Path(env.str("RENDER_NODE_FOLDER", default=str(YUNTU_VAR / "node")))
 INSPECT_TIMEOUT_SECONDS: float = env.float("INSPECT_TIMEOUT_SECONDS", default=120)
+INSPECT_MAX_SIZE: int = env.int("INSPECT_MAX_SIZE", default=8 << 30)
+INSPECT_MAX_MEMORY_SIZE: int = env.int("INSPECT_MAX_MEMORY_SIZE", default=16 << 30)
 
 # --- API --------------------------------------------------------------------------------------------------
 

@@ -29,7 +29,10 @@ class InspectionFailed(Invalid):
     """The pre-flight could not read the scene; its code takes the place of this one."""
 
     code, text = "inspection_failed", _("The scene could not be inspected.")
-    codes = ("inspection_failed", "inspection_timeout", "not_a_scene", "scene_too_new", "bad_request")
+    codes = (
+        "inspection_failed", "inspection_timeout", "not_a_scene", "scene_too_new", "scene_too_large", "scene_truncated",
+        "scene_damaged", "wrong_suffix", "bad_request",
+    )  # fmt: skip
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message or None, field="scene_file")
@@ -40,6 +43,24 @@ class MissingAssets(DomainError):
     """Data: missing, what the scene names and the drive does not hold."""
 
     code, status, text = "missing_assets", 422, _("Files that the scene needs are missing.")
+
+
+class ReferenceCycle(Invalid):
+    """Data: cycle, the paths of scenes of which each references the next, the last being the first."""
+
+    code, text = "reference_cycle", _("Scenes reference each other in a circle.")
+
+
+class ReferencesTooDeep(Invalid):
+    code, text = "references_too_deep", _("Scenes reference each other too many levels deep.")
+
+
+class AssetUnknown(Invalid):
+    code, text = "asset_unknown", _("The scene names no such file: %(name)s")
+
+
+class AssetPathMissing(Invalid):
+    code, text = "asset_path_missing", _("There is no such file in the drive: %(path)s")
 
 
 class LateResult(Conflict):

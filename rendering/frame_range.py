@@ -45,3 +45,15 @@ def bounds(text: str) -> tuple[int, int, int]:
     found = IntRangeExpr.from_str(text)
     step = int(text.rpartition(":")[2]) if ":" in text and "," not in text else 1
     return found.start, found.end, abs(step)
+
+
+def compact(numbers: list[int], *, limit: int = 20) -> str:
+    """Ascending numbers for people, `1-3, 7`; no more than `limit` spans of them, the rest as `…`."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    texts = [str(first) if first == last else f"{first}-{last}" for first, last in spans[:limit]]
+    return ", ".join([*texts, "…"] if len(spans) > limit else texts)

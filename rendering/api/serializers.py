@@ -8,7 +8,7 @@ from rest_framework import serializers
 from billing.api.serializers import MoneyNumber
 from drives.links import link_to
 from rendering import frame_range
-from rendering.models import Attempt, Frame, FrameOutput, JobLog, RenderJob, SceneReport
+from rendering.models import Attempt, Frame, FrameOutput, JobLog, RenderJob
 
 FORMATS = ["", "PNG", "JPEG", "JPG", "EXR", "OPEN_EXR", "TIFF"]
 MAX_PIXELS = 16384
@@ -170,16 +170,6 @@ class AttemptSerializer(serializers.ModelSerializer):
             "id", "status", "node", "progress", "exit_code", "failure_code", "message", "cpu_seconds",
             "peak_memory_size", "log_tail", "created_at", "ended_at",
         )  # fmt: skip
-
-
-class ReportSerializer(serializers.ModelSerializer):
-    """The pre-flight of a scene, and which of the files it names are missing in the drive."""
-
-    missing = serializers.ListField(child=serializers.DictField())
-
-    class Meta:
-        model = SceneReport
-        fields = ("status", "engine", "data", "missing", "failure_code", "message", "updated_at")
 
 
 class EstimateSerializer(serializers.Serializer):

@@ -1,8 +1,10 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from rendering.api.report_views import TaskReportViewSet
 from rendering.api.views import EnginesView, TaskViewSet
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("tasks", TaskViewSet, basename="task")
+router.register("tasks", TaskReportViewSet, basename="task-report")
 urlpatterns = [*router.urls, path("engines", EnginesView.as_view())]

@@ -33,7 +33,15 @@ STEP = OpenApiParameter("step", OpenApiTypes.STR, description="Name of the step,
 RANGE = (errors.FrameRangeInvalid, errors.FrameRangeTooLong)
 READING = (errors.SceneMissing, errors.EngineUnavailable)
 PLANNING = (*READING, *RANGE, errors.InspectionFailed, errors.NotAScene, NoPrice)
-SUBMITTING = (*PLANNING, BadName, errors.MissingAssets, InsufficientBalance, TransitionNotAllowed)
+SUBMITTING = (
+    *PLANNING,
+    BadName,
+    errors.ReferenceCycle,
+    errors.ReferencesTooDeep,
+    errors.MissingAssets,
+    InsufficientBalance,
+    TransitionNotAllowed,
+)
 
 
 @extend_schema(tags=["tasks"])
@@ -50,7 +58,6 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
         "pause": (TransitionNotAllowed,),
         "resume": SUBMITTING,
         "cancel": (TransitionNotAllowed,),
-        "report": READING,
         "estimate": (*PLANNING, errors.ReportPending),
     }
 
@@ -170,12 +177,6 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
         return self.rows(
             rows.order_by("frame__number", "name"), shapes.OutputSerializer, "outputs", 100, 1000
         )
-
-    @extend_schema(responses=shapes.ReportSerializer)
-    @action(detail=True)
-    def report(self, request: Request, pk: UUID) -> Response:
-        """The pre-flight of the scene, and what is missing in the drive at this moment."""
-        return Response(shapes.ReportSerializer(estimates.report_of(self.get_object())).data)
 
     @extend_schema(responses=shapes.EstimateSerializer)
     @action(detail=True)

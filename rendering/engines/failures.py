@@ -17,6 +17,12 @@ EXPLANATIONS = {
     "not_a_scene": gettext_noop(
         "The file cannot be read as a scene; open it in your program and save it again."
     ),
+    "scene_truncated": gettext_noop("The scene is cut off: it was not saved or uploaded whole."),
+    "scene_damaged": gettext_noop("The scene is damaged."),
+    "scene_too_large": gettext_noop("The scene is larger than scenes may be."),
+    "wrong_suffix": gettext_noop(
+        "The scene's name says another format than its content: .ma is ASCII, .mb is binary."
+    ),
     "scene_too_new": gettext_noop(
         "The scene was saved by a later version than the one that renders it; choose that version, or save the "
         "scene for an earlier one."

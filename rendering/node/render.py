@@ -64,7 +64,8 @@ class FrameRun:
             project=self.input,
             version=self.job.maya_version,
             renderer=self.job.renderer,
-            allow_missing=self.job.allow_missing,
+            # What the artist ignores is not there.
+            allow_missing=self.job.allow_missing or None in self.job.asset_choices.values(),
             options=self.job.engine_options,
             remap={named: str(self.local(path)) for named, path in self.job.asset_paths.items()},
         )

@@ -1,135 +1,257 @@
-"""From the names in a scene to the files in the drive."""
+"""From the names in a scene to the files in the drive.
 
-import posixpath
-import re
+A scene is resolved level by level: the scene, what it links, what that links. Each level costs a constant number of
+queries, however many files it names.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from drives.models import Blob, Drive, File
+from common.errors import DomainError
+from drives.models import Blob, File
 from drives.paths import join, split
+from rendering import frame_range
 from rendering.models import RenderJob, SceneReport
-from rendering.services.reports import ensure_report
+from rendering.services.asset_names import Naming, base_name, pattern_of
+from rendering.services.drive_index import DriveIndex, Found
+from rendering.services.projects import find_project
+from rendering.services.reports import ensure_reports, range_of, suffix_failure
 
-MAX_FILES = 100_000
+MAX_DEPTH = 50  # scenes in scenes
+MAX_LISTED = 10  # files named of one asset
+PROBLEMS = ("missing", "ambiguous", "unreadable")
+
+
+@dataclass
+class AssetState:
+    """What became of a file that a scene names.
+
+    `status`: found, mapped or ignored by the artist, missing, ambiguous (`candidates`: several that differ in case
+    alone), unreadable (a linked scene; `failure_code`). `missing_frames` are those of the job that a sequence lacks.
+    """
+
+    path: str
+    kind: str
+    named_by: str
+    expected_path: str
+    users: list[str]
+    required: bool
+    status: str = "missing"
+    found: list[str] = field(default_factory=list)
+    found_count: int = 0
+    candidates: list[str] = field(default_factory=list)
+    missing_frames: str = ""
+    failure_code: str = ""
+
+    @property
+    def is_problem(self) -> bool:
+        return self.required and self.status in PROBLEMS
+
+    def as_missing(self) -> dict[str, Any]:
+        """As the refusal of a submit names it."""
+        return {
+            "path": self.path,
+            "kind": self.kind,
+            "reason": self.status,
+            "users": self.users[:MAX_LISTED],
+            "named_by": self.named_by,
+            "expected_path": self.expected_path,
+            "candidates": self.candidates,
+        }
 
 
 @dataclass
 class Resolution:
-    """Files a job needs by their path in the drive, where absolute names point, what is missing, what is pending."""
+    """Files a job needs by the path at which they are laid out, where other machines' names point, what became of each
+    name; `is_pending` while a linked scene is being read, `cycle` where scenes reference each other in a circle.
+    """
 
     files: dict[str, Blob] = field(default_factory=dict)
     remap: dict[str, str] = field(default_factory=dict)
-    missing: list[dict[str, Any]] = field(default_factory=list)
+    assets: list[AssetState] = field(default_factory=list)
     is_pending: bool = False
+    cycle: list[str] = field(default_factory=list)
+    is_too_deep: bool = False
 
+    @property
+    def missing(self) -> list[dict[str, Any]]:
+        return [asset.as_missing() for asset in self.assets if asset.is_problem]
 
-def candidates(folder: str, named: str) -> list[str]:
-    """Where in the drive the file may lie that a scene in `folder` names `named`, the most likely place first.
-
-    A name relative to the scene (`//`) has one place. An absolute one is from another machine: its longest
-    ending that exists below the scene's folder counts, then the same below the root.
-    """
-    path = named.replace("\\", "/")
-    if path.startswith("//"):
-        return [posixpath.normpath(join(folder, path[2:]))]
-    parts = [part for part in re.sub(r"^[A-Za-z]:", "", path).split("/") if part not in ("", ".", "..")]
-    endings = ["/".join(parts[start:]) for start in range(len(parts))]
-    return [join(folder, ending) for ending in endings] + ["/" + ending for ending in endings]
-
-
-def leads_there(folder: str, named: str) -> bool:
-    """Whether the scene finds the file by itself, laid out as in the drive: not by another machine's name, and not
-    by a way that climbs above the drive's root.
-    """
-    path = named.replace("\\", "/")
-    return path.startswith("//") and ".." not in posixpath.normpath(join(folder, path[2:])[1:]).split("/")
-
-
-def place_for(folder: str, named: str) -> str:
-    """Where a client should put the file so that it is found."""
-    path = named.replace("\\", "/")
-    return candidates(folder, named)[0] if path.startswith("//") else join(folder, posixpath.basename(path))
-
-
-def name_pattern(asset: dict[str, Any], name: str) -> re.Pattern[str]:
-    """Which file names belong to an asset: itself, its tiles (UDIM), its numbers (sequence)."""
-    if asset["kind"] == "udim":
-        return re.compile(re.escape(name).replace(re.escape("<UDIM>"), r"\d{4}"))
-    digits = list(re.finditer(r"\d+", name)) if asset["kind"] == "sequence" else []
-    if digits:
-        start, end = digits[-1].span()
-        return re.compile(re.escape(name[:start]) + r"\d+" + re.escape(name[end:]))
-    return re.compile(re.escape(name))
-
-
-class DriveIndex:
-    """Files of a drive by path, fetched a batch of folders at a time."""
-
-    def __init__(self, drive: Drive) -> None:
-        self.drive = drive
-        self.folders: dict[str, dict[str, File]] = {}
-
-    def load(self, folders: set[str]) -> None:
-        wanted = {folder for folder in folders if folder not in self.folders}
-        if not wanted:
-            return
-        self.folders |= {folder: {} for folder in wanted}
-        rows = File.objects.living().filter(drive=self.drive).select_related("folder", "blob")
-        inside = rows.filter(folder__path__in=wanted)
-        if "/" in wanted:
-            inside = inside | rows.filter(folder__isnull=True)
-        for file in inside[:MAX_FILES]:
-            self.folders[file.folder_path][file.name] = file
-
-    def matching(self, path: str, asset: dict[str, Any]) -> dict[str, File]:
-        folder, name = split(path)
-        pattern = name_pattern(asset, name)
-        files = self.folders.get(folder, {})
-        if name in files and asset["kind"] not in ("udim", "sequence"):
-            return {path: files[name]}
-        return {join(folder, found): file for found, file in files.items() if pattern.fullmatch(found)}
+    def counts(self) -> dict[str, int]:
+        """How many assets there are of each status."""
+        return dict(Counter(asset.status for asset in self.assets))
 
 
 def resolve(job: RenderJob, report: SceneReport, scene: File) -> Resolution:
-    """Find everything the scene and its libraries need. `report` is that of the scene, ready."""
-    found = Resolution()
-    index = DriveIndex(job.drive)
-    scene_path = join(scene.folder_path, scene.name)
-    found.files[scene_path] = scene.blob
-    waiting = [(scene_path, report)]
+    """Find everything the scene and what it links need. `report` is that of the scene, ready."""
+    return Resolver(job, report, scene).resolve()
+
+
+class Resolver:
+    def __init__(self, job: RenderJob, report: SceneReport, scene: File) -> None:
+        self.job, self.report, self.scene = job, report, scene
+        self.choices: dict[str, str | None] = job.asset_choices
+        self.index = DriveIndex(job.drive)
+        self.found = Resolution()
+        self.scene_path = join(scene.folder_path, scene.name)
+        # A scene of Blender says nothing of a format and names files by its own rules.
+        has_project = "format" in report.data
+        self.project = find_project(job.drive, scene.folder_path) if has_project else None
+        self.naming = self.project.naming if self.project else None
+        self.frames = frames_of(job, report)
+        self.links: dict[str, set[str]] = {}
+        self.aliases: dict[str, Blob] = {}
+
+    def resolve(self) -> Resolution:
+        found = self.found
+        found.files[self.scene_path] = self.scene.blob
+        if self.project and self.project.file:
+            found.files[join(self.project.root, self.project.file.name)] = self.project.file.blob
+        level = [(self.scene_path, self.report)]
+        seen = {self.scene_path}
+        for _depth in range(MAX_DEPTH):
+            level = [each for each in self.next_level(level) if each[0] not in seen]
+            seen.update(path for path, _report in level)
+            if not level:
+                break
+        found.is_too_deep = bool(level)
+        found.files = self.aliases | found.files
+        if self.project:
+            found.cycle = cycle_in(self.links, self.scene_path)
+        return found
+
+    def next_level(self, scenes: list[tuple[str, SceneReport]]) -> list[tuple[str, SceneReport]]:
+        """Find what these scenes name; the linked scenes that are read already."""
+        named = [
+            (path, Naming(split(path)[0], self.naming), asset)
+            for path, report in scenes
+            for asset in report.data.get("assets", [])
+        ]
+        self.index.load(self.wanted_folders(named))
+        linked: dict[str, tuple[AssetState, File]] = {}
+        for scene_path, naming, asset in named:
+            state, files = self.find(scene_path, naming, asset)
+            self.found.assets.append(state)
+            if asset["kind"] == "library" and files:
+                path, file = next(iter(files.items()))
+                self.links.setdefault(scene_path, set()).add(path)
+                linked[path] = (state, file)
+        return list(self.read(linked))
+
+    def wanted_folders(self, named: list[tuple[str, Naming, dict[str, Any]]]) -> set[str]:
+        wanted: set[str] = set()
+        for _path, naming, asset in named:
+            choice = self.choices.get(asset["path"])
+            wanted.update([split(choice)[0]] if choice else naming.folders(asset["path"]))
+        return wanted
+
+    def find(
+        self, scene_path: str, naming: Naming, asset: dict[str, Any]
+    ) -> tuple[AssetState, dict[str, File]]:
+        """What became of an asset, and its files by their path in the drive."""
+        named: str = asset["path"]
+        state = AssetState(
+            path=named,
+            kind=asset["kind"],
+            named_by=scene_path,
+            expected_path=naming.place_for(named),
+            users=asset.get("users", []),
+            required=asset.get("required", True),
+        )
+        is_chosen = named in self.choices
+        choice = self.choices.get(named)
+        if is_chosen and choice is None:
+            state.status = "ignored"
+            return state, {}
+        if choice:
+            folder, name = split(choice)
+            found = self.index.find([folder], pattern_of(asset["kind"], name))
+        else:
+            found = self.index.find(naming.folders(named), pattern_of(asset["kind"], base_name(named)))
+        if found is None:
+            return state, {}
+        if found.candidates:
+            state.status, state.candidates = "ambiguous", found.candidates[:MAX_LISTED]
+            return state, {}
+        state.status = "mapped" if is_chosen else "found"
+        state.found, state.found_count = list(found.files)[:MAX_LISTED], len(found.files)
+        state.missing_frames = self.missing_frames(asset, found)
+        self.lay_out(naming, asset, found)
+        return state, found.files
+
+    def lay_out(self, naming: Naming, asset: dict[str, Any], found: Found) -> None:
+        """Put the files where the renderer finds them by itself, or tell it where they are."""
+        self.found.files |= {path: file.blob for path, file in found.files.items()}
+        named = asset["path"]
+        own = naming.own_place(named)
+        if own is None or not naming.is_relative(named):
+            self.found.remap[named] = join(found.folder, found.pattern.name)
+        if own is None:
+            return
+        folder, name = split(own)
+        pattern = pattern_of(asset["kind"], name)
+        for path, file in found.files.items():
+            _before, number, _after = found.numbers[path]
+            place = join(folder, pattern.before + number + pattern.after)
+            if place != path and place != self.scene_path:
+                self.aliases[place] = file.blob
+
+    def missing_frames(self, asset: dict[str, Any], found: Found) -> str:
+        """Frames of the job that a sequence lacks.
+
+        Blender's sequences may start anywhere: one that has none of the job's frames is taken for shifted.
+        """
+        if asset["kind"] != "sequence" or not self.frames or not found.pattern.number:
+            return ""
+        offset = asset.get("frame_offset")
+        have = {int(number) for _before, number, _after in found.numbers.values() if number}
+        lacking = [number for number in self.frames if number + (offset or 0) not in have]
+        if offset is None and len(lacking) == len(self.frames):
+            return ""
+        return frame_range.compact(lacking)
+
+    def read(self, linked: dict[str, tuple[AssetState, File]]) -> Iterator[tuple[str, SceneReport]]:
+        """The reports of linked scenes that are ready; says of the others that they are waited for, or unreadable."""
+        reports = ensure_reports(
+            blobs=[file.blob for _state, file in linked.values()], engine=self.job.engine
+        )
+        for path, (state, file) in linked.items():
+            report = reports[file.blob_id]
+            failure = suffix_failure(file.name, report)
+            if report.status == SceneReport.Status.PENDING:
+                self.found.is_pending = True
+            elif report.status == SceneReport.Status.FAILED or failure:
+                state.status = "unreadable"
+                state.failure_code = failure.code if failure else report.failure_code
+            else:
+                yield path, report
+
+
+def frames_of(job: RenderJob, report: SceneReport) -> list[int]:
+    try:
+        return frame_range.parse(range_of(job, report))
+    except DomainError:  # said where the range is asked for
+        return []
+
+
+def cycle_in(links: dict[str, set[str]], start: str) -> list[str]:
+    """The first circle of scenes that lead back to themselves, in order, or nothing."""
+    on_the_way: list[str] = []
+    done: set[str] = set()
+    waiting = [(start, iter(sorted(links.get(start, ()))))]
+    on_the_way.append(start)
     while waiting:
-        path, known = waiting.pop()
-        folder = split(path)[0]
-        assets = known.data.get("assets", [])
-        index.load({split(place)[0] for asset in assets for place in candidates(folder, asset["path"])})
-        for asset in assets:
-            files = next(
-                (hit for place in candidates(folder, asset["path"]) if (hit := index.matching(place, asset))),
-                {},
-            )
-            if not files:
-                if asset.get("required", True):
-                    found.missing.append(missing_entry(asset, path, folder))
-                continue
-            first = next(iter(files))
-            if not leads_there(folder, asset["path"]):
-                base = posixpath.basename(asset["path"].replace("\\", "/"))
-                found.remap[asset["path"]] = join(split(first)[0], base)
-            if asset["kind"] == "library" and first not in found.files:
-                library = ensure_report(blob=files[first].blob, engine=job.engine)
-                if library.status == SceneReport.Status.PENDING:
-                    found.is_pending = True
-                elif library.status == SceneReport.Status.READY:
-                    waiting.append((first, library))
-            found.files |= {place: file.blob for place, file in files.items()}
-    return found
-
-
-def missing_entry(asset: dict[str, Any], scene_path: str, folder: str) -> dict[str, Any]:
-    return {
-        "path": asset["path"],
-        "kind": asset["kind"],
-        "users": asset.get("users", [])[:10],
-        "named_by": scene_path,
-        "expected_path": place_for(folder, asset["path"]),
-    }
+        path, children = waiting[-1]
+        child = next(children, None)
+        if child is None:
+            waiting.pop()
+            on_the_way.pop()
+            done.add(path)
+        elif child in on_the_way:
+            return [*on_the_way[on_the_way.index(child) :], child]
+        elif child not in done:
+            waiting.append((child, iter(sorted(links.get(child, ())))))
+            on_the_way.append(child)
+    return []

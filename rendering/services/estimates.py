@@ -1,7 +1,5 @@
 """What a job would need and cost, asked before it is submitted."""
 
-from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -11,22 +9,8 @@ from rendering import frame_range
 from rendering.engines import engine_for
 from rendering.errors import EngineUnavailable, InspectionFailed, ReportPending
 from rendering.models import RenderJob, SceneReport
-from rendering.services.assets import resolve
-from rendering.services.plans import range_of, scene_of
-from rendering.services.reports import ensure_report
-
-
-@dataclass
-class JobReport:
-    """A scene's report and the files missing for this job (docs/engines.md has the fields of `data`)."""
-
-    status: str
-    engine: str
-    updated_at: datetime
-    data: dict[str, Any] = field(default_factory=dict)
-    missing: list[dict[str, Any]] = field(default_factory=list)
-    failure_code: str = ""
-    message: str = ""
+from rendering.services.plans import scene_of
+from rendering.services.reports import ensure_report, range_of
 
 
 def scene_report(job: RenderJob) -> SceneReport:
@@ -35,19 +19,6 @@ def scene_report(job: RenderJob) -> SceneReport:
     if engine_for(job.engine) is None:
         raise EngineUnavailable(field="engine")
     return ensure_report(blob=scene.blob, engine=job.engine)
-
-
-def report_of(job: RenderJob) -> JobReport:
-    """The pre-flight of the job's scene; pending also while a library it links is being read."""
-    report = scene_report(job)
-    answer = JobReport(report.status, report.engine, report.updated_at)
-    answer.failure_code, answer.message = report.failure_code, report.message
-    if report.status == SceneReport.Status.READY:
-        resolution = resolve(job, report, scene_of(job))
-        answer.data, answer.missing = report.data, resolution.missing
-        if resolution.is_pending:
-            answer.status = SceneReport.Status.PENDING
-    return answer
 
 
 def estimate_of(job: RenderJob) -> dict[str, Any]:

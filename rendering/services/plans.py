@@ -9,11 +9,19 @@ from drives.models import File
 from drives.paths import join
 from rendering import frame_range
 from rendering.engines import engine_for
-from rendering.errors import EngineUnavailable, InspectionFailed, MissingAssets, NotAScene, SceneMissing
+from rendering.errors import (
+    EngineUnavailable,
+    InspectionFailed,
+    MissingAssets,
+    NotAScene,
+    ReferenceCycle,
+    ReferencesTooDeep,
+    SceneMissing,
+)
 from rendering.models import RenderJob, SceneReport
 from rendering.selectors import offered_engines
 from rendering.services.assets import Resolution, resolve
-from rendering.services.reports import ensure_report
+from rendering.services.reports import ensure_report, range_of, suffix_failure
 
 
 @dataclass(frozen=True)
@@ -49,19 +57,25 @@ def check_engine(job: RenderJob, scene: File) -> None:
         raise NotAScene(field="scene_file")
 
 
-def range_of(job: RenderJob, report: SceneReport) -> str:
-    """The job's own range, or the one the scene says."""
-    data = report.data
-    return job.frame_range or frame_range.expression(
-        data["frame_start"], data["frame_end"], data["frame_step"]
-    )
+def check_name(scene: File, report: SceneReport) -> None:
+    """Raises InspectionFailed (wrong_suffix)."""
+    if failure := suffix_failure(scene.name, report):
+        raise InspectionFailed(failure.code, failure.message)
+
+
+def check_resolution(resolution: Resolution) -> None:
+    """Raises ReferenceCycle, ReferencesTooDeep."""
+    if resolution.cycle:
+        raise ReferenceCycle(cycle=resolution.cycle)
+    if resolution.is_too_deep:
+        raise ReferencesTooDeep
 
 
 def plan_job(job: RenderJob) -> Plan | None:
     """The plan, or None while the pre-flight is under way.
 
     Raises SceneMissing, EngineUnavailable, NotAScene, InspectionFailed, FrameRangeInvalid, FrameRangeTooLong,
-    MissingAssets, NoPrice.
+    ReferenceCycle, ReferencesTooDeep, MissingAssets, NoPrice.
     """
     scene = scene_of(job)
     check_engine(job, scene)
@@ -72,11 +86,14 @@ def plan_job(job: RenderJob) -> Plan | None:
         return None
     if report.status == SceneReport.Status.FAILED:
         raise InspectionFailed(report.failure_code, report.message)
+    check_name(scene, report)
     resolution = resolve(job, report, scene)
+    check_resolution(resolution)
     if resolution.is_pending:
         return None
-    if resolution.missing and not job.allow_missing:
-        raise MissingAssets(missing=resolution.missing[:1000], missing_count=len(resolution.missing))
+    missing = resolution.missing
+    if missing and not job.allow_missing:
+        raise MissingAssets(missing=missing[:1000], missing_count=len(missing))
     expression = range_of(job, report)
     numbers = frame_range.parse(expression)
     return Plan(numbers, expression, resolution, price_of(engine=job.engine), report)

@@ -2,28 +2,33 @@
 
 import contextlib
 import json
+import re
 import tempfile
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from common.errors import TransitionNotAllowed
 from drives.models import Blob
 from drives.storage import blob_storage
-from rendering import messages
-from rendering.engines import Engine, engine_for
-from rendering.models import SceneReport
+from rendering import frame_range, messages
+from rendering.engines import Engine, Failure, engine_for, failures
+from rendering.models import RenderJob, SceneReport
 from rendering.runner import End, Limits, run
 
 MAX_TRIES = 3
 HEAD = 16
+MAX_REPORT = 256 << 20  # bytes of JSON
+MAYA_SUFFIXES = {"ascii": ".ma", "binary": ".mb"}
 FAILURE_STANDS = timedelta(minutes=10)
+UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def ensure_report(*, blob: Blob, engine: str) -> SceneReport:
@@ -44,6 +49,36 @@ def ensure_report(*, blob: Blob, engine: str) -> SceneReport:
     if is_wanted:
         messages.ask_inspection(report.pk)
     return report
+
+
+def ensure_reports(*, blobs: Collection[Blob], engine: str) -> dict[UUID, SceneReport]:
+    """The reports on many contents, by content; one query where all are there and none has to be read again."""
+    retry = Q(status=SceneReport.Status.FAILED, updated_at__lt=timezone.now() - FAILURE_STANDS)
+    rows = SceneReport.objects.filter(blob__in={blob.pk for blob in blobs}, engine=engine).exclude(retry)
+    found = {report.blob_id: report for report in rows}
+    for blob in blobs:
+        if blob.pk not in found:
+            found[blob.pk] = ensure_report(blob=blob, engine=engine)
+    return found
+
+
+def range_of(job: RenderJob, report: SceneReport) -> str:
+    """The job's own range, or the one the scene says."""
+    data = report.data
+    return job.frame_range or frame_range.expression(
+        data["frame_start"], data["frame_end"], data["frame_step"]
+    )
+
+
+def suffix_failure(name: str, report: SceneReport) -> Failure | None:
+    """What is wrong with a scene whose name says another format than its content.
+
+    Reports are kept by content, which may have any name.
+    """
+    suffix = MAYA_SUFFIXES.get(report.data.get("format", ""))
+    if not suffix or name.lower().endswith(suffix):
+        return None
+    return failures.named("wrong_suffix", "", is_permanent=True)
 
 
 def claim_report(report_id: UUID) -> SceneReport | None:
@@ -67,7 +102,10 @@ def renew_report(report: SceneReport) -> bool:
 
 
 def inspect(*, report_id: UUID) -> None:
-    """Let the engine look at the scene and keep what it says. The scene is untrusted: time limit, no scripts run."""
+    """Let the engine look at the scene and keep what it says.
+
+    The scene is untrusted: limits of size, time and memory, no scripts run.
+    """
     name = SceneReport.objects.filter(pk=report_id).values_list("engine", flat=True).first()
     engine = engine_for(name or "")
     if engine is None or not (engine.inspects_anywhere or engine.versions()):
@@ -77,6 +115,9 @@ def inspect(*, report_id: UUID) -> None:
         return
     if report.tries > MAX_TRIES:  # it took the process that read it along, each time
         fail(report, "inspection_failed", _("The program that reads the scene failed."))
+        return
+    if report.blob.size > settings.INSPECT_MAX_SIZE:
+        fail(report, "scene_too_large", failures.named("scene_too_large", "", is_permanent=True).message)
         return
     with blob_storage().open_blob(report.blob.storage_key, 0, HEAD) as file:
         head = file.read()
@@ -109,7 +150,8 @@ def ask_engine(
             errors.append(meaning.error)
 
     scene, out = folder / f"scene{engine.suffixes[0]}", folder / "report.json"
-    limits = Limits(wall=settings.INSPECT_TIMEOUT_SECONDS, idle=settings.INSPECT_TIMEOUT_SECONDS)
+    seconds = settings.INSPECT_TIMEOUT_SECONDS
+    limits = Limits(wall=seconds, idle=seconds, memory=settings.INSPECT_MAX_MEMORY_SIZE)
     with blob_storage().local_copy(report.blob.storage_key) as source:
         scene.symlink_to(source)
         if not renew_report(report):
@@ -125,13 +167,37 @@ def ask_engine(
         )
     if outcome.end is End.STOPPED:
         return None, None
+    if outcome.end is End.MEMORY:
+        return None, ("scene_too_large", _("Reading the scene took too much memory."))
     if outcome.end is not End.EXITED:
         return None, ("inspection_timeout", _("Reading the scene took too long."))
     if outcome.exit_code == 0 and out.exists():
-        data: dict[str, Any] = json.loads(out.read_text("utf-8"))
-        return data, None
+        return read_findings(out), None
     failure = engine.failure(outcome.exit_code, errors[-1] if errors else None)
     return None, (failure.code, failure.message) if failure.is_permanent else None
+
+
+def read_findings(path: Path) -> dict[str, Any] | None:
+    """What the engine wrote; None where it is not what it should be. The program read a stranger's file."""
+    if path.stat().st_size > MAX_REPORT:
+        return None
+    try:
+        data = json.loads(path.read_text("utf-8", "replace"), parse_constant=lambda _name: None)
+        found = storable(data)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def storable(value: Any) -> Any:
+    """`value` without what PostgreSQL does not keep: NUL and lone surrogates."""
+    if isinstance(value, str):
+        return UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(name): storable(item) for name, item in value.items()}
+    return value
 
 
 def fail(report: SceneReport, code: str, message: str) -> None:

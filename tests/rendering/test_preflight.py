@@ -152,6 +152,47 @@ def test_reading_may_not_take_for_ever(
     assert (report.status, report.failure_code) == ("failed", "inspection_timeout")
 
 
+def test_a_scene_that_is_too_large_is_not_even_fetched(
+    owner: User, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.INSPECT_MAX_SIZE = 10
+    engine = stand_in(monkeypatch)
+
+    report = inspected(put(owner, "/huge.blend", b"BLENDER and more"))
+
+    assert (report.status, report.failure_code, engine.inspections) == ("failed", "scene_too_large", 0)
+
+
+def test_reading_may_not_take_all_memory(
+    owner: User, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.INSPECT_MAX_MEMORY_SIZE = 100 << 20
+    stand_in(monkeypatch, inspector="import time; block = b'x' * (200 << 20); time.sleep(60)")
+
+    report = inspected(put(owner, "/bomb.blend", b"BLENDER bomb"))
+
+    assert (report.status, report.failure_code) == ("failed", "scene_too_large")
+
+
+def test_what_the_database_does_not_take_is_replaced(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = {"name\0": ["a\0b", "\ud800c", "😀", float("nan"), {"deep": "\x01"}]}
+    stand_in(monkeypatch, inspector=says(makers.REPORT | odd))
+
+    report = inspected(put(owner, "/odd.blend", b"BLENDER odd"))
+
+    assert report.status == "ready"
+    assert report.data["name\ufffd"] == ["a\ufffdb", "\ufffdc", "😀", None, {"deep": "\x01"}]
+
+
+@pytest.mark.parametrize("written", ["[1]", "{", "null", "", "[" * 100_000])
+def test_a_report_that_is_none_is_a_fault_of_the_engine(
+    owner: User, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    stand_in(monkeypatch, inspector=f"import sys; open(sys.argv[2], 'w').write({written!r})")
+    report = inspected(put(owner, "/a.blend", b"BLENDER a"))
+    assert (report.status, report.tries) == ("pending", 1)
+
+
 @pytest.mark.parametrize("end", ["raise SystemExit(3)", "import os; os.abort()", "pass"])
 def test_a_fault_of_the_engine_is_tried_three_times(
     owner: User, monkeypatch: pytest.MonkeyPatch, end: str

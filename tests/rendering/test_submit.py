@@ -123,9 +123,11 @@ def test_missing_files_are_listed(owner_api: Client, owner: User, node: RenderNo
         {
             "path": "//tex/wood.png",
             "kind": "image",
+            "reason": "missing",
             "users": ["box"],
             "named_by": f"/proj/{file.name}",
             "expected_path": "/proj/tex/wood.png",
+            "candidates": [],
         }
     ]
     job.refresh_from_db()

@@ -17,6 +17,7 @@ Bytes = bytes | mmap
 HEAD = 1 << 16
 HEADER = re.compile(rb"\s*//\s*Maya ASCII\b", re.IGNORECASE)
 CODESET = re.compile(rb"^//\s*Codeset:\s*([\w-]+)", re.MULTILINE)
+END_MARK = b"// End of"
 BOM = b"\xef\xbb\xbf"
 STATEMENT = re.compile(
     rb"""(?:\s++|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/)*+    # space and comments before it
@@ -92,6 +93,11 @@ class AsciiReader:
         # A NUL or Ctrl-Z at the end is left by old transfers, not by a cut.
         if rest is None or content[rest.end() : min(end, rest.end() + HEAD)].strip(b"\0\x1a \r\n\t"):
             raise SceneError("scene_truncated", "the scene ends in the middle of a statement")
+        # Between two statements a cut looks like an end, and what is lost are the render settings, which come last.
+        if facts.info.get("application") == "maya" and content.rfind(END_MARK, max(0, end - HEAD)) < 0:
+            raise SceneError(
+                "scene_truncated", "the last line, `// End of …`, which Maya writes, is not there"
+            )
 
     def text(self, raw: bytes) -> str:
         if b"\\" in raw:

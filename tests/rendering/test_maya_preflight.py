@@ -1,0 +1,139 @@
+"""Scenes of Maya at the doors of the platform: read without Maya, found in the drive, refused with a code."""
+
+from pathlib import Path
+
+import pytest
+
+from accounts.models import User
+from drives.models import File
+from rendering.engines import ENGINES
+from rendering.models import RenderJob, RenderNode, SceneReport
+from rendering.scenes import maya_command
+from rendering.tasks import inspect_scene
+from tests.conftest import Client
+from tests.factories import put
+from tests.rendering import makers
+from tests.rendering.maya_files import Binary, ma, reference, texture
+from tests.rendering.standins import StandIn
+
+pytestmark = pytest.mark.django_db
+
+
+class Maya(StandIn):
+    """Reads scenes as the engine does; nothing renders, and no Maya is here."""
+
+    name = "maya"
+    suffixes = (".ma", ".mb")  # type: ignore[assignment]
+    inspects_anywhere = True
+
+    def versions(self) -> dict[str, list[str]]:
+        return {}
+
+    def looks_like_scene(self, head: bytes) -> bool:
+        return True
+
+    def inspect_command(self, scene: Path, report: Path) -> list[str]:
+        return maya_command(scene, report)
+
+
+@pytest.fixture(autouse=True)
+def maya(monkeypatch: pytest.MonkeyPatch, settings: object, node: RenderNode) -> None:
+    monkeypatch.setitem(ENGINES, "maya", Maya())
+    settings.RENDER_ENGINES = ["blender", "maya"]  # type: ignore[attr-defined]
+    RenderNode.objects.update(engines={"maya": {"2023": ["arnold"]}})
+
+
+def put_scene(user: User, path: str, *statements: str) -> File:
+    return put(user, path, ma(f"// {path}", *statements))
+
+
+def draft(user: User, file: File) -> RenderJob:
+    return makers.draft(user, file, engine="maya")
+
+
+def read_all() -> None:
+    """Let the worker read every scene that waits, and those that these reference."""
+    while waiting := SceneReport.objects.filter(status="pending").first():
+        inspect_scene(str(waiting.pk))
+
+
+def test_a_scene_with_references_is_read_and_its_files_are_found(owner: User, owner_api: Client) -> None:
+    put(owner, "/show/workspace.mel", b'workspace -fr "sourceImages" "sourceimages";')
+    put(owner, "/show/sourceimages/木头.png", b"wood")
+    mb = Binary(wide=True)
+    rig = mb.scene(mb.node(b"RTFT", "skin", mb.attribute("ftn", "Z:/show//sourceimages/Skin.1001.png")))
+    put(owner, "/show/assets/rig.mb", rig)
+    put(owner, "/show/sourceimages/skin.1001.png", b"skin")
+    scene = put_scene(
+        owner,
+        "/show/scenes/shot.ma",
+        reference("Z:/show//assets/rig.mb"),
+        texture("Z:\\show\\sourceimages\\木头.png"),
+        texture("sourceimages/gone.png", "file2"),
+    )
+    job = draft(owner, scene)
+    assert owner_api.get(f"/tasks/{job.pk}/report").json()["status"] == "pending"
+
+    read_all()
+    owner_api.get(f"/tasks/{job.pk}/report")  # names the reference, which is read in its turn
+    read_all()
+
+    body = owner_api.get(f"/tasks/{job.pk}/report").json()
+    assert (body["status"], body["counts"]) == ("ready", {"found": 3, "missing": 1})
+    assert (body["defaults"]["renderer"], body["defaults"]["frame_end"]) == ("mayaSoftware", 10)
+    assert [(each["path"], each["expected_path"]) for each in body["missing"]] == [
+        ("sourceimages/gone.png", "/show/sourceimages/gone.png")
+    ]
+    answer = owner_api.put(f"/tasks/{job.pk}/assets", {"choices": {"sourceimages/gone.png": None}})
+    assert answer.status_code == 200, answer.json()
+    answer = owner_api.post(f"/tasks/{job.pk}/submit")
+    assert (answer.status_code, answer.json()["status_name"]) == (202, "pending")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("cut.ma", ma(texture("wood.png"))[:-60], "scene_truncated"),
+        ("cut.mb", Binary(wide=True).scene()[:-30], "scene_truncated"),
+        ("picture.ma", b"\x89PNG\r\n\x1a\n" + bytes(100), "not_a_scene"),
+        ("empty.mb", b"", "not_a_scene"),
+        ("binary.ma", Binary(wide=True).scene(), "wrong_suffix"),
+        ("ascii.mb", ma(), "wrong_suffix"),
+    ],
+)
+def test_scenes_that_are_refused(
+    owner: User, owner_api: Client, name: str, content: bytes, code: str
+) -> None:
+    job = draft(owner, put(owner, f"/show/scenes/{name}", content))
+    read_all()
+
+    report = owner_api.get(f"/tasks/{job.pk}/report").json()
+    assert (report["status"], report["failure_code"]) == ("failed", code)
+    assert report["message"]
+    answer = owner_api.post(f"/tasks/{job.pk}/submit")
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    job.refresh_from_db()
+    assert job.status == RenderJob.Status.DRAFT
+
+
+def test_a_circle_of_references_is_refused_with_its_scenes(owner: User, owner_api: Client) -> None:
+    scene = put_scene(owner, "/show/scenes/a.ma", reference("scenes/b.ma"))
+    put_scene(owner, "/show/scenes/b.ma", reference("scenes/a.ma"))
+    job = draft(owner, scene)
+    read_all()
+    owner_api.get(f"/tasks/{job.pk}/report")
+    read_all()
+
+    answer = owner_api.post(f"/tasks/{job.pk}/submit")
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "reference_cycle")
+    assert answer.json()["cycle"] == ["/show/scenes/a.ma", "/show/scenes/b.ma", "/show/scenes/a.ma"]
+    report = owner_api.get(f"/tasks/{job.pk}/report").json()
+    assert (report["status"], report["failure_code"]) == ("failed", "reference_cycle")
+
+
+def test_a_machine_without_maya_reads_its_scenes(owner: User) -> None:
+    file = put_scene(owner, "/show/scenes/a.ma")
+    draft(owner, file)
+    read_all()
+    assert SceneReport.objects.get(blob=file.blob).status == "ready"
