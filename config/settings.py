@@ -367,10 +367,33 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 6 * 2**20
 
 ENGINES_DIR = Path(env.str("YUNTU_ENGINES", default=str(BASE_DIR / ".engines"))).resolve()
 BLENDER_BINARY: str = env.str("YUNTU_BLENDER", default="")
-RENDER_ENGINES: list[str] = env.list("RENDER_ENGINES", default=["blender"])
+RENDER_ENGINES: list[str] = env.list("RENDER_ENGINES", default=["blender", "maya", "arnold"])
 """Engines this platform offers where a node has them."""
 SIMULATED_ENGINE: bool = env.bool("SIMULATED_ENGINE", default=EMBEDDED_PROFILE)
 """Offer the engine that renders nothing, too, to those who name it."""
+MAYA_LOCATIONS: list[str] = env.list(
+    "MAYA_LOCATIONS", default=["/usr/autodesk/maya2*", "/opt/autodesk/maya2*", "/opt/maya2*"]
+)
+"""Patterns of folders with a Maya in them (bin/Render); the release is read off a name like maya2025."""
+MAYA_RENDERER_DESCRIPTIONS: list[str] = env.list(
+    "MAYA_RENDERER_DESCRIPTIONS",
+    default=["/usr/autodesk/arnold/maya{version}", "/usr/redshift/redshift4maya/common/rendererDesc"],
+)
+"""Patterns of folders with ...Renderer.xml that plug-ins did not copy into Maya."""
+ARNOLD_LOCATIONS: list[str] = env.list(
+    "ARNOLD_LOCATIONS", default=["/usr/autodesk/arnold/maya2*", "/opt/solidangle/*", "/opt/arnold*"]
+)
+"""Patterns of folders with an Arnold in them (bin/kick)."""
+ENGINE_VARIABLES: list[str] = env.list(
+    "ENGINE_VARIABLES",
+    default=[
+        "ADSKFLEX_LICENSE_FILE", "ARNOLD_LICENSE_HOST", "ARNOLD_LICENSE_ORDER", "ARNOLD_LICENSE_PORT",
+        "FLEXLM_TIMEOUT", "LM_LICENSE_FILE", "MAYA_LICENSE", "MAYA_LICENSE_METHOD", "PIXAR_LICENSE_FILE",
+        "REDSHIFT_COREDATAPATH", "RLM_LICENSE", "VRAY_AUTH_CLIENT_FILE_PATH", "redshift_LICENSE",
+        "solidangle_LICENSE",
+    ],
+)  # fmt: skip
+"""Variables of a node that Maya and Arnold get besides a job's own: where their licences are."""
 RENDER_LEASE = timedelta(seconds=env.float("RENDER_LEASE_SECONDS", default=45))
 RENDER_HEARTBEAT_SECONDS: float = env.float("RENDER_HEARTBEAT_SECONDS", default=1)
 RENDER_NODE_HEARTBEAT_SECONDS: float = env.float("RENDER_NODE_HEARTBEAT_SECONDS", default=10)

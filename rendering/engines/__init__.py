@@ -5,12 +5,16 @@ Writing one: docs/engines.md.
 
 from django.conf import settings
 
+from rendering.engines.arnold.adapter import ArnoldEngine
 from rendering.engines.base import Engine, Line, RenderSpec
 from rendering.engines.blender.adapter import BlenderEngine
 from rendering.engines.failures import Failure
+from rendering.engines.maya.adapter import MayaEngine
 from rendering.engines.simulated.adapter import SimulatedEngine
 
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in (BlenderEngine(), SimulatedEngine())}
+ENGINES: dict[str, Engine] = {
+    engine.name: engine for engine in (BlenderEngine(), MayaEngine(), ArnoldEngine(), SimulatedEngine())
+}
 
 
 def engine_for(name: str) -> Engine | None:

@@ -47,9 +47,20 @@ EXPLANATIONS = {
     "frame_not_written": gettext_noop("The program ended without writing the picture."),
     "render_failed": gettext_noop("The renderer reported an error."),
     "engine_fault": gettext_noop("The program that renders had a fault of its own."),
+    "crashed": gettext_noop(
+        "The program crashed; the frame is tried again. If it goes on, the end of the log tells what it was doing."
+    ),
+    "killed": gettext_noop(
+        "The program was killed, most likely for lack of memory; the frame is tried again."
+    ),
+    "engine_failed": gettext_noop("The program ended with an error; the end of the log may tell which."),
 }
 """English, by code. Codes that an engine names besides these speak for themselves."""
-PERMANENT = {"no_layer", "no_renderer", "plugin_missing", "scene_too_new", "not_a_scene"}
+SCENE_FAULTS = {
+    *(code for code in EXPLANATIONS if code.startswith("missing_")),
+    "bad_request", "no_camera", "no_layer", "not_a_scene", "scene_too_new",
+}  # fmt: skip
+"""What the same scene will fail with on any node; elsewhere another node may have the plug-in, or the memory."""
 CRASHES = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 11: "SIGSEGV"}
 KILLS = {9: "SIGKILL", 15: "SIGTERM"}
 
@@ -75,7 +86,7 @@ def named(code: str, detail: str, *, is_permanent: bool) -> Failure:
     detail = listed(detail)
     explanation = _(EXPLANATIONS[code]) if code in EXPLANATIONS else ""
     words = " — ".join(part for part in (explanation, detail) if part) or code
-    return Failure(code, words, is_permanent=is_permanent or code in PERMANENT)
+    return Failure(code, words, is_permanent=is_permanent or code in SCENE_FAULTS)
 
 
 def of_exit(exit_code: int) -> Failure:
@@ -84,11 +95,11 @@ def of_exit(exit_code: int) -> Failure:
     """
     signal = -exit_code if exit_code < 0 else exit_code - 128
     if signal in KILLS:
-        return Failure("killed", _("The program was killed, most likely for lack of memory."))
+        return named("killed", KILLS[signal], is_permanent=False)
     if exit_code < 0 or signal in CRASHES:
-        name = CRASHES.get(signal, str(signal))
-        return Failure("crashed", _("The program crashed (signal %(name)s).") % {"name": name})
-    return Failure("engine_failed", _("The program ended with code %(number)s.") % {"number": exit_code})
+        return named("crashed", CRASHES.get(signal, str(signal)), is_permanent=False)
+    detail = _("exit code %(number)s") % {"number": exit_code}
+    return named("engine_failed", detail, is_permanent=False)
 
 
 def listed(text: str) -> str:

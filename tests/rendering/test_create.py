@@ -221,8 +221,9 @@ def test_a_scene_in_another_drive_than_the_one_named(owner_api: Client, scene: F
 def test_the_engine_follows_the_files_ending_unless_it_is_said(owner_api: Client, owner: User) -> None:
     put(owner, "/a.ma", b"//Maya ASCII")
 
-    assert created(owner_api, scene_file="/a.ma")["engine"] == ""
-    assert created(owner_api, scene_file="/a.ma", engine="maya")["engine"] == "maya"
+    assert created(owner_api, scene_file="/a.fbx")["engine"] == ""
+    assert created(owner_api, scene_file="/a.ma")["engine"] == "maya"
+    assert created(owner_api, scene_file="/a.ma", engine="simulated")["engine"] == "simulated"
     assert created(owner_api, scene_file="/nowhere/B.BLEND")["engine"] == "blender"
 
 

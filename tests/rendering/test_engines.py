@@ -172,7 +172,8 @@ def test_the_first_bytes_of_a_scene(blender: BlenderEngine, head: bytes, answer:
 
 def test_engines_by_name_and_by_file_ending() -> None:
     assert engine_of_file("a/B.BLEND") == "blender"
-    assert engine_of_file("scene.ma") == ""
+    names = [engine_of_file(name) for name in ("scene.ma", "S.MB", "a.0001.ass", "a.ass.gz", "a.fbx", "ma")]
+    assert names == ["maya", "maya", "arnold", "arnold", "", ""]
     assert engine_for("blender") is not None
     assert engine_for("") is None
 
