@@ -25,7 +25,7 @@ class AssetSerializer(serializers.Serializer):
     path = serializers.CharField(help_text="As the scene names it.")
     kind = serializers.CharField()
     named_by = serializers.CharField(help_text="The scene that names it, by its path in the drive.")
-    expected_path = serializers.CharField(help_text="Where it would be found.")
+    expected_path = serializers.CharField(help_text="Where it would be found; empty where it was.")
     users = serializers.ListField(child=serializers.CharField())
     required = serializers.BooleanField()  # type: ignore[assignment]
     status = serializers.ChoiceField(["found", "mapped", "ignored", "missing", "ambiguous", "unreadable"])

@@ -160,10 +160,15 @@ class Pattern:
 
     def split(self, name: str) -> tuple[str, str, str] | None:
         """`name` in its three parts where it is one of these, without regard to case."""
-        found = re.fullmatch(
-            f"({re.escape(self.before)})({self.number})({re.escape(self.after)})", name, re.IGNORECASE
+        start, end = len(self.before), len(name) - len(self.after)
+        before, number, after = name[:start], name[start:end], name[end:]
+        is_like = (
+            start <= end
+            and before.lower() == self.before.lower()
+            and after.lower() == self.after.lower()
+            and re.fullmatch(self.number, number, re.IGNORECASE)
         )
-        return (found[1], found[2], found[3]) if found else None
+        return (before, number, after) if is_like else None
 
 
 def key_of(name: str) -> str:

@@ -15,7 +15,7 @@ from drives.paths import join, split
 from rendering import frame_range
 from rendering.models import RenderJob, SceneReport
 from rendering.services.asset_names import Naming, base_name, pattern_of
-from rendering.services.drive_index import DriveIndex, Found
+from rendering.services.drive_index import DriveIndex, Entry, Found
 from rendering.services.projects import find_project
 from rendering.services.reports import ensure_reports, range_of, suffix_failure
 
@@ -29,16 +29,17 @@ class AssetState:
     """What became of a file that a scene names.
 
     `status`: found, mapped or ignored by the artist, missing, ambiguous (`candidates`: several that differ in case
-    alone), unreadable (a linked scene; `failure_code`). `missing_frames` are those of the job that a sequence lacks.
+    alone), unreadable (a linked scene; `failure_code`). `expected_path` is where a file that was not found would
+    be, `missing_frames` are those of the job that a sequence lacks.
     """
 
     path: str
     kind: str
     named_by: str
-    expected_path: str
     users: list[str]
     required: bool
     status: str = "missing"
+    expected_path: str = ""
     found: list[str] = field(default_factory=list)
     found_count: int = 0
     candidates: list[str] = field(default_factory=list)
@@ -130,7 +131,7 @@ class Resolver:
             for asset in report.data.get("assets", [])
         ]
         self.index.load(self.wanted_folders(named))
-        linked: dict[str, tuple[AssetState, File]] = {}
+        linked: dict[str, tuple[AssetState, Entry]] = {}
         for scene_path, naming, asset in named:
             state, files = self.find(scene_path, naming, asset)
             self.found.assets.append(state)
@@ -149,33 +150,29 @@ class Resolver:
 
     def find(
         self, scene_path: str, naming: Naming, asset: dict[str, Any]
-    ) -> tuple[AssetState, dict[str, File]]:
+    ) -> tuple[AssetState, dict[str, Entry]]:
         """What became of an asset, and its files by their path in the drive."""
         named: str = asset["path"]
         state = AssetState(
             path=named,
             kind=asset["kind"],
             named_by=scene_path,
-            expected_path=naming.place_for(named),
             users=asset.get("users", []),
             required=asset.get("required", True),
         )
-        is_chosen = named in self.choices
         choice = self.choices.get(named)
-        if is_chosen and choice is None:
+        if named in self.choices and choice is None:
             state.status = "ignored"
             return state, {}
-        if choice:
-            folder, name = split(choice)
-            found = self.index.find([folder], pattern_of(asset["kind"], name))
-        else:
-            found = self.index.find(naming.folders(named), pattern_of(asset["kind"], base_name(named)))
-        if found is None:
+        folder, name = split(choice) if choice else ("", base_name(named))
+        folders = (folder,) if choice else naming.folders(named)
+        found = self.index.find(folders, pattern_of(asset["kind"], name))
+        if found is None or found.candidates:
+            state.status = "ambiguous" if found else "missing"
+            state.candidates = found.candidates[:MAX_LISTED] if found else []
+            state.expected_path = naming.place_for(named)
             return state, {}
-        if found.candidates:
-            state.status, state.candidates = "ambiguous", found.candidates[:MAX_LISTED]
-            return state, {}
-        state.status = "mapped" if is_chosen else "found"
+        state.status = "mapped" if choice else "found"
         state.found, state.found_count = list(found.files)[:MAX_LISTED], len(found.files)
         state.missing_frames = self.missing_frames(asset, found)
         self.lay_out(naming, asset, found)
@@ -212,13 +209,13 @@ class Resolver:
             return ""
         return frame_range.compact(lacking)
 
-    def read(self, linked: dict[str, tuple[AssetState, File]]) -> Iterator[tuple[str, SceneReport]]:
+    def read(self, linked: dict[str, tuple[AssetState, Entry]]) -> Iterator[tuple[str, SceneReport]]:
         """The reports of linked scenes that are ready; says of the others that they are waited for, or unreadable."""
         reports = ensure_reports(
             blobs=[file.blob for _state, file in linked.values()], engine=self.job.engine
         )
         for path, (state, file) in linked.items():
-            report = reports[file.blob_id]
+            report = reports[file.blob.pk]
             failure = suffix_failure(file.name, report)
             if report.status == SceneReport.Status.PENDING:
                 self.found.is_pending = True

@@ -2,16 +2,29 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models.functions import Lower
 
-from drives.models import Drive, File, Folder
+from drives.models import Blob, Drive, File, Folder
 from drives.paths import join
 from rendering.services.asset_names import Pattern, key_of
 
 MAX_FILES = 100_000
 Parts = tuple[str, str, str]
+
+
+class Entry(NamedTuple):
+    """A file of the drive: no row, since there may be ten thousand; of its blob only the id has been read."""
+
+    folder: str
+    name: str
+    blob: Blob
+
+    @property
+    def path(self) -> str:
+        return join(self.folder, self.name)
 
 
 @dataclass
@@ -23,7 +36,7 @@ class Found:
 
     folder: str
     pattern: Pattern
-    files: dict[str, File]
+    files: dict[str, Entry]
     numbers: dict[str, Parts]
     candidates: list[str]
 
@@ -32,10 +45,10 @@ class DriveIndex:
     def __init__(self, drive: Drive) -> None:
         self.drive = drive
         self.loaded: set[str] = set()
-        # By the folder's path in lower case: folder, file, and the same by the file's name and key.
-        self.by_name: dict[tuple[str, str], list[tuple[str, File]]] = {}
-        self.by_key: dict[tuple[str, str], list[tuple[str, File]]] = {}
-        self.by_folder: dict[str, list[tuple[str, File]]] = {}
+        # By the folder's path in lower case, and in it by name and by key.
+        self.by_name: dict[tuple[str, str], list[Entry]] = {}
+        self.by_key: dict[tuple[str, str], list[Entry]] = {}
+        self.by_folder: dict[str, list[Entry]] = {}
 
     def load(self, folders: Iterable[str]) -> None:
         """Have the files of these folders at hand: two queries, none where they are."""
@@ -45,20 +58,20 @@ class DriveIndex:
         self.loaded |= wanted
         rows = Folder.objects.living().filter(drive=self.drive).annotate(folded=Lower("path"))
         paths: dict[UUID | None, str] = dict(rows.filter(folded__in=wanted).values_list("pk", "path"))
-        files = File.objects.filter(drive=self.drive, trashed_at__isnull=True).select_related("blob")
+        files = File.objects.filter(drive=self.drive, trashed_at__isnull=True)
         inside = files.filter(folder__in=list(paths))
         if "/" in wanted:
             paths[None] = "/"
             inside = inside | files.filter(folder__isnull=True)
         elif not paths:
             return
-        for file in inside[:MAX_FILES]:
-            self.add(paths[file.folder_id], file)
+        for folder_id, name, blob_id in inside.values_list("folder_id", "name", "blob_id")[:MAX_FILES]:
+            self.add(Entry(paths[folder_id], name, Blob.from_db(None, ["id"], [blob_id])))
 
-    def add(self, folder: str, file: File) -> None:
-        folded, entry = folder.lower(), (folder, file)
-        self.by_name.setdefault((folded, file.name.lower()), []).append(entry)
-        self.by_key.setdefault((folded, key_of(file.name)), []).append(entry)
+    def add(self, entry: Entry) -> None:
+        folded = entry.folder.lower()
+        self.by_name.setdefault((folded, entry.name.lower()), []).append(entry)
+        self.by_key.setdefault((folded, key_of(entry.name)), []).append(entry)
         self.by_folder.setdefault(folded, []).append(entry)
 
     def find(self, folders: Iterable[str], pattern: Pattern) -> Found | None:
@@ -74,11 +87,11 @@ class DriveIndex:
             near = self.by_key.get((folded, pattern.key), [])
         else:
             near = self.by_folder.get(folded, [])
-        spellings: dict[Parts, dict[str, tuple[File, Parts]]] = {}
-        for place, file in near:
-            if parts := pattern.split(file.name):
-                spelling = (place, parts[0], parts[2])
-                spellings.setdefault(spelling, {})[join(place, file.name)] = (file, parts)
+        spellings: dict[Parts, dict[str, tuple[Entry, Parts]]] = {}
+        for entry in near:
+            if parts := pattern.split(entry.name):
+                spelling = (entry.folder, parts[0], parts[2])
+                spellings.setdefault(spelling, {})[entry.path] = (entry, parts)
         if not spellings:
             return None
         exact = (folder, pattern.before, pattern.after)
@@ -89,7 +102,7 @@ class DriveIndex:
         return Found(
             folder=place,
             pattern=Pattern(before, pattern.number, pattern.token, after),
-            files={path: file for path, (file, _parts) in chosen.items()},
-            numbers={path: parts for path, (_file, parts) in chosen.items()},
+            files={path: entry for path, (entry, _parts) in chosen.items()},
+            numbers={path: parts for path, (_entry, parts) in chosen.items()},
             candidates=[],
         )

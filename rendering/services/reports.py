@@ -25,7 +25,7 @@ from rendering.runner import End, Limits, run
 
 MAX_TRIES = 3
 HEAD = 16
-MAX_REPORT = 256 << 20  # bytes of JSON
+MAX_REPORT = 64 << 20  # bytes of JSON
 MAYA_SUFFIXES = {"ascii": ".ma", "binary": ".mb"}
 FAILURE_STANDS = timedelta(minutes=10)
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")

@@ -457,6 +457,15 @@ def test_a_scene_that_names_too_many_files(read: Read, monkeypatch: pytest.Monke
     assert refused(read, ma(*textures)) == "scene_too_large"
 
 
+def test_a_scene_whose_names_are_too_much_for_a_report(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rendering.scenes.maya.facts.MAX_TEXT", 4000)
+    paths = [texture(f"{'x' * 100}{number}.png", f"file{number}") for number in range(40)]
+    rigs = [reference(f"{'y' * 300}{number}.ma", f"rig{number}") for number in range(20)]
+    assert refused(read, ma(*paths)) == "scene_too_large"
+    assert refused(read, ma(*rigs)) == "scene_too_large"
+    assert len(read(ma(*paths[:20]))["assets"]) == 20
+
+
 def test_bulk_data_is_passed_over_without_a_copy(read: Read) -> None:
     """A mesh of 20 MB in a single line, and a text of 10 MB."""
     numbers = "0.123 -1.5e-10 3.25 " * 1_000_000

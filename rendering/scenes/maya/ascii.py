@@ -198,7 +198,7 @@ class AsciiReader:
         depth = flags.get("rdi") or flags.get("referenceDepthInfo") or ""
         if depth:
             if depth == "1" and flags.get("dr", flags.get("deferReference", "")) == "1":
-                self.facts.deferred.add(flags.get("rfn") or flags.get("referenceNode") or arguments[-1])
+                self.facts.deferred_reference(flags.get("rfn") or flags.get("referenceNode") or arguments[-1])
         elif "r" in flags or "reference" in flags:
             node = flags.get("rfn") or flags.get("referenceNode") or ""
             self.facts.reference(arguments[-1], node, flags.get("ns") or flags.get("namespace") or "")

@@ -9,7 +9,8 @@ from rendering.scenes.errors import SceneError
 from rendering.scenes.maya import vocabulary as words
 from rendering.scenes.texts import MAX_PATH
 
-MAX_FILES = 100_000  # files, references, cameras, layers, each
+MAX_FILES = 100_000  # named by nodes; and nodes, references, each
+MAX_TEXT = 16 << 20  # characters of all names and paths: the report goes into a database
 MAX_NAMES = 1000  # plug-ins, script nodes, foreign commands, each
 MAX_USERS = 100  # nodes named for a file
 MAX_FRAME = 1_000_000
@@ -49,6 +50,7 @@ class Facts:
         self.globals: dict[str, Node] = {}
         self.current = Node("", "")
         self.wants_numbers = self.is_reference = False
+        self.file_count = self.text_size = 0
 
     # --- told by the readers ---
 
@@ -73,7 +75,8 @@ class Facts:
     def reference(self, path: str, node: str, namespace: str) -> None:
         path = path[:MAX_PATH]
         if path and (path, node) not in self.references:
-            check_count(self.references)
+            check_count(len(self.references))
+            self.spend(len(path) + len(node) + len(namespace))
             self.references[path, node] = {"path": path, "node": node[:500], "namespace": namespace[:500]}
 
     def node(self, kind: str, name: str, parent: str = "") -> None:
@@ -95,9 +98,22 @@ class Facts:
         self.wants_numbers = name in words.GLOBALS
         self.current = self.globals.setdefault(name, Node("", name)) if self.wants_numbers else Node("", name)
 
+    def deferred_reference(self, name: str) -> None:
+        """A reference, by its node or path, that is not loaded with the scene."""
+        check_count(len(self.deferred))
+        self.spend(len(name))
+        self.deferred.add(name)
+
+    def spend(self, size: int) -> None:
+        """Raises SceneError once the scene's names and paths are too much to be kept."""
+        self.text_size += size
+        if self.text_size > MAX_TEXT:
+            raise SceneError("scene_too_large", "the names and paths in the scene are too much to be kept")
+
     def keep(self) -> None:
         if not self.current.is_kept:
-            check_count(self.nodes)
+            check_count(len(self.nodes))
+            self.spend(len(self.current.name) + len(self.current.parent))
             self.current.is_kept = True
             self.nodes.append(self.current)
 
@@ -118,8 +134,10 @@ class Facts:
             node.values[attribute] = value[:MAX_PATH]
             self.keep()
         elif len(value) <= MAX_PATH and names_file(attribute, value):
-            if len(node.files) < MAX_FILES:
-                node.files.append((attribute, value))
+            self.file_count += 1
+            check_count(self.file_count)
+            self.spend(len(value))
+            node.files.append((attribute[:200], value))
             self.keep()
 
     # --- asked by the readers ---
@@ -244,7 +262,6 @@ class Facts:
         def add(path: str, kind: str, user: str, *, required: bool) -> None:
             asset = found.get((path, kind))
             if asset is None:
-                check_count(found)
                 asset = {"path": path, "kind": kind, "packed": False, "users": [], "required": False}
                 found[path, kind] = asset
             if user and user not in asset["users"] and len(asset["users"]) < MAX_USERS:
@@ -290,8 +307,8 @@ def kind_of(node: Node, path: str) -> str:
     return kind
 
 
-def check_count(found: Any) -> None:
-    if len(found) >= MAX_FILES:
+def check_count(count: int) -> None:
+    if count >= MAX_FILES:
         raise SceneError("scene_too_large", f"the scene names more than {MAX_FILES} files")
 
 
