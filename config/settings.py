@@ -120,7 +120,9 @@ DATABASES["default"]["OPTIONS"] = {
     # Guards in triggers raise at commit; a statement that waits for minutes holds a lock somebody wants. Processors
     # are shared by many requests: helpers of one statement cost more than they save (a search: 25 ms with, 9 without).
     "options": "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
-    " -c max_parallel_workers_per_gather=0",
+    " -c max_parallel_workers_per_gather=0 -c plan_cache_mode=force_generic_plan",
+    # Statements that ask for it are planned once in a connection (rendering.services.claims); Django's own never are.
+    "prepare_threshold": 0,
 }
 if env.bool("DATABASE_POOL", default=False):
     # Under ASGI each request runs in a thread of its own, so persistent connections would pile up there.

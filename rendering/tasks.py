@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from rendering import messages, node
 from rendering.models import SceneReport
-from rendering.services import admission, attempts, dispatch, frames, reports
+from rendering.services import admission, attempts, claims, dispatch, frames, reports
 
 
 @shared_task
@@ -42,4 +42,5 @@ def tend() -> None:
     for job_id in admission.pending_jobs():
         messages.send("advance_job", str(job_id))
     for engine in dispatch.engines_with_work():
+        claims.forget_emptied(engine)
         dispatch.dispatch(engine)

@@ -170,10 +170,15 @@ class RenderJob(StateRow):
         ]
         indexes = [
             models.Index(fields=["user", "-created_at"], name="rendering_job_user"),
+            # Read by claims, which step from owner to owner: a mixed order could not be compared as one row.
             models.Index(
-                fields=["engine", "-priority", "submitted_at"],
+                F("engine"),
+                F("priority") * -1,
+                F("share"),
+                F("submitted_at"),
+                F("id"),
                 condition=Q(status__in=[2, 3], has_ready_frames=True),
-                name="rendering_job_claimable",
+                name="rendering_job_turn",
             ),
             models.Index(fields=["submitted_at"], condition=Q(status=1), name="rendering_job_pending"),
         ]

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -113,13 +113,6 @@ class ConcurrencyLimit(Row):
         constraints = [
             models.UniqueConstraint(fields=["kind", "key"], name="rendering_limit_subject"),
             models.CheckConstraint(condition=Q(weight__gte=1), name="rendering_limit_weight_positive"),
-        ]
-        indexes = [
-            models.Index(
-                fields=["id"],
-                condition=Q(maximum__isnull=False, running__gte=F("maximum")),
-                name="rendering_limit_reached",
-            )
         ]
 
     def __str__(self) -> str:

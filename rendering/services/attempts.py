@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Max, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -37,6 +37,11 @@ from rendering.services.frames import make_ready
 LICENCE_DELAY = timedelta(minutes=1)
 SPENDS_NO_TRY = ("licence_unavailable", "node_fault")
 LOG_TAIL_LINES = 200
+FINISH_FRAMES = """
+UPDATE rendering_frame f SET status = %s, seconds = result.seconds, failure_code = '', updated_at = now()
+  FROM unnest(%s::uuid[], %s::float8[]) AS result (id, seconds)
+ WHERE f.id = result.id AND f.status = 'running'
+"""
 logger = logging.getLogger(__name__)
 
 
@@ -111,8 +116,8 @@ def end_attempt(
     attempt_id: UUID, target: Attempt.Status, usage: Usage, failure: Failure | None = None
 ) -> Attempt:
     """End a running attempt, with its job's row locked. Call inside a transaction. Raises LateResult."""
-    attempt = Attempt.objects.select_related("job", "step", "node").get(pk=attempt_id)
-    job = lock_job(attempt)
+    attempt = Attempt.objects.select_related("step", "node").get(pk=attempt_id)
+    attempt.job = lock_job(attempt)
     ended = Attempt.objects.filter(pk=attempt_id, status=Attempt.Status.RUNNING).update(
         status=target,
         ended_at=Now(),
@@ -128,7 +133,6 @@ def end_attempt(
     if not ended:
         raise LateResult
     attempt.refresh_from_db(fields=["status", "ended_at", "updated_at"])
-    attempt.job = job
     return attempt
 
 
@@ -151,7 +155,7 @@ def succeed(*, attempt_id: UUID, results: list[FrameResult], usage: Usage) -> No
 def land_frames(*, attempt_id: UUID, results: list[FrameResult]) -> None:
     """Take frames of a run that goes on with others. Raises LateResult."""
     with transaction.atomic():
-        attempt = Attempt.objects.select_related("job", "step", "node").get(pk=attempt_id)
+        attempt = Attempt.objects.select_related("step", "node").get(pk=attempt_id)
         attempt.job = lock_job(attempt)
         if not Attempt.objects.filter(pk=attempt_id, status=Attempt.Status.RUNNING).exists():
             raise LateResult
@@ -177,42 +181,47 @@ def land(attempt: Attempt, results: list[FrameResult]) -> None:
         for _result, output in outputs
     ]
     files = put_files(drive=job.drive, actor=job.user, new_files=new_files)
-    for (result, output), file in zip(outputs, files, strict=True):
-        values = {
-            "attempt": attempt,
-            "file": file,
-            "blob": output.blob,
-            "preview": output.preview,
-            "layer": output.layer,
-            "width": output.width,
-            "height": output.height,
-        }
-        FrameOutput.objects.update_or_create(frame=frames[result.number], name=output.name, defaults=values)
-    now = timezone.now()
-    even_share = ((attempt.ended_at or now) - attempt.created_at).total_seconds() / len(results)
-    for result in results:
-        seconds = even_share if result.seconds is None else result.seconds
-        running_frames(attempt).filter(number=result.number).update(
-            status=Frame.Status.DONE, seconds=seconds, failure_code="", updated_at=now
-        )
-        news.log(
-            job,
-            _("Frame %(number)s rendered in %(seconds).1f s.")
-            % {"number": result.number, "seconds": seconds},
-        )
+    FrameOutput.objects.bulk_create(
+        [
+            FrameOutput(
+                frame=frames[result.number],
+                name=output.name,
+                attempt=attempt,
+                file=file,
+                blob=output.blob,
+                preview=output.preview,
+                layer=output.layer,
+                width=output.width,
+                height=output.height,
+            )
+            for (result, output), file in zip(outputs, files, strict=True)
+        ],
+        update_conflicts=True,
+        unique_fields=["frame", "name"],
+        update_fields=["attempt", "file", "blob", "preview", "layer", "width", "height", "updated_at"],
+    )
+    even_share = ((attempt.ended_at or timezone.now()) - attempt.created_at).total_seconds() / len(results)
+    seconds = {result.number: even_share if result.seconds is None else result.seconds for result in results}
+    finish_frames({frames[number].pk: each for number, each in seconds.items()})
+    for number, each in seconds.items():
+        text = _("Frame %(number)s rendered in %(seconds).1f s.") % {"number": number, "seconds": each}
+        news.log(job, text)
     count(job, done=len(results))
     for result in results:
         news.tell_progress(job, frame=result.number)
 
 
+def finish_frames(seconds: dict[UUID, float]) -> None:
+    """Running frames are done, each after so many seconds: one statement, however many they are."""
+    with connection.cursor() as cursor:
+        cursor.execute(FINISH_FRAMES, [Frame.Status.DONE, list(seconds), list(seconds.values())])
+
+
 def count(job: RenderJob, *, done: int = 0, failed: int = 0) -> None:
-    """Add to the job's counters; its row is locked."""
-    RenderJob.objects.filter(pk=job.pk).update(
-        done_frames=F("done_frames") + done,
-        failed_frames=F("failed_frames") + failed,
-        updated_at=timezone.now(),
-    )
-    job.refresh_from_db(fields=["done_frames", "failed_frames", "status", "updated_at"])
+    """Add to the job's counters; its row is locked and was read since."""
+    job.done_frames += done
+    job.failed_frames += failed
+    job.save(update_fields=["done_frames", "failed_frames", "updated_at"])
 
 
 def fail(*, attempt_id: UUID, failure: Failure, usage: Usage, results: Sequence[FrameResult] = ()) -> None:
@@ -292,8 +301,8 @@ def give_up(job: RenderJob, failed: int, failure: Failure) -> None:
     """Count frames that failed for good; the job says why. Its row is locked."""
     if not failed:
         return
-    RenderJob.objects.filter(pk=job.pk).update(failure_code=failure.code[:50], error_message=failure.message)
-    job.refresh_from_db()
+    job.failure_code, job.error_message = failure.code[:50], failure.message
+    job.save(update_fields=["failure_code", "error_message"])
     count(job, failed=failed)
 
 

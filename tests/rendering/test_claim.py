@@ -230,11 +230,11 @@ def test_a_pause_in_the_middle_of_claims_leaves_nothing_running(owner: User, nod
 def test_a_claim_that_saw_the_job_before_it_was_paused(owner: User, node: RenderNode) -> None:
     """The same by hand, step by step: the frame is put back and counts for nothing."""
     job = makers.queued(owner, frames="1")
-    attempt_id = claims.take_frames(node, "blender")
-    assert attempt_id is not None
+    taken = claims.take_frames(node, "blender")
+    assert taken is not None
     RenderJob.objects.filter(pk=job.pk).update(status=Status.PAUSED, pause_reason="user")
 
-    assert claims.start(attempt_id) is None
+    assert not claims.start(taken)
 
     attempt, frame = Attempt.objects.get(), Frame.objects.get()
     assert (attempt.status, frame.status, frame.failures, frame.losses) == ("stopped", "ready", 0, 0)
@@ -249,9 +249,9 @@ def test_a_claim_does_not_wait_for_the_job_with_its_frame_locked(owner: User, no
     def take(_number: int) -> int:
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '3s'")
-        attempt_id = claims.take_frames(node, "blender")
-        assert attempt_id is not None
-        return makers.frame_of(Attempt.objects.get(pk=attempt_id))
+        taken = claims.take_frames(node, "blender")
+        assert taken is not None
+        return makers.frame_of(taken)
 
     with transaction.atomic():
         RenderJob.objects.select_for_update(no_key=True).get(pk=job.pk)

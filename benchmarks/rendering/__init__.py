@@ -1,0 +1,1 @@
+"""What scheduling and dispatching frames costs, beside a bare queue and bare messages: `make benchrendering`."""
