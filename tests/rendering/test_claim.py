@@ -159,7 +159,7 @@ def test_a_frame_that_failed_here_is_left_to_another_node_for_a_minute(owner: Us
     [
         {"state": "draining"},
         {"state": "disabled"},
-        {"rests_until": timezone.now() + timedelta(minutes=1)},
+        {"rests_until": timezone.now() + timedelta(hours=1)},
         {"engines": {"maya": ["2025"]}},
         {"heartbeat_at": timezone.now() - timedelta(hours=1)},
     ],
