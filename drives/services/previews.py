@@ -43,11 +43,13 @@ MAGIC: list[tuple[int, bytes, str]] = [
     (0, b"SDPX", "dpx"),
     (0, b"XPDS", "dpx"),
     (0, b"%PDF-", "pdf"),
-    # Pictures in the container of videos, which nobody here reads.
-    (4, b"ftypheic", ""),
-    (4, b"ftypheix", ""),
-    (4, b"ftypmif1", ""),
-    (4, b"ftypavif", ""),
+    # Pictures in the container of videos, which names its kinds after it.
+    (4, b"ftypavif", "avif"),
+    (4, b"ftypavis", "avif"),
+    (4, b"ftyphei", "heic"),
+    (4, b"ftyphev", "heic"),
+    (4, b"ftypmif1", "heic"),
+    (4, b"ftypmsf1", "heic"),
     (4, b"ftyp", "mp4"),
     (4, b"moov", "mp4"),
     (4, b"mdat", "mp4"),
@@ -58,8 +60,8 @@ MAGIC: list[tuple[int, bytes, str]] = [
 """Where in a file stands what, and the ending by which the readers know its format."""
 TGA_END = b"TRUEVISION-XFILE.\0"
 PREVIEW_ENDINGS = {
-    ".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".exr", ".tif", ".tiff", ".psd", ".hdr", ".dpx", ".tga",
-    ".pdf", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi",
+    ".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".exr", ".tif", ".tiff", ".psd", ".psb", ".hdr", ".dpx",
+    ".tga", ".heic", ".heif", ".avif", ".pdf", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi",
 }  # fmt: skip
 """Endings of names for which it is worth to ask. What is inside decides."""
 
@@ -123,7 +125,7 @@ def kind_of(blob: Blob) -> str:
         head = file.read(64)
     for start, magic, kind in MAGIC:
         if head[start : start + len(magic)] == magic:
-            return kind
+            return "avif" if kind == "heic" and b"avif" in head else kind
     with storage.open_blob(blob.storage_key, max(blob.size - len(TGA_END), 0)) as file:
         return "tga" if file.read() == TGA_END else ""
 
