@@ -368,7 +368,8 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 6 * 2**20
 # --- Rendering --------------------------------------------------------------------------------------------
 
 ENGINES_DIR = Path(env.str("YUNTU_ENGINES", default=str(BASE_DIR / ".engines"))).resolve()
-BLENDER_BINARY: str = env.str("YUNTU_BLENDER", default="")
+BLENDER_BINARIES: list[str] = env.list("YUNTU_BLENDER", default=[])
+"""Blenders besides the installed module; of the same version the binary serves."""
 RENDER_ENGINES: list[str] = env.list("RENDER_ENGINES", default=["blender", "maya", "arnold"])
 """Engines this platform offers where a node has them."""
 SIMULATED_ENGINE: bool = env.bool("SIMULATED_ENGINE", default=EMBEDDED_PROFILE)

@@ -67,18 +67,11 @@ KILLS = {9: "SIGKILL", 15: "SIGTERM"}
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run failed: a stable code, words for the artist, and whether trying again can help.
-
-    A failure that spends no try says nothing of scene or program: a licence was short.
-    """
+    """Why a run failed: a stable code, words for the artist, and whether trying again can help."""
 
     code: str
     message: str
     is_permanent: bool = False
-
-    @property
-    def spends_try(self) -> bool:
-        return self.code != "licence_unavailable"
 
 
 def named(code: str, detail: str, *, is_permanent: bool) -> Failure:

@@ -249,6 +249,37 @@ def test_no_camera(blender: Path, scenes: Path) -> None:
     assert not out.exists()
 
 
+def test_cameras_layers_and_a_region(blender: Path, scenes: Path) -> None:
+    """One camera and one layer alone; a picture that the scene crops keeps its size, empty outside of its region."""
+    found = {}
+    for camera, layer in (("camera", "ViewLayer"), ("close", "ViewLayer"), ("camera", "empty")):
+        code, lines, out = render(blender, scenes / "studio.blend", frames=[1], camera=camera, layer=layer)
+        assert code == 0, lines
+        found[camera, layer] = pixels(out / "frame_0001.png")
+        assert found[camera, layer].shape[:2] == (36, 64)
+    wide, near, empty = found.values()
+    assert "openjd_status: the picture keeps its size, it is not cropped to its region" in lines
+    left, right = wide[:, :32, :3], wide[:, 32:, :3]
+    assert left.max() > 0.2 and right.max() == 0
+    assert np.abs(wide - near).mean() > 0.02
+    assert empty[..., :3].max() < left.max()
+    code, lines, _ = render(blender, scenes / "studio.blend", frames=[1], layer="sky")
+    assert (code, lines[-1]) == (2, "yuntu_error: no_layer the scene has no view layer named sky")
+
+
+@pytest.mark.parametrize("name", ["BLENDER_EEVEE", "BLENDER_EEVEE_NEXT", "BLENDER_WORKBENCH", "CYCLES"])
+def test_every_renderer_works_without_a_gpu(blender: Path, scenes: Path, name: str) -> None:
+    code, lines, _ = render(blender, scenes / "cube.blend", frames=[1], renderer=name)
+    assert code == 0, lines
+    assert any("needs a GPU" in line for line in lines) is (name != "CYCLES")
+    assert "yuntu_error" not in lines[-1]
+
+
+def test_a_renderer_that_is_not_there(blender: Path, scenes: Path) -> None:
+    code, lines, _ = render(blender, scenes / "cube.blend", frames=[1], renderer="ARNOLD")
+    assert (code, lines[-1].split()[1]) == (2, "no_renderer")
+
+
 def test_bad_request(blender: Path, scenes: Path, tmp_path: Path) -> None:
     spec = tmp_path / "spec.json"
     spec.write_text("{}")

@@ -125,10 +125,14 @@ def test_a_blender_binary_gets_the_same_script(
     binary = tmp_path / "blender"
     binary.write_text("#!/bin/sh\necho Blender 4.2.1\n")
     binary.chmod(0o755)
-    settings.BLENDER_BINARY = str(binary)
+    settings.BLENDER_BINARIES = [str(binary)]
 
-    assert list(blender.versions()) == ["4.2.1"]
-    command = blender.inspect_command(Path("/in/a.blend"), Path("/out.json"))
+    assert list(blender.versions()) == ["4.2.1", "5.0.1"]
+    spec = RenderSpec(scene=Path("/in/a.blend"), frames=[1], output_folder=Path("/out"), version="4.2")
+    command = blender.render_command(spec, tmp_path)
+    assert (command[0], command[-2:]) == (str(binary), ["--", str(tmp_path / "spec.json")])
+    settings.ENGINES_DIR = tmp_path
+    command = BlenderEngine().inspect_command(Path("/in/a.blend"), Path("/out.json"))
     assert (command[0], command[-3:]) == (str(binary), ["--", "/in/a.blend", "/out.json"])
 
 
@@ -139,9 +143,9 @@ def test_a_binary_that_is_no_blender_is_not_offered(
     binary = tmp_path / "blender"
     binary.write_text(f"#!/bin/sh\n{text}\n")
     binary.chmod(0o755)
-    settings.BLENDER_BINARY = str(binary)
+    settings.BLENDER_BINARIES = [str(binary)]
 
-    assert blender.versions() == {}
+    assert list(blender.versions()) == ["5.0.1"]
 
 
 def test_an_engine_that_is_not_installed_has_no_version(
@@ -223,11 +227,6 @@ def test_pictures_are_known_by_the_number_their_name_ends_with(tmp_path: Path) -
         2: [tmp_path / "shot_0002.exr"],
         -3: [tmp_path / "shot.-0003.JPG"],
     }
-
-
-def test_a_licence_that_was_short_spends_no_try(blender: BlenderEngine) -> None:
-    assert not blender.failure(3, ("licence_unavailable", "")).spends_try
-    assert blender.failure(3, ("out_of_memory", "")).spends_try
 
 
 # --- the simulated engine ---

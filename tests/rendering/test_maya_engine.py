@@ -274,7 +274,6 @@ def test_failures_have_codes_and_words(
     result = Result(spec)
     assert (result.failure.code, result.failure.is_permanent) == (code, is_permanent), result.lines
     assert len(result.failure.message) > 15
-    assert result.failure.spends_try is (code != "licence_unavailable")
     assert not result.outputs
 
 

@@ -43,7 +43,7 @@ class Command(BaseCommand):
         if not scene.is_file():
             raise CommandError(f"There is no scene {scene}.")
         frames = frames or ("1-3" if scene == EXAMPLE.resolve() else "")
-        if not settings.BLENDER_BINARY and not (settings.ENGINES_DIR / "blender" / ".installed").exists():
+        if not settings.BLENDER_BINARIES and not (settings.ENGINES_DIR / "blender" / ".installed").exists():
             raise CommandError(
                 f"Blender is not installed in {settings.ENGINES_DIR}: run `python scripts/install_blender.py` "
                 "(`make demo` does), or let YUNTU_BLENDER name a blender binary."

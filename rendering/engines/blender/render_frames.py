@@ -104,6 +104,10 @@ def configure(scene: Any, spec: dict[str, Any]) -> None:
         image.file_format = wanted
     render.use_file_extension = False  # the name is ours to the last letter
     render.use_overwrite, render.use_placeholder = True, False
+    if render.use_border and render.use_crop_to_border:
+        # The size of a picture is what report and task say; outside of its region it stays empty.
+        say("openjd_status: the picture keeps its size, it is not cropped to its region")
+        render.use_crop_to_border = False
     render.use_stamp_filename = render.use_stamp_hostname = False  # metadata would tell about this machine
 
     if name := spec.get("camera"):

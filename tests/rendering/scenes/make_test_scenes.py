@@ -8,6 +8,8 @@ missing.blend  names a texture that is not there and one on a Windows disk; a th
 library.blend  links its cube from lib/part.blend, which takes its texture from ../textures
 camera.blend   has no camera
 bundled.blend  links a node group that comes with Blender, from where Windows installs it
+studio.blend   two cameras (camera, close), two view layers (ViewLayer, and empty without the cube), and a region of the
+               picture, its left half, to which it is cropped
 script.blend   carries a script and a driver that would write files named OWNED next to it, were they run
 """
 
@@ -42,6 +44,24 @@ def slow() -> None:
     cycles = bpy.context.scene.cycles
     cycles.samples = 12_000
     cycles.use_adaptive_sampling, cycles.adaptive_threshold, cycles.adaptive_min_samples = True, 1e-6, 16
+
+
+def studio() -> None:
+    cube()
+    scene = bpy.context.scene
+    close = scene.camera.copy()
+    close.data, close.name = scene.camera.data.copy(), "close"
+    close.data.lens *= 3
+    scene.collection.objects.link(close)
+    boxes = bpy.data.collections.new("boxes")
+    scene.collection.children.link(boxes)
+    box = bpy.data.objects["cube"]
+    scene.collection.objects.unlink(box)
+    boxes.objects.link(box)
+    scene.view_layers.new("empty").layer_collection.children["boxes"].exclude = True
+    scene.render.use_border = scene.render.use_crop_to_border = True
+    scene.render.border_min_x, scene.render.border_max_x = 0, 0.5
+    scene.render.border_min_y, scene.render.border_max_y = 0, 1
 
 
 def missing() -> None:
@@ -95,6 +115,7 @@ def script() -> None:
 SCENES: dict[str, Callable[[], None]] = {
     "cube.blend": cube,
     "slow.blend": slow,
+    "studio.blend": studio,
     "missing.blend": missing,
     "lib/part.blend": part,
     "library.blend": library,
