@@ -8,6 +8,7 @@ from rest_framework import serializers
 from billing.api.serializers import MoneyNumber
 from drives.links import link_to
 from rendering import frame_range
+from rendering.engines import ENGINES
 from rendering.models import Attempt, Frame, FrameOutput, JobLog, RenderJob
 
 FORMATS = ["", "PNG", "JPEG", "JPG", "EXR", "OPEN_EXR", "TIFF"]
@@ -28,9 +29,7 @@ class NewTaskSerializer(serializers.Serializer):
     drive_id = serializers.UUIDField(required=False, allow_null=True)
     scene_file_id = serializers.UUIDField(required=False, allow_null=True)
     scene_file = serializers.CharField(max_length=500, required=False, allow_blank=True, allow_null=True)
-    engine = serializers.ChoiceField(
-        ["blender", "maya", "arnold", "simulated"], required=False, allow_null=True
-    )
+    engine = serializers.ChoiceField(list(ENGINES), required=False, allow_null=True)
     engine_options = OptionsSerializer(required=False, allow_null=True)
     maya_version = serializers.CharField(max_length=20, required=False, allow_blank=True, allow_null=True)
     renderer = serializers.CharField(max_length=50, required=False, allow_blank=True, allow_null=True)
