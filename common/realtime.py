@@ -8,14 +8,17 @@ event costs a redraw, never data.
 import functools
 import json
 import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import redis
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import transaction
+from django.db import connections, transaction
 from django.utils import timezone
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
@@ -31,6 +34,38 @@ redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('PUBLISH', ARGV[2], cmsgpack.pack({type = 'news', text = ARGV[1], revision = revision}))
 """
 CALL = "return redis.call('PUBLISH', ARGV[1], cmsgpack.pack({type = ARGV[2]}))"
+
+NOW, LATER = 1, 2
+WORD_MILLISECONDS = 5000
+MAX_ASIDE, ASIDE_SECONDS = 200, 3600
+# Who has the turn tells at once, and whatever waits with it; the first who has not tells later for all.
+SPEAK = """
+if redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[2]) then
+  redis.call('DEL', KEYS[2])
+  return 1
+end
+local waits = redis.call('EXISTS', KEYS[2])
+redis.call('SET', KEYS[2], ARGV[1], 'KEEPTTL')
+if waits == 1 then return 0 end
+redis.call('PEXPIRE', KEYS[2], ARGV[3])
+return 2
+"""
+# Milliseconds to wait, or 0, and the word where the turn has come.
+HEAR = """
+local word = redis.call('GET', KEYS[2])
+if not word then return {0, false} end
+if redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[1]) then
+  redis.call('DEL', KEYS[2])
+  return {0, word}
+end
+return {math.max(redis.call('PTTL', KEYS[1]), 0) + 2, false}
+"""
+RAISE = """
+local mark = tonumber(redis.call('GET', KEYS[1]) or 0)
+if tonumber(ARGV[1]) <= mark then return tostring(mark) end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return ARGV[1]
+"""
 
 
 @functools.cache
@@ -107,6 +142,90 @@ def take_turn(subject: str, seconds: float = 0.5) -> bool:
         return bool(connection().set(key, 1, nx=True, px=int(seconds * 1000)))
     except redis.RedisError:
         return False
+
+
+def tell_at_turns(subject: str, word: str, tell: Callable[[str], None], seconds: float = 0.5) -> None:
+    """Have `tell(word)` called once in `seconds` among all processes, and after the last of a burst once more.
+
+    It is called now, or else later from another thread, with the latest word that anybody had; so `tell` reads what
+    it tells. Words are lost with Redis, and the last one with the process that was to tell it.
+    """
+    keys = (f"{settings.REDIS_PREFIX}:turn:{subject}", f"{settings.REDIS_PREFIX}:word:{subject}")
+    milliseconds = int(seconds * 1000)
+    try:
+        answer: Any = connection().eval(SPEAK, 2, *keys, word, milliseconds, WORD_MILLISECONDS)
+    except redis.RedisError:
+        return
+    if answer == NOW:
+        tell(word)
+    elif answer == LATER:
+        thread = threading.Thread(target=tell_later, args=(keys, milliseconds, tell), daemon=True)
+        thread.start()
+
+
+def tell_later(keys: tuple[str, str], milliseconds: int, tell: Callable[[str], None]) -> None:
+    """Wait for the next turn and tell the latest word, unless somebody else has."""
+    try:
+        while True:
+            wait, word = cast(list[Any], connection().eval(HEAR, 2, *keys, milliseconds))
+            if word:
+                tell(word.decode())
+            if not wait:
+                return
+            time.sleep(wait / 1000)
+    except redis.RedisError:
+        logger.warning("the last word of %s was not told", keys[1], exc_info=True)
+    finally:
+        connections.close_all()
+
+
+def put_aside(subject: str, items: Sequence[str]) -> None:
+    """Keep small things until somebody takes them all: of many the latest, and how many there were."""
+    kept, count = aside_keys(subject)
+    with suppress(redis.RedisError), connection().pipeline() as pipe:
+        pipe.rpush(kept, *items)
+        pipe.ltrim(kept, -MAX_ASIDE, -1)
+        pipe.incrby(count, len(items))
+        for key in (kept, count):
+            pipe.expire(key, ASIDE_SECONDS)
+        pipe.execute()
+
+
+def take_aside(subject: str) -> tuple[int, list[str]]:
+    """How many were put aside, and the latest of them."""
+    kept, count = aside_keys(subject)
+    try:
+        with connection().pipeline() as pipe:
+            pipe.lrange(kept, 0, -1)
+            pipe.get(count)
+            pipe.delete(kept, count)
+            items, number, _deleted = pipe.execute()
+    except redis.RedisError:
+        return 0, []
+    return int(number or 0), [item.decode() for item in items]
+
+
+def aside_keys(subject: str) -> tuple[str, str]:
+    return f"{settings.REDIS_PREFIX}:aside:{subject}", f"{settings.REDIS_PREFIX}:aside-count:{subject}"
+
+
+def high_water(subject: str, value: float) -> float:
+    """The highest value so far of what must not be seen to go back, among all processes; `value` without Redis."""
+    try:
+        answer: Any = connection().eval(RAISE, 1, high_water_key(subject), value, STREAM_SECONDS)
+        return float(answer)
+    except redis.RedisError:
+        return value
+
+
+def lower_water(subject: str) -> None:
+    """Let it begin anew."""
+    with suppress(redis.RedisError):
+        connection().delete(high_water_key(subject))
+
+
+def high_water_key(subject: str) -> str:
+    return f"{settings.REDIS_PREFIX}:high:{subject}"
 
 
 def end_turn(subject: str) -> None:

@@ -10,8 +10,10 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import OpenImageIO as oiio  # noqa: N813  (its own documentation calls it so)
 import pi_heif
 from PIL import Image, ImageCms, ImageOps
@@ -24,6 +26,11 @@ MAX_PIXELS_SIZE = 512 << 20
 MEMORY_SIZE = 4 << 30
 CPU_SECONDS = 30
 WRITTEN_SIZE = 64 << 20
+MAIN_LAYERS = {"beauty", "combined", "rgb", "rgba", "composite", "masterlayer"}
+GREYS = {"Y", "L", "A", "R", "G", "B"}
+MIDDLE_GREY, TOO_BRIGHT, TOO_DARK = 0.18, 3.0, 1 / 64
+NO_DEPTH = 1e10
+"""What renderers write where a ray hits nothing is more than this."""
 
 
 class BrokenPicture(Exception):
@@ -86,18 +93,22 @@ def read_limited(path: Path) -> oiio.ImageBuf:
 def write_preview(image: oiio.ImageBuf, target: Path, side: int = PREVIEW_SIDE) -> None:
     """A picture whose longer side has at most `side` pixels, in sRGB. Raises BrokenPicture."""
     spec = image.spec()
-    # Grey becomes RGB: not every format knows it.
-    order = {1: (0, 0, 0), 2: (0, 0, 0, 1)}.get(spec.nchannels, tuple(range(min(spec.nchannels, 4))))
+    order = shown_channels(spec.channelnames)
     picture = oiio.ImageBufAlgo.channels(image, order, newchannelnames=tuple("RGBA"[: len(order)]))
-    if spec.format.basetype in (oiio.HALF, oiio.FLOAT, oiio.DOUBLE):
-        picture = oiio.ImageBufAlgo.colorconvert(picture, "lin_rec709", "sRGB")
     if image.orientation != 1:
         picture = oiio.ImageBufAlgo.reorient(picture)
-        spec = picture.spec()
+    is_linear = spec.format.basetype in (oiio.HALF, oiio.FLOAT, oiio.DOUBLE)
+    if is_linear:
+        is_data = spec.nchannels == 1 and spec.channelnames[0].rpartition(".")[2].upper() not in GREYS
+        picture = exposed(picture, is_data=is_data)
+    spec = picture.spec()
     scale = side / max(spec.width, spec.height)
     if scale < 1:
         width, height = (max(round(length * scale), 1) for length in (spec.width, spec.height))
         picture = oiio.ImageBufAlgo.resize(picture, roi=oiio.ROI(0, width, 0, height, 0, 1, 0, len(order)))
+    if is_linear:
+        # Colours as they were before they were multiplied by alpha: the curve is not straight.
+        picture = oiio.ImageBufAlgo.colorconvert(picture, "lin_rec709", "sRGB", unpremult=True)
     picture.set_write_format("uint8")
     if target.suffix == ".webp":
         # OpenImageIO has libwebp take its slowest way: with transparency 12 s instead of 0.03 for no byte less.
@@ -107,6 +118,61 @@ def write_preview(image: oiio.ImageBuf, target: Path, side: int = PREVIEW_SIDE) 
         Image.fromarray(pixels).save(target, "WEBP", quality=WEBP_QUALITY, method=4)
     elif not picture.write(str(target)):
         raise BrokenPicture(f"no preview of {target.name}: {picture.geterror()[:200]}")
+
+
+def shown_channels(names: Sequence[str]) -> tuple[int, ...]:
+    """The channels that a small picture shows, three or four of them: colours that are no layer's, or those of the
+    main layer, or of the first, or else the first channel as grey.
+    """
+    groups: dict[str, dict[str, int]] = {}
+    for place, name in enumerate(names):
+        layer, _dot, channel = name.rpartition(".")
+        groups.setdefault(layer, {}).setdefault(channel.lower()[:1], place)
+    coloured = [layer for layer, found in groups.items() if {"r", "g", "b"} <= found.keys()]
+    if not coloured:
+        first = next(iter(groups.values()))
+        grey = 0
+        return (grey, grey, grey, first["a"]) if first.get("a", grey) != grey else (grey, grey, grey)
+    layer = min(coloured, key=lambda layer: (layer != "", not is_main_layer(layer)))
+    return tuple(groups[layer][channel] for channel in "rgba" if channel in groups[layer])
+
+
+def is_main_layer(name: str) -> bool:
+    """Whether a layer or pass is the picture itself, by the names that renderers give it."""
+    return name.rpartition(".")[2].lower() in MAIN_LAYERS
+
+
+def exposed(picture: oiio.ImageBuf, *, is_data: bool) -> oiio.ImageBuf:
+    """A linear picture within 0 to 1. Pixels that are no numbers are black.
+
+    Light as it is, but for pictures that would be all white or all black: those are moved by whole stops. Data of one
+    channel (a depth) is stretched over the range.
+    """
+    pixels = picture.get_pixels(oiio.FLOAT)
+    if pixels is None:
+        raise BrokenPicture(f"no pixels: {picture.geterror()[:200]}")
+    colours = pixels[..., :3]
+    if is_data:
+        finite = colours[np.isfinite(colours) & (np.abs(colours) < NO_DEPTH)]
+        low, high = np.percentile(finite, (1, 99)) if finite.size else (0.0, 1.0)
+        pixels[..., :3] = (colours - low) / max(high - low, 1e-9)
+    pixels = np.nan_to_num(pixels, nan=0, posinf=NO_DEPTH, neginf=0)
+    if not is_data:
+        pixels[..., :3] *= 2.0 ** stops(pixels[::4, ::4, :3].max(axis=-1))
+    result = oiio.ImageBuf(np.ascontiguousarray(np.clip(pixels, 0, 1), dtype=np.float32))
+    result.specmod().channelnames = picture.spec().channelnames
+    return result
+
+
+def stops(light: np.ndarray) -> int:
+    """By how many stops a picture has to be moved so that something is seen, 0 for most."""
+    lit = light[light > 0]
+    if not lit.size:
+        return 0
+    middle, bright = np.median(lit), np.percentile(lit, 99)
+    if middle > TOO_BRIGHT:
+        return -round(float(np.log2(middle / MIDDLE_GREY)))
+    return -round(float(np.log2(bright))) if bright < TOO_DARK else 0
 
 
 # --- The program ------------------------------------------------------------------------------------------------

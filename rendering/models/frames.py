@@ -148,6 +148,7 @@ class FrameOutput(Row):
     layer = models.CharField(_("layer or pass"), max_length=255, blank=True)
     width = models.PositiveIntegerField(_("width"))
     height = models.PositiveIntegerField(_("height"))
+    is_flat = models.BooleanField(_("of a single colour"), default=False)
 
     class Meta:
         verbose_name = _("output")

@@ -14,9 +14,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from drives.models import Blob
-from drives.paths import join, split
-from drives.services.places import ensure_folders
-from drives.services.tree import NewFile, put_files
 from rendering.engines import Failure
 from rendering.errors import LateResult
 from rendering.models import (
@@ -27,15 +24,17 @@ from rendering.models import (
     NodeBlock,
     RenderJob,
     RenderNode,
-    RenderStep,
 )
 from rendering.services import news
 from rendering.services.closing import close_if_over
 from rendering.services.dispatch import dispatch_on_commit
 from rendering.services.frames import make_ready
+from rendering.services.landing import Output, place_outputs
 
 LICENCE_DELAY = timedelta(minutes=1)
 SPENDS_NO_TRY = ("licence_unavailable", "node_fault")
+SUSPICIOUS = "suspicious_output"
+BLAMES_NO_NODE = (*SPENDS_NO_TRY, SUSPICIOUS)
 LOG_TAIL_LINES = 200
 FINISH_FRAMES = """
 UPDATE rendering_frame f SET status = %s, seconds = result.seconds, failure_code = '', updated_at = now()
@@ -76,27 +75,18 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Output:
-    """A checked picture: its name (a path below the step's folder), its content, its preview, its size in pixels.
-
-    `layer` is the pass (AOV) or layer it shows, empty for the picture itself.
-    """
-
-    name: str
-    blob: Blob
-    preview: Blob | None
-    width: int
-    height: int
-    layer: str = ""
-
-
-@dataclass(frozen=True)
 class FrameResult:
     """What came of one frame; `seconds` is its time on the wall, where the run can tell it."""
 
     number: int
     outputs: list[Output]
     seconds: float | None = None
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the picture itself has a single colour; where there are only layers, all of them."""
+        main = [output for output in self.outputs if not output.layer] or self.outputs
+        return all(output.is_flat for output in main)
 
 
 def lock_job(attempt: Attempt) -> RenderJob:
@@ -169,18 +159,7 @@ def land(attempt: Attempt, results: list[FrameResult]) -> None:
     job = attempt.job
     frames = {frame.number: frame for frame in running_frames(attempt)}
     outputs = [(result, output) for result in results for output in result.outputs]
-    base = (
-        job.output_folder
-        if attempt.step.name == RenderStep.MAIN
-        else join(job.output_folder, attempt.step.name)
-    )
-    places = {output.name: split(join(base, output.name)) for _result, output in outputs}
-    folders = ensure_folders(drive=job.drive, paths={folder for folder, _name in places.values()})
-    new_files = [
-        NewFile(folders[places[output.name][0]], places[output.name][1], output.blob)
-        for _result, output in outputs
-    ]
-    files = put_files(drive=job.drive, actor=job.user, new_files=new_files)
+    files = place_outputs(job=job, step=attempt.step, outputs=[output for _result, output in outputs])
     FrameOutput.objects.bulk_create(
         [
             FrameOutput(
@@ -193,22 +172,29 @@ def land(attempt: Attempt, results: list[FrameResult]) -> None:
                 layer=output.layer,
                 width=output.width,
                 height=output.height,
+                is_flat=output.is_flat,
             )
             for (result, output), file in zip(outputs, files, strict=True)
         ],
         update_conflicts=True,
         unique_fields=["frame", "name"],
-        update_fields=["attempt", "file", "blob", "preview", "layer", "width", "height", "updated_at"],
-    )
+        update_fields=[
+            "attempt", "file", "blob", "preview", "layer", "width", "height", "is_flat", "updated_at",
+        ],
+    )  # fmt: skip
     even_share = ((attempt.ended_at or timezone.now()) - attempt.created_at).total_seconds() / len(results)
     seconds = {result.number: even_share if result.seconds is None else result.seconds for result in results}
     finish_frames({frames[number].pk: each for number, each in seconds.items()})
-    for number, each in seconds.items():
-        text = _("Frame %(number)s rendered in %(seconds).1f s.") % {"number": number, "seconds": each}
-        news.log(job, text)
-    count(job, done=len(results))
+    lines = []
     for result in results:
-        news.tell_progress(job, frame=result.number)
+        text = _("Frame %(number)s rendered in %(seconds).1f s.")
+        lines.append(news.Line(text % {"number": result.number, "seconds": seconds[result.number]}))
+        if frames[result.number].failure_code == SUSPICIOUS and result.is_flat:
+            text = _("Frame %(number)s came out in a single colour again and is taken as it is.")
+            lines.append(news.Line(text % {"number": result.number}, JobLog.Level.WARNING))
+    news.log_frames(job, lines)
+    count(job, done=len(results))
+    news.tell_progress(job, frame=results[-1].number)
 
 
 def finish_frames(seconds: dict[UUID, float]) -> None:
@@ -238,11 +224,12 @@ def fail(*, attempt_id: UUID, failure: Failure, usage: Usage, results: Sequence[
         frames.update(failure_code=failure.code[:50])
         failed = judge(attempt, frames, failure)
         text = _("Frame %(number)s failed: %(message)s (%(code)s)")
-        for number in numbers:
-            line = text % {"number": number, "message": failure.message, "code": failure.code}
-            news.log(job, line, level=JobLog.Level.ERROR)
+        body = {"message": failure.message, "code": failure.code}
+        news.log_frames(
+            job, [news.Line(text % {"number": number, **body}, JobLog.Level.ERROR) for number in numbers]
+        )
         give_up(job, failed, failure)
-        if failure.code not in SPENDS_NO_TRY:
+        if failure.code not in BLAMES_NO_NODE:
             block_node(attempt)
         close_if_over(job)
         dispatch_on_commit(job.engine)
@@ -291,7 +278,7 @@ def block_node(attempt: Attempt) -> None:
         .exclude(pk=attempt.node.pk)
         .exclude(blocks__job=job)
     )
-    spent = failures.exclude(failure_code__in=SPENDS_NO_TRY).count() >= settings.RENDER_BLOCK_AFTER
+    spent = failures.exclude(failure_code__in=BLAMES_NO_NODE).count() >= settings.RENDER_BLOCK_AFTER
     if spent and others.exists() and NodeBlock.objects.get_or_create(job=job, node=attempt.node)[1]:
         line = _("Node %(node)s failed this task repeatedly and gets no more of its frames.")
         news.log(job, line % {"node": attempt.node.name}, level=JobLog.Level.WARNING)
@@ -328,9 +315,10 @@ def lose(*, attempt_id: UUID, counts: bool = True) -> None:
                 status=Frame.Status.FAILED, failure_code="lost", updated_at=timezone.now()
             )
         make_ready(job, frames)
-        for number in numbers:
-            line = _("Frame %(number)s was interrupted and will be rendered again.") % {"number": number}
-            news.log(job, line, level=JobLog.Level.WARNING)
+        text = _("Frame %(number)s was interrupted and will be rendered again.")
+        news.log_frames(
+            job, [news.Line(text % {"number": number}, JobLog.Level.WARNING) for number in numbers]
+        )
         give_up(job, failed, Failure("lost", _("The render nodes were lost again and again.")))
         close_if_over(job)
         dispatch_on_commit(job.engine)
