@@ -11,7 +11,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from drives.paths import FORBIDDEN, MAX_PATH_LENGTH, join
+from drives.paths import FORBIDDEN, MAX_NAME_BYTES, MAX_PATH_LENGTH, join
 
 # Folders in which Maya looks for relative names, as its default projects lay them out.
 RULES = ("sourceimages", "scenes", "assets", "cache/alembic", "cache/nCache", "cache", "data", "sound")
@@ -61,8 +61,12 @@ class Naming:
         if relative is None:
             return None
         place = posixpath.normpath(join(self.project.root if self.project else self.folder, relative)[1:])
-        is_safe = len(place) < MAX_PATH_LENGTH and not FORBIDDEN.search(place.replace("/", ""))
-        return f"/{place}" if is_safe and place != "." and place.split("/")[0] != ".." else None
+        names = place.split("/")
+        is_safe = len(place) < MAX_PATH_LENGTH and not any(
+            name in (".", "..") or FORBIDDEN.search(name) or len(name.encode()) > MAX_NAME_BYTES
+            for name in names
+        )
+        return f"/{place}" if is_safe else None
 
     def is_relative(self, named: str) -> bool:
         """Whether the name says nothing of the machine it comes from."""

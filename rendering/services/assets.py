@@ -11,7 +11,7 @@ from typing import Any
 
 from common.errors import DomainError
 from drives.models import Blob, File
-from drives.paths import join, split
+from drives.paths import join, split, with_ancestors
 from rendering import frame_range
 from rendering.models import RenderJob, SceneReport
 from rendering.services.asset_names import Naming, base_name, pattern_of
@@ -118,7 +118,7 @@ class Resolver:
             if not level:
                 break
         found.is_too_deep = bool(level)
-        found.files = self.aliases | found.files
+        found.files |= without_conflicts(self.aliases, found.files)
         if self.project:
             found.cycle = cycle_in(self.links, self.scene_path)
         return found
@@ -224,6 +224,22 @@ class Resolver:
                 state.failure_code = failure.code if failure else report.failure_code
             else:
                 yield path, report
+
+
+def without_conflicts(aliases: dict[str, Blob], files: dict[str, Blob]) -> dict[str, Blob]:
+    """The aliases that can be laid out beside `files`: no file where another's folder must be, nor the reverse."""
+    folders = set(with_ancestors({split(path)[0] for path in files}))
+    kept: dict[str, Blob] = {}
+    for path, blob in sorted(aliases.items()):
+        above = with_ancestors({split(path)[0]})
+        if (
+            path not in files
+            and path not in folders
+            and not any(each in files or each in kept for each in above)
+        ):
+            kept[path] = blob
+            folders.update(above)
+    return kept
 
 
 def frames_of(job: RenderJob, report: SceneReport) -> list[int]:

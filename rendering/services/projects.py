@@ -8,7 +8,6 @@ from django.db.models import Q
 
 from drives.models import Drive, File
 from drives.storage import blob_storage
-from drives.storage.base import StorageError
 from rendering.scenes.texts import decode
 from rendering.services.asset_names import RULES, Project, project_root
 
@@ -48,7 +47,7 @@ def rules_of(file: File) -> list[str]:
     try:
         with blob_storage().open_blob(file.blob.storage_key, 0, MAX_SIZE) as content:
             text = content.read()
-    except StorageError:
+    except OSError:
         return []
     folders = (posixpath.normpath(decode(found[1])) for found in RULE.finditer(text))
     inside = dict.fromkeys(

@@ -294,6 +294,28 @@ def test_an_absolute_name_of_another_case_is_remapped(owner: User) -> None:
     assert found.remap == {"D:\\Show\\TEX\\Skin.<UDIM>.PNG": "/shots/one/tex/skin.<UDIM>.png"}
 
 
+def test_a_file_is_not_laid_out_where_a_folder_must_be(owner: User) -> None:
+    """Linux could not have both; the folder is there in the drive."""
+    put(owner, "/shots/one/tex/wood.png", b"wood")
+    put(owner, "/shots/one/library/TEX", b"a picture without an ending")
+    names = ["//tex", "//tex/wood.png", "//tex/wood.png/deeper.png"]
+    choices = {"//tex": "/shots/one/library/TEX", "//tex/wood.png/deeper.png": "/shots/one/library/TEX"}
+
+    found = resolved(owner, *map(asset, names), choices=choices)
+
+    assert set(found.files) == {
+        "/shots/one/scene.blend", "/shots/one/tex/wood.png", "/shots/one/library/TEX",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("named", ["//" + "x" * 300 + ".png", "//a/../../../../../etc/passwd"])
+def test_names_that_cannot_be_laid_out_are_only_remapped(owner: User, named: str) -> None:
+    put(owner, "/wood.png", b"wood")
+    found = resolved(owner, asset(named), choices={named: "/wood.png"})
+    assert set(found.files) == {"/shots/one/scene.blend", "/wood.png"}
+    assert found.remap == {named: "/wood.png"}
+
+
 def test_names_are_compared_in_one_unicode_form(owner: User) -> None:
     put(owner, "/shots/one/tex/café.png", b"wood")
     assert resolved(owner, asset("C:/tex/cafe\u0301.png")).missing == []
@@ -311,6 +333,17 @@ def test_frames_that_a_sequence_lacks(owner: User) -> None:
 
     assert [state.missing_frames for state in found.assets] == ["3, 6-8, 10", ""]
     assert found.missing == []
+
+
+def test_a_sequence_that_says_how_it_is_shifted(owner: User) -> None:
+    for number in (101, 102):
+        put(owner, f"/show/data/plate.{number:04d}.jpg", b"%d" % number)
+    shifted = asset("data/plate.0101.jpg", "sequence") | {"frame_offset": 100}
+    elsewhere = asset("data/plate.0101.jpg", "sequence") | {"frame_offset": 0}
+
+    found = resolved_in_maya(owner, shifted, elsewhere, frames="1-3")
+
+    assert [state.missing_frames for state in found.assets] == ["3", "1-3"]
 
 
 # --- what the artist says ---

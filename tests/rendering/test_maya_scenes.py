@@ -336,6 +336,31 @@ def test_references_are_its_own_and_those_that_are_not_loaded_are_optional(read:
     assert report["assets"][0]["users"] == ["rigRN", "rigRN1"]
 
 
+def test_how_a_sequence_is_shifted(read: Read) -> None:
+    report = read(
+        ma(
+            texture("a.0001.exr", "a", '\tsetAttr ".ufe" yes;', '\tsetAttr ".fo" 100;'),
+            texture("b.<f>.exr", "b"),
+            texture("c.<f>.exr", "c1"),
+            texture("c.<f>.exr", "c2", '\tsetAttr ".fo" -5;'),
+            node("aiVolume", "d", filename="d.####.vdb"),
+        )
+    )
+    offsets = {asset["path"]: asset.get("frame_offset") for asset in report["assets"]}
+    assert offsets == {"a.0001.exr": 100, "b.<f>.exr": 0, "c.<f>.exr": None, "d.####.vdb": None}
+
+
+def test_file_names_in_lists_of_attributes(read: Read) -> None:
+    report = read(
+        ma('createNode layers -n "l";\n\tsetAttr ".in[3].fileTextureName[0]" -type "string" "a.png";')
+    )
+    assert assets(report) == {"a.png": ("image", True)}
+
+
+def test_a_reference_after_a_flag_that_is_not_known(read: Read) -> None:
+    assert list(assets(read(ma('file -r -rfn "rigRN" -typ "mayaAscii" -someday "rig.ma";')))) == ["rig.ma"]
+
+
 def test_files_that_the_scene_gives_to_a_referenced_one(read: Read) -> None:
     edits = (
         'createNode reference -n "rigRN";\n\tsetAttr ".ed" -type "dataReferenceEdits" \n\t\t"rigRN"\n\t\t"rigRN" 3\n'

@@ -193,15 +193,15 @@ class AsciiReader:
 
     def file(self, start: int, end: int) -> None:
         flags, arguments = self.words("file", start, end)
-        if not arguments:
-            return
+        # The path is the last word, also where it looks like the value of a flag that has none.
+        path = (arguments or list(flags.values()) or [""])[-1]
         depth = flags.get("rdi") or flags.get("referenceDepthInfo") or ""
         if depth:
             if depth == "1" and flags.get("dr", flags.get("deferReference", "")) == "1":
-                self.facts.deferred_reference(flags.get("rfn") or flags.get("referenceNode") or arguments[-1])
+                self.facts.deferred_reference(flags.get("rfn") or flags.get("referenceNode") or path)
         elif "r" in flags or "reference" in flags:
             node = flags.get("rfn") or flags.get("referenceNode") or ""
-            self.facts.reference(arguments[-1], node, flags.get("ns") or flags.get("namespace") or "")
+            self.facts.reference(path, node, flags.get("ns") or flags.get("namespace") or "")
 
     def requires(self, start: int, end: int) -> None:
         # -nodeType and -dataType come in any number; the last two words are name and version.

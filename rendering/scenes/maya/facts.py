@@ -1,6 +1,5 @@
 """What a reader tells of a scene, and the report made of it. Both formats report here, in Maya's own terms."""
 
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -120,10 +119,11 @@ class Facts:
     def number(self, attribute: str, value: float) -> None:
         attribute = words.LONG_NAMES.get(attribute, attribute)
         wanted = words.GLOBAL_NUMBERS if self.current.name in words.GLOBALS else words.NODE_NUMBERS
-        if attribute in wanted and math.isfinite(value):
+        if attribute in wanted and abs(value) < 1e9:
             self.current.values[attribute] = value
 
     def text(self, attribute: str, value: str) -> None:
+        attribute = last[1] if (last := words.LAST_NAME.search(attribute)) else attribute
         attribute = words.LONG_NAMES.get(attribute, attribute)
         node = self.current
         if node.name in words.GLOBALS and attribute in words.GLOBAL_TEXTS:
@@ -258,6 +258,7 @@ class Facts:
     def assets(self) -> list[dict[str, Any]]:
         """The files that the scene itself names, one a path and kind, sorted by path."""
         found: dict[tuple[str, str], dict[str, Any]] = {}
+        offsets: dict[str, set[int]] = {}
 
         def add(path: str, kind: str, user: str, *, required: bool) -> None:
             asset = found.get((path, kind))
@@ -276,12 +277,17 @@ class Facts:
         for node in self.nodes:
             for attribute, path in node.files:
                 is_known = attribute in words.FILE_ATTRIBUTES or bool(words.TEXTURE_SLOT.fullmatch(attribute))
-                add(path, kind_of(node, path), node.name, required=is_known)
+                kind = kind_of(node, path)
+                add(path, kind, node.name, required=is_known)
+                if kind == "sequence" and node.type in words.TIMED_TYPES:
+                    offsets.setdefault(path, set()).add(round(node.values.get("fo", 0)))
             name, folder = node.values.get("cn"), node.values.get("cp")
             if name and folder:
                 add(f"{folder.rstrip('/')}/{name}.xml", "frame_cache", node.name, required=True)
         for asset in found.values():
             asset["users"].sort()
+            if asset["kind"] == "sequence" and len(offsets.get(asset["path"], ())) == 1:
+                asset["frame_offset"] = offsets[asset["path"]].pop()
         return [found[key] for key in sorted(found)]
 
 

@@ -10,9 +10,9 @@ FPS = {
 }  # fmt: skip
 
 LONG_NAMES = {
-    "fileTextureName": "ftn", "uvTilingMode": "uvt", "useFrameExtension": "ufe", "imageName": "imn",
-    "cacheFileName": "cfn", "cacheName": "cn", "cachePath": "cp", "abc_File": "fn", "renderable": "rnd",
-    "currentRenderer": "ren", "startFrame": "fs", "endFrame": "ef", "byFrameStep": "bfs", "animation": "an",
+    "fileTextureName": "ftn", "uvTilingMode": "uvt", "useFrameExtension": "ufe", "frameOffset": "fo",
+    "imageName": "imn", "cacheFileName": "cfn", "cacheName": "cn", "cachePath": "cp", "abc_File": "fn",
+    "renderable": "rnd", "currentRenderer": "ren", "startFrame": "fs", "endFrame": "ef", "byFrameStep": "bfs", "animation": "an",
     "imageFormat": "outf", "global": "g", "imfPluginKey": "imfkey", "imageFilePrefix": "ifp", "width": "w",
     "height": "h", "imageFormatStr": "imgfs", "xgFileName": "xfn", "filePath": "fp",
 }  # fmt: skip
@@ -32,7 +32,7 @@ NUMERIC_TYPES = frozenset({
     CAMERA, RENDER_LAYER, "file", "psdFileTex", "movie", "imagePlane", "aiImage", "aiVolume", "aiStandIn",
     "RedshiftProxyMesh", "RedshiftVolumeShape", "RedshiftSprite", "VRayMesh", "VRayProxy", "VRayVolumeGrid",
 })  # fmt: skip
-NODE_NUMBERS = frozenset({"rnd", "rndr", "g", "uvt", "ufe", "useSequence"})
+NODE_NUMBERS = frozenset({"rnd", "rndr", "g", "uvt", "ufe", "fo", "useSequence"})
 
 # Nodes whose texts name what a render writes, or what only the program's windows use.
 SILENT_TYPES = frozenset({
@@ -73,6 +73,10 @@ IMAGE_FORMATS = {
 }  # fmt: skip
 REDSHIFT_FORMATS = {0: "IFF", 1: "EXR", 2: "PNG", 3: "TGA", 4: "JPEG", 5: "TIFF"}
 
+# `layers[2].filename` is a file name, too.
+LAST_NAME = re.compile(r"(\w+)(?:\[\d+\])?$")
+# Their frame is the scene's, moved by the frame offset; others count as they like.
+TIMED_TYPES = frozenset({"file", "psdFileTex", "imagePlane"})
 UDIM_TOKEN = re.compile(r"<(?:udim|uvtile|tile|u>_?[a-z]*<v)>", re.IGNORECASE)
 FRAME_TOKEN = re.compile(r"<f(?:rame)?(?:num)?\d*>|#+|%0?\d*d|\$F\d*", re.IGNORECASE)
 
