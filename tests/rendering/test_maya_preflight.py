@@ -1,46 +1,28 @@
 """Scenes of Maya at the doors of the platform: read without Maya, found in the drive, refused with a code."""
 
-from pathlib import Path
-
 import pytest
+from pytest_django import Settings
 
 from accounts.models import User
 from drives.models import File
 from rendering.engines import ENGINES
 from rendering.models import RenderJob, RenderNode, SceneReport
-from rendering.scenes import maya_command
 from rendering.tasks import inspect_scene
 from tests.conftest import Client
 from tests.factories import put
 from tests.rendering import makers
 from tests.rendering.maya_files import Binary, ma, reference, texture
-from tests.rendering.standins import StandIn
 
 pytestmark = pytest.mark.django_db
 
 
-class Maya(StandIn):
-    """Reads scenes as the engine does; nothing renders, and no Maya is here."""
-
-    name = "maya"
-    suffixes = (".ma", ".mb")  # type: ignore[assignment]
-    inspects_anywhere = True
-
-    def versions(self) -> dict[str, list[str]]:
-        return {}
-
-    def looks_like_scene(self, head: bytes) -> bool:
-        return True
-
-    def inspect_command(self, scene: Path, report: Path) -> list[str]:
-        return maya_command(scene, report)
-
-
 @pytest.fixture(autouse=True)
-def maya(monkeypatch: pytest.MonkeyPatch, settings: object, node: RenderNode) -> None:
-    monkeypatch.setitem(ENGINES, "maya", Maya())
-    settings.RENDER_ENGINES = ["blender", "maya"]  # type: ignore[attr-defined]
-    RenderNode.objects.update(engines={"maya": {"2023": ["arnold"]}})
+def maya(settings: Settings, node: RenderNode) -> None:
+    """A node has Maya; this machine, which reads the scenes, has none."""
+    settings.RENDER_ENGINES = ["blender", "maya"]
+    settings.MAYA_LOCATIONS = []
+    RenderNode.objects.update(engines={"maya": {"2023": ["arnold", "sw"]}})
+    assert ENGINES["maya"].versions() == {}
 
 
 def put_scene(user: User, path: str, *statements: str) -> File:

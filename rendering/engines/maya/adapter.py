@@ -5,7 +5,6 @@ Flags: https://help.autodesk.com/cloudhelp/2019/ENU/Maya-Rendering/files/GUID-02
 """
 
 import re
-import sys
 from pathlib import Path
 
 from rendering.engines.base import Engine, RenderSpec, numbers_of
@@ -14,8 +13,8 @@ from rendering.engines.driven.plan import Command, runs_of, write_plan
 from rendering.engines.environment import passed_on
 from rendering.engines.maya import paths
 from rendering.engines.maya.installation import Installation, installations
+from rendering.scenes import maya_command
 
-READER = Path(__file__).resolve().parents[2] / "scenes" / "maya" / "__main__.py"
 RENDERERS = {
     "arnold": "arnold",
     "vray": "vray",
@@ -58,7 +57,7 @@ class MayaEngine(Engine):
         return head.startswith((b"//Maya ASCII", b"FOR4", b"FOR8"))
 
     def inspect_command(self, scene: Path, report: Path) -> list[str]:
-        return [sys.executable, str(READER), str(scene), str(report)]
+        return maya_command(scene, report)
 
     def render_command(self, spec: RenderSpec, work_folder: Path) -> list[str]:
         installation = self.installation(spec.version)

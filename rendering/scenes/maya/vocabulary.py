@@ -12,9 +12,9 @@ FPS = {
 LONG_NAMES = {
     "fileTextureName": "ftn", "uvTilingMode": "uvt", "useFrameExtension": "ufe", "frameOffset": "fo",
     "imageName": "imn", "cacheFileName": "cfn", "cacheName": "cn", "cachePath": "cp", "abc_File": "fn",
-    "renderable": "rnd", "currentRenderer": "ren", "startFrame": "fs", "endFrame": "ef", "byFrameStep": "bfs", "animation": "an",
-    "imageFormat": "outf", "global": "g", "imfPluginKey": "imfkey", "imageFilePrefix": "ifp", "width": "w",
-    "height": "h", "imageFormatStr": "imgfs", "xgFileName": "xfn", "filePath": "fp",
+    "renderable": "rnd", "currentRenderer": "ren", "startFrame": "fs", "endFrame": "ef", "byFrameStep": "bfs",
+    "animation": "an", "imageFormat": "outf", "global": "g", "imfPluginKey": "imfkey", "imageFilePrefix": "ifp",
+    "width": "w", "height": "h", "imageFormatStr": "imgfs", "xgFileName": "xfn", "filePath": "fp",
 }  # fmt: skip
 
 # Nodes that are there in every scene, or once in a scene, by name: the reader keeps what they say.
