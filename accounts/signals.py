@@ -11,6 +11,9 @@ user_registered = Signal()
 phone_bound = Signal()
 """Sent inside the transaction that gives a user a phone, or another one, with `user` and `was_guest`."""
 
+level_changed = Signal()
+"""Sent inside the transaction that gives a user another member level, with `user`."""
+
 user_deleted = Signal()
 """Sent inside the transaction that deletes a user, with `user` as they still are: the apps above let go of what is
 theirs. Ledger and bills stay."""

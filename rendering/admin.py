@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -13,7 +14,8 @@ from unfold.decorators import action, display
 from common.admin import AuditedAdmin, ReadOnlyAdmin
 from common.errors import DomainError
 from rendering import models
-from rendering.services import jobs
+from rendering.engines import ENGINES
+from rendering.services import jobs, limits
 
 Status = models.RenderJob.Status
 COLOURS = {
@@ -143,17 +145,57 @@ class RenderNodeAdmin(AuditedAdmin):
         return False
 
 
+class LicenceForm(forms.ModelForm):
+    """A licence that is limited: an engine, or a renderer in it."""
+
+    class Meta:
+        model = models.ConcurrencyLimit
+        fields = ("key", "maximum")
+        labels = {"key": _("engine, or engine/renderer")}
+
+    def clean_key(self) -> str:
+        key: str = self.cleaned_data["key"].strip().lower()
+        if key.partition("/")[0] not in ENGINES:
+            raise forms.ValidationError(
+                _("There is no such engine; there are %(engines)s.") % {"engines": ", ".join(ENGINES)}
+            )
+        if models.ConcurrencyLimit.objects.filter(
+            kind=models.ConcurrencyLimit.Kind.LICENCE, key=key
+        ).exists():
+            raise forms.ValidationError(_("This licence is limited already."))
+        return key
+
+
 @admin.register(models.ConcurrencyLimit)
 class ConcurrencyLimitAdmin(AuditedAdmin):
-    """Operators set how many frames of a user, a team or a licence run at once; rows come with their first job."""
+    """How many attempts of a user, a team or a licence run at once.
+
+    Rows of users and teams come with their first job; what an operator sets there stays. A licence is limited here.
+    """
 
     list_display = ("kind", "key", "maximum", "weight", "running", "is_custom")
     list_filter = ("kind", "is_custom")
     search_fields = ("key",)
     readonly_fields = ("kind", "key", "running")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.readonly_fields if obj else ()
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ("kind", "key", "maximum", "weight", "running", "is_custom") if obj else ("key", "maximum")
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change, **(kwargs if obj else {**kwargs, "form": LicenceForm}))
+
+    def save_model(self, request: HttpRequest, obj: models.ConcurrencyLimit, form: Any, change: bool) -> None:
+        if not change:
+            made = limits.limit_licence(key=obj.key, maximum=obj.maximum)
+            vars(obj).update(vars(made))
+            return
+        if {"maximum", "weight"} & set(form.changed_data) and "is_custom" not in form.changed_data:
+            obj.is_custom = True
+        # `running` is the database's: it has counted on since the form was loaded.
+        obj.save(update_fields=["maximum", "weight", "is_custom", "updated_at"])
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -5,8 +5,9 @@ from typing import Any
 from django.dispatch import receiver
 
 from accounts.models import User
-from accounts.signals import user_deleted
+from accounts.signals import level_changed, user_deleted
 from rendering.models import RenderJob
+from rendering.services import limits
 from rendering.services.jobs import cancel_job
 
 
@@ -16,3 +17,9 @@ def end_jobs(sender: Any, user: User, **kwargs: Any) -> None:
     open_jobs = RenderJob.objects.filter(user=user).exclude(status__in=RenderJob.FINAL_STATUSES)
     for job in open_jobs.select_related("user", "drive", "hold").order_by("pk"):
         cancel_job(job=job)
+
+
+@receiver(level_changed)
+def share_by_level(sender: Any, user: User, **kwargs: Any) -> None:
+    """What is queued already runs by the new level."""
+    limits.level_changed(user)

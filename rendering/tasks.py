@@ -44,3 +44,4 @@ def tend() -> None:
     for engine in dispatch.engines_with_work():
         claims.forget_emptied(engine)
         dispatch.dispatch(engine)
+        dispatch.tell_stranded(engine)

@@ -54,6 +54,7 @@ ADDITIONS: dict[type[Model], dict[str, Any]] = {
         "engine": "maya", "unit": "frame", "price": "0.75", "currency": "CNY", "valid_from_0": "2026-11-01",
         "valid_from_1": "00:00",
     },
+    ConcurrencyLimit: {"key": "maya/arnold", "maximum": "2"},
     PeriodicTask: {
         "name": "new", "regtask": "", "task": "drives.tasks.sweep", "interval": "{interval}", "args": "[]",
         "kwargs": "{}", "headers": "{}",

@@ -23,6 +23,7 @@ from accounts.permissions import CHANGE_STAFF, StaffGroup, reach_of
 from accounts.services import avatars, blocking, passwords
 from accounts.services.registration import save_new_user
 from accounts.services.sessions import End, end_sessions
+from accounts.signals import level_changed
 from common.admin import AuditedAdmin, ReadOnlyAdmin, ReadOnlyInline
 
 admin.site.unregister(Group)
@@ -156,6 +157,8 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
         # What the form did not touch may have changed since it was loaded, a password above all; blocking is a service.
         columns = {field.name for field in obj._meta.concrete_fields} - {"is_active"}
         obj.save(update_fields=[*columns.intersection(form.changed_data), "updated_at"])
+        if "member_level" in form.changed_data:
+            level_changed.send(sender=User, user=obj)
         if "is_active" in form.changed_data:
             act = blocking.unblock if obj.is_active else blocking.block
             act(User.objects.filter(pk=obj.pk), actor=acting(request))

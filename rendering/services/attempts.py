@@ -252,7 +252,8 @@ def judge(attempt: Attempt, frames: QuerySet[Frame], failure: Failure) -> int:
         spent = frames if failure.is_permanent else frames.filter(failures__gte=settings.RENDER_MAX_ATTEMPTS)
         if failure.code == "out_of_memory" and not failure.is_permanent:
             more = more_memory(attempt)
-            spent = frames.filter(memory_size__gt=0) if more else frames
+            had_more = list(frames.filter(memory_size__gt=0).values_list("pk", flat=True))
+            spent = frames.filter(pk__in=had_more) if more else frames
             frames.filter(memory_size=0).update(memory_size=more)
     failed = spent.update(status=Frame.Status.FAILED, updated_at=timezone.now())
     make_ready(attempt.job, frames)

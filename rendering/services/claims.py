@@ -21,6 +21,8 @@ CLAIM = """
 WITH RECURSIVE owner AS (
   (SELECT job.priority * -1 AS rank, job.share_id, job.submitted_at FROM rendering_renderjob job
     WHERE job.engine = %(engine)s AND job.status IN (2, 3) AND job.has_ready_frames AND job.share_id IS NOT NULL
+      AND EXISTS (SELECT 1 FROM rendering_rendernode me WHERE me.id = %(node)s AND me.state = 'enabled'
+                     AND (me.rests_until IS NULL OR me.rests_until <= statement_timestamp()))
     ORDER BY job.priority * -1, job.share_id, job.submitted_at LIMIT 1)
   UNION ALL
   SELECT next.* FROM owner CROSS JOIN LATERAL (
@@ -105,6 +107,7 @@ UPDATE rendering_renderjob job SET has_ready_frames = false
 def claim(*, node: RenderNode, engine: str) -> Attempt | None:
     """Give the node the best ready frames of an engine, with a lease; None where there are none for it.
 
+    Nothing for a node that drains, is disabled or rests, by its row as it stands in the database.
     A frame that has just failed on this node is left to another for a minute, where there is another.
     """
     while attempt := take_frames(node, engine):

@@ -1,10 +1,15 @@
 """Carrying the news that there is work, and tending what was lost on the way."""
 
+from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import F, Q, QuerySet, Sum
+from django.db.models.functions import Now
+from django.utils import timezone
 
 from rendering import messages
-from rendering.models import Attempt, Frame, RenderJob, RenderNode
+from rendering.models import Attempt, Frame, JobLog, RenderJob, RenderNode
+from rendering.selectors import missing_node
+from rendering.services import news
 
 
 def idle_slots(engine: str) -> int:
@@ -14,22 +19,38 @@ def idle_slots(engine: str) -> int:
     return int(slots) - Attempt.objects.filter(node__in=nodes, status=Attempt.Status.RUNNING).count()
 
 
+def claimable_jobs(engine: str) -> QuerySet[RenderJob]:
+    """Jobs with ready frames whose owner may have more running."""
+    rows = RenderJob.objects.filter(
+        engine=engine, status__in=RenderJob.CLAIMABLE_STATUSES, has_ready_frames=True
+    )
+    return rows.filter(Q(share__maximum__isnull=True) | Q(share__maximum__gt=F("share__running")))
+
+
 def ready_frames(engine: str, limit: int) -> int:
     """Frames of the engine that wait for a slot, counted up to `limit`."""
-    rows = Frame.objects.filter(
-        status=Frame.Status.READY,
-        job__engine=engine,
-        job__status__in=RenderJob.CLAIMABLE_STATUSES,
-        job__has_ready_frames=True,
-    )
+    due = Q(due_at__isnull=True) | Q(due_at__lte=Now())
+    rows = Frame.objects.filter(due, status=Frame.Status.READY, job__in=claimable_jobs(engine))
     return rows[:limit].count()
 
 
+def is_for_anybody(engine: str) -> bool:
+    """Whether any node with the engine can do all that waits for it."""
+    needs = (
+        ~Q(engine_version="") | Q(min_cores__gt=0) | Q(min_memory_size__gt=0) | Q(node_tags__len__gt=0)
+        | Q(node_blocks__isnull=False)
+    )  # fmt: skip
+    return not claimable_jobs(engine).filter(needs).exists()
+
+
 def dispatch(engine: str) -> None:
-    """Wake as many idle slots as there are ready frames."""
+    """Wake as many idle slots as there are ready frames; all of them where not every node can do what there is.
+
+    Who takes a message is not ours to say: one that reached a node that cannot do the job would be lost.
+    """
     idle = idle_slots(engine)
-    if idle > 0:
-        messages.wake_slots(engine, ready_frames(engine, idle))
+    if idle > 0 and (wanted := ready_frames(engine, idle)):
+        messages.wake_slots(engine, wanted if wanted == idle or is_for_anybody(engine) else idle)
 
 
 def dispatch_on_commit(engine: str) -> None:
@@ -39,3 +60,13 @@ def dispatch_on_commit(engine: str) -> None:
 def engines_with_work() -> list[str]:
     jobs = RenderJob.objects.filter(status__in=RenderJob.CLAIMABLE_STATUSES)
     return list(jobs.order_by("engine").values_list("engine", flat=True).distinct())
+
+
+def tell_stranded(engine: str) -> None:
+    """Say in the log of each job that no node in service can do what it lacks; once for each reason."""
+    patience = timezone.now() - settings.RENDER_LEASE
+    jobs = claimable_jobs(engine).filter(submitted_at__lt=patience, updated_at__lt=patience)
+    for job in jobs.exclude(attempts__status=Attempt.Status.RUNNING).order_by("submitted_at")[:100]:
+        reason = missing_node(job)
+        if reason and not JobLog.objects.filter(job=job, message=reason.message).exists():
+            news.log(job, reason.message, level=JobLog.Level.WARNING)

@@ -173,6 +173,9 @@ BOOKS = {
         SELECT f.id FROM rendering_frame f JOIN rendering_attempt a ON a.id = f.attempt_id
           JOIN rendering_renderjob j ON j.id = f.job_id
          WHERE f.status = 'running' AND (a.status <> 'running' OR j.status NOT IN (2, 3))""",
+    "a limit counts the attempts that run": """
+        SELECT l.id FROM rendering_concurrencylimit l WHERE l.running <>
+               (SELECT count(*) FROM rendering_attempt a WHERE a.status = 'running' AND l.id = ANY(a.limits))""",
     "an attempt that runs has a frame": """
         SELECT a.id FROM rendering_attempt a WHERE a.status = 'running' AND NOT EXISTS
                (SELECT 1 FROM rendering_frame f WHERE f.attempt_id = a.id AND f.status = 'running')""",

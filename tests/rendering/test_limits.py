@@ -1,0 +1,366 @@
+"""How much runs at once, for whom, and where."""
+
+import random
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.services.teams import create_team
+from common.errors import TransitionNotAllowed
+from rendering.errors import LateResult
+from rendering.models import Attempt, ConcurrencyLimit, Frame, NodeBlock, RenderJob, RenderNode
+from rendering.services import attempts, claims, limits
+from rendering.services.jobs import cancel_job, pause_job, resume_job
+from tests.factories import PASSWORD, make_user
+from tests.racing import race
+from tests.rendering import makers
+from tests.test_admin_audit import inputs
+
+pytestmark = pytest.mark.django_db
+GIB = 1 << 30
+
+
+def another_node(name: str = "node-2", **fields: Any) -> RenderNode:
+    facts = {"host": "localhost", "engines": {"blender": ["5.0.1"]}, "heartbeat_at": timezone.now(), **fields}
+    return RenderNode.objects.create(name=name, **facts)
+
+
+def owners_of(node: RenderNode, count: int) -> list[str]:
+    return [makers.claimed(node).job.user.username or "" for _number in range(count)]
+
+
+def needs(job: RenderJob, **fields: Any) -> RenderJob:
+    RenderJob.objects.filter(pk=job.pk).update(**fields)
+    return job
+
+
+def of_team(user: User, team: Any, **wishes: Any) -> RenderJob:
+    """A queued job of a team's member."""
+    job = needs(makers.queued(user, **wishes), team=team)
+    found = limits.limits_of(RenderJob.objects.select_related("user").get(pk=job.pk))
+    return needs(job, share=found.share, limits=[limit.pk for limit in found.all])
+
+
+def nothing_for(node: RenderNode) -> bool:
+    return claims.claim(node=node, engine="blender") is None
+
+
+# --- Fair share -------------------------------------------------------------------------------------------
+
+
+def test_a_higher_level_weighs_more(owner: User, stranger: User, node: RenderNode, settings: Any) -> None:
+    settings.RENDER_LEVELS = [(None, 1), (None, 2)]
+    User.objects.filter(pk=stranger.pk).update(member_level=1)
+    stranger.refresh_from_db()
+    makers.queued(owner, frames="1-10")
+    makers.queued(stranger, frames="1-10")
+
+    names = owners_of(node, 9)
+
+    assert (names.count("owner"), names.count("stranger")) == (3, 6)
+
+
+def test_a_team_has_a_share_of_its_own(owner: User, stranger: User, node: RenderNode, settings: Any) -> None:
+    settings.RENDER_LEVELS, settings.RENDER_TEAM = [(None, 1)], (None, 2)
+    lead = make_user(username="lead", money="100")
+    of_team(lead, create_team(owner=lead, name="Lighting"), frames="1-10")
+    makers.queued(owner, frames="1-10")
+    makers.queued(stranger, frames="1-10")
+
+    found = [makers.claimed(node).job for _number in range(8)]
+
+    shares = [job.user.username if job.team_id is None else "team" for job in found]
+    assert sorted(shares) == ["owner"] * 2 + ["stranger"] * 2 + ["team"] * 4
+
+
+def test_ten_thousand_frames_starve_nobody(stranger: User, node: RenderNode) -> None:
+    makers.queued(make_user(username="studio", money="5000"), frames="1-10000")
+    for _number in range(5):
+        makers.claimed(node)
+    makers.queued(stranger, frames="1-3")
+
+    assert owners_of(node, 3) == ["stranger"] * 3
+
+
+def test_jobs_of_one_owner_go_by_priority_and_age(owner: User, node: RenderNode) -> None:
+    """Who has several says by their priority which is to come first."""
+    first = makers.queued(owner, frames="1-100")
+    second = makers.queued(owner, frames="1-3")
+    assert makers.claimed(node).job_id == first.pk
+    needs(second, priority=2)
+    assert makers.claimed(node).job_id == second.pk
+
+
+def test_a_level_counts_at_once_for_what_is_queued(owner: User, node: RenderNode, settings: Any) -> None:
+    settings.RENDER_LEVELS = [(4, 1), (8, 2)]
+    makers.queued(owner, frames="1-10")
+    for _number in range(4):
+        makers.claimed(node)
+    assert nothing_for(node)
+    office = Client()
+    office.force_login(User.objects.create_superuser("boss", PASSWORD))
+    page = reverse("admin:accounts_user_change", args=[owner.pk])
+    served = office.get(page).context
+    sent = inputs(served["adminform"].form, served["inline_admin_formsets"])
+    assert office.post(page, {**sent, "member_level": "1"}).status_code == 302
+
+    for _number in range(4):
+        makers.claimed(node)
+    assert nothing_for(node)
+    [limit] = ConcurrencyLimit.objects.all()
+    assert (limit.maximum, limit.weight, limit.running) == (8, 2, 8)
+
+
+def test_what_operators_set_for_a_user_stays(owner: User, node: RenderNode) -> None:
+    makers.queued(owner, frames="1-10")
+    office = Client()
+    office.force_login(User.objects.create_superuser("boss", PASSWORD))
+    limit = ConcurrencyLimit.objects.get()
+    makers.claimed(node)
+    page = reverse("admin:rendering_concurrencylimit_change", args=[limit.pk])
+    assert office.post(page, {"maximum": "1", "weight": "3"}).status_code == 302
+
+    assert nothing_for(node)
+    makers.queued(owner, frames="1-10")
+    limits.level_changed(owner)
+    limit.refresh_from_db()
+    assert (limit.maximum, limit.weight, limit.is_custom, limit.running) == (1, 3, True, 1)
+
+
+# --- Limits -----------------------------------------------------------------------------------------------
+
+
+def test_a_user_has_so_many_frames_at_once(
+    owner: User, stranger: User, node: RenderNode, settings: Any
+) -> None:
+    settings.RENDER_LEVELS = [(4, 1)]
+    makers.queued(owner, frames="1-10", priority=3)
+    running = [makers.claimed(node) for _number in range(4)]
+    makers.queued(stranger, frames="1", priority=0)
+    assert owners_of(node, 1) == ["stranger"]
+    assert nothing_for(node)
+    makers.succeed(running[0])
+    assert owners_of(node, 1) == ["owner"]
+    assert nothing_for(node)
+
+
+def test_a_team_has_so_many_frames_at_once(
+    owner: User, stranger: User, node: RenderNode, settings: Any
+) -> None:
+    settings.RENDER_TEAM = (3, 1)
+    team = create_team(owner=owner, name="Lighting")
+    of_team(owner, team, frames="1-10")
+    of_team(stranger, team, frames="1-10")
+    for _number in range(3):
+        makers.claimed(node)
+    assert nothing_for(node)
+    makers.queued(stranger, frames="1")
+    assert owners_of(node, 1) == ["stranger"]
+
+
+def test_a_member_at_their_limit_does_not_hold_up_their_team(
+    owner: User, stranger: User, node: RenderNode, settings: Any
+) -> None:
+    settings.RENDER_LEVELS = [(2, 1)]
+    team = create_team(owner=owner, name="Lighting")
+    of_team(owner, team, frames="1-10")
+    of_team(stranger, team, frames="1-10")
+    assert owners_of(node, 4) == ["owner", "owner", "stranger", "stranger"]
+    assert nothing_for(node)
+
+
+def test_a_licence_is_limited_by_operators(owner: User, stranger: User, node: RenderNode) -> None:
+    makers.queued(owner, frames="1-3", renderer="CYCLES")
+    running = makers.claimed(node)
+    office = Client()
+    office.force_login(User.objects.create_superuser("boss", PASSWORD))
+    page = reverse("admin:rendering_concurrencylimit_add")
+    assert office.post(page, {"key": "Blender/Cycles ", "maximum": "2"}).status_code == 302
+    again = office.post(page, {"key": "blender/cycles", "maximum": "5"})
+    assert (again.status_code, list(again.context["adminform"].form.errors)) == (200, ["key"])
+    assert "key" in office.post(page, {"key": "nuke", "maximum": "5"}).context["adminform"].form.errors
+
+    licence = ConcurrencyLimit.objects.get(kind="licence")
+    assert (licence.key, licence.maximum, licence.running) == ("blender/cycles", 2, 1)
+    makers.queued(stranger, frames="1-3", renderer="cycles")
+    makers.queued(stranger, frames="1", renderer="EEVEE", priority=0)
+    assert owners_of(node, 1) == ["stranger"]
+    assert makers.claimed(node).job.renderer == "EEVEE"
+    assert nothing_for(node)
+    makers.succeed(running)
+    assert makers.claimed(node).job.renderer.lower() == "cycles"
+    assert makers.audit() == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_eight_claimers_never_exceed_a_limit(owner: User, stranger: User, node: RenderNode) -> None:
+    limits.limit_licence(key="blender", maximum=5)
+    for user in (owner, stranger):
+        makers.queued(user, frames="1-30")
+
+    def claim(_number: int) -> int:
+        return sum(not nothing_for(node) for _turn in range(3))
+
+    assert sum(race(8, claim)) == 5
+    assert Attempt.objects.filter(status="running").count() == 5
+    assert makers.audit() == {}
+
+
+# --- What a node can do -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("need", "lacks", "has"),
+    [
+        ({"engine_version": "5.1"}, {}, {"engines": {"blender": ["5.0.1", "5.1"]}}),
+        ({"min_cores": 16}, {"cores": 8}, {"cores": 16}),
+        ({"min_memory_size": 64 * GIB}, {"memory_size": 32 * GIB}, {"memory_size": 64 * GIB}),
+        ({"node_tags": ["gpu", "xl"]}, {"tags": ["gpu"]}, {"tags": ["xl", "gpu", "paris"]}),
+    ],
+)
+def test_a_job_goes_where_its_needs_are_met(
+    owner: User, node: RenderNode, need: dict[str, Any], lacks: dict[str, Any], has: dict[str, Any]
+) -> None:
+    needs(makers.queued(owner, frames="1-2"), **need)
+    behind = makers.queued(owner, frames="1")
+
+    assert makers.claimed(another_node("lacks", **lacks)).job_id == behind.pk
+    assert nothing_for(another_node("lacks too", **lacks))
+    assert makers.claimed(another_node("has", **has)).job_id != behind.pk
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"state": "draining"},
+        {"state": "disabled"},
+        {"rests_until": timezone.now() + timedelta(hours=1)},
+    ],
+)
+def test_a_node_that_takes_no_work_gets_none(owner: User, node: RenderNode, fields: dict[str, Any]) -> None:
+    makers.queued(owner, frames="1")
+    RenderNode.objects.filter(pk=node.pk).update(**fields)
+    assert nothing_for(node)
+    RenderNode.objects.filter(pk=node.pk).update(state="enabled", rests_until=None)
+    assert not nothing_for(node)
+
+
+def test_a_node_that_failed_a_job_three_times_gets_no_more_of_it(owner: User, node: RenderNode) -> None:
+    other = another_node(slots=4)
+    job = makers.queued(owner, frames="1-5")
+    behind = makers.queued(owner, frames="1")
+    for _number in range(3):
+        makers.fail(makers.claimed(node))
+
+    assert list(NodeBlock.objects.values_list("node", "job")) == [(node.pk, job.pk)]
+    assert makers.claimed(node).job_id == behind.pk
+    assert nothing_for(node)
+    assert makers.claimed(other).job_id == job.pk
+
+
+def test_out_of_memory_is_tried_once_more_where_there_is_more(owner: User, node: RenderNode) -> None:
+    RenderNode.objects.filter(pk=node.pk).update(memory_size=32 * GIB, slots=2)
+    node.refresh_from_db()
+    large = another_node("large", memory_size=128 * GIB)
+    makers.queued(owner, frames="1")
+    first = makers.claimed(node)
+    assert first.memory_size == 16 * GIB
+    makers.fail(first, "out_of_memory")
+    assert Frame.objects.get().memory_size == 32 * GIB
+    again = makers.claimed(large)
+    assert again.memory_size == 128 * GIB
+    makers.fail(again, "out_of_memory")
+    frame = Frame.objects.get()
+    assert (frame.status, frame.failures, frame.failure_code) == ("failed", 2, "out_of_memory")
+
+
+def test_out_of_memory_on_the_largest_node_is_the_end(owner: User, node: RenderNode) -> None:
+    makers.queued(owner, frames="1")
+    makers.fail(makers.claimed(node), "out_of_memory")
+    assert Frame.objects.get().status == "failed"
+
+
+def test_a_licence_that_is_short_delays_and_spends_no_try(owner: User, node: RenderNode) -> None:
+    makers.queued(owner, frames="1-2")
+    makers.fail(makers.claimed(node), "licence_unavailable")
+    makers.claimed(node)
+    assert nothing_for(node)
+    frame = Frame.objects.get(number=1)
+    assert (frame.status, frame.failures, frame.losses) == ("ready", 0, 0)
+    assert frame.due_at is not None
+    assert timedelta(seconds=50) < frame.due_at - timezone.now() <= timedelta(seconds=60)
+    Frame.objects.update(due_at=timezone.now())
+    # On another node, if it can be: it was this one that had no licence.
+    assert makers.frame_of(makers.claimed(another_node())) == 1
+
+
+# --- The count --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_happens_in_which_order_the_count_is_right(
+    owner: User, stranger: User, node: RenderNode, seed: int
+) -> None:
+    """Random deeds of six threads; afterwards all books are right, and so they are once all is over."""
+    limits.limit_licence(key="blender", maximum=6)
+    team = create_team(owner=owner, name="Lighting")
+    jobs = [
+        makers.queued(owner, frames="1-40"),
+        needs(makers.queued(stranger, frames="1-40"), chunk_size=3),
+        of_team(stranger, team, frames="1-40"),
+    ]
+
+    def act(number: int) -> None:
+        chance = random.Random(100 * seed + number)
+        mine: list[Attempt] = []
+        for _turn in range(25):
+            job = RenderJob.objects.get(pk=chance.choice(jobs).pk)
+            deed = chance.choices(
+                ["claim", "fail", "lose", "give back", "expire", "pause", "resume", "cancel"],
+                [12, 4, 2, 2, 1, 1, 3, 0.3],
+            )[0]
+            try:
+                if deed == "claim":
+                    if attempt := claims.claim(node=node, engine="blender"):
+                        mine.append(attempt)
+                elif deed == "pause":
+                    pause_job(job=job)
+                elif deed == "resume":
+                    resume_job(job=job)
+                elif deed == "cancel":
+                    cancel_job(job=job)
+                elif deed == "expire":
+                    attempts.reap(timezone.now() + timedelta(hours=1))
+                elif mine:
+                    attempt = mine.pop(chance.randrange(len(mine)))
+                    if deed == "fail":
+                        makers.fail(attempt, chance.choice(["crashed", "node_fault", "licence_unavailable"]))
+                    elif deed == "lose":
+                        attempts.lose(attempt_id=attempt.pk)
+                    else:
+                        attempts.give_back(attempt_id=attempt.pk)
+            except (LateResult, TransitionNotAllowed):
+                continue
+
+    race(6, act)
+
+    assert makers.audit() == {}
+    assert ConcurrencyLimit.objects.get(kind="licence").running <= 6
+    for job in RenderJob.objects.exclude(status__in=RenderJob.FINAL_STATUSES):
+        cancel_job(job=job)
+    assert makers.audit() == {}
+    assert set(ConcurrencyLimit.objects.values_list("running", flat=True)) == {0}
+
+
+def test_a_removed_job_counts_no_more(owner: User, node: RenderNode) -> None:
+    makers.queued(owner, frames="1")
+    attempt = makers.claimed(node)
+    Frame.objects.update(status="ready", attempt=None)
+    attempt.delete()
+    assert ConcurrencyLimit.objects.get().running == 0
