@@ -1,13 +1,15 @@
 """What every row has."""
 
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db import models
+from django.db import connection, models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from common.errors import TransitionNotAllowed
 from common.ids import new_id
+
+Model = TypeVar("Model", bound=models.Model)
 
 
 class Row(models.Model):
@@ -19,6 +21,12 @@ class Row(models.Model):
 
     class Meta:
         abstract = True
+
+
+def as_written(row: Model) -> Model:
+    """The object for a row that a statement of ours has put into the database."""
+    row._state.adding, row._state.db = False, connection.alias
+    return row
 
 
 class StateRow(Row):

@@ -115,6 +115,7 @@ TEMPLATES = [
 # --- PostgreSQL and Redis ---------------------------------------------------------------------------------
 
 DATABASES = {"default": env.db_url("DATABASE_URL", default=EMBEDDED.database_url)}
+DATABASES["default"]["ENGINE"] = "common.postgresql"
 DATABASES["default"]["OPTIONS"] = {
     **DATABASES["default"].get("OPTIONS", {}),
     # Guards in triggers raise at commit; a statement that waits for minutes holds a lock somebody wants. Processors

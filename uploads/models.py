@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
 from django.conf import settings
 from django.core.validators import MaxValueValidator
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from common.ids import new_id
-from common.models import Row, StateRow
+from common.models import Row, StateRow, as_written
 from drives.models import Blob, Drive, File, Folder
 
 
@@ -102,6 +106,23 @@ class TaskFileQuerySet(models.QuerySet["TaskFile"]):
     def visible_to(self, user: User) -> TaskFileQuerySet:
         return self.filter(task__in=UploadTask.objects.visible_to(user))
 
+    def under_way(self, user: User, task_id: UUID, ids: Collection[UUID]) -> dict[UUID, TaskFile]:
+        """Files of a task of the user's by their ids, with task and drive, as far as taking bytes needs them.
+
+        Every request with bytes begins with this: to build, plan and read joins of whole rows took longer than all
+        that follows. Whoever asks a row for more than this has that read.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(UNDER_WAY, [list(ids), task_id, user.pk])
+            found = cursor.fetchall()
+        rows = {}
+        for values in map(iter, found):
+            row = TaskFile.from_db(self.db, FILE, list(islice(values, len(FILE))))
+            row.task = UploadTask.from_db(self.db, TASK, list(islice(values, len(TASK))))
+            row.task.user, row.task.drive = user, Drive.from_db(self.db, DRIVE, list(values))
+            rows[row.pk] = row
+        return rows
+
 
 class TaskFile(Row):
     """A file of a task.
@@ -185,7 +206,31 @@ class TaskFile(Row):
         return min(self.part_size, self.file_size - (number - 1) * self.part_size)
 
 
+FILE = [
+    "id", "task_id", "folder_id", "target_folder_path", "file_name", "file_size", "md5", "mime_type", "status",
+    "file_id", "upload_id", "storage_key", "part_size", "sha256", "retry_count", "started_at",
+]  # fmt: skip
+TASK = ["id", "user_id", "drive_id", "status", "paused_at"]
+DRIVE = ["id", "user_id", "team_id", "is_active"]
+READ = {"file": FILE, "task": TASK, "drive": DRIVE}
+UNDER_WAY = f"""
+    SELECT {", ".join(f"{table}.{column}" for table, columns in READ.items() for column in columns)}
+    FROM uploads_taskfile file
+    JOIN uploads_uploadtask task ON task.id = file.task_id
+    JOIN drives_drive drive ON drive.id = task.drive_id
+    WHERE file.id = ANY(%s) AND task.id = %s AND task.user_id = %s
+"""  # noqa: S608
+
+
 class UploadPartQuerySet(models.QuerySet["UploadPart"]):
+    def look(self, task_file: TaskFile, number: int) -> tuple[UploadPart | None, int]:
+        """The part of this number, if it is there, and how many parts there are."""
+        with connection.cursor() as cursor:
+            cursor.execute(LOOK, [number, number, task_file.pk])
+            [(is_there, staging_id, count)] = cursor.fetchall()
+        part = UploadPart(task_file=task_file, number=number, staging_id=staging_id) if is_there else None
+        return part, count
+
     def note(
         self, task_file: TaskFile, *, number: int, size: int, etag: str, staging_id: str
     ) -> UploadPart | None:
@@ -193,11 +238,20 @@ class UploadPartQuerySet(models.QuerySet["UploadPart"]):
 
         One statement: the row of the file is held only while the part's is written, and other parts need not wait.
         """
-        values = [new_id(), timezone.now(), number, size, etag, staging_id]
-        found = [task_file.pk, task_file.upload_id, TaskFile.Status.UPLOADING]
-        return next(iter(self.raw(NOTE_PART, [*values, *found])), None)
+        part = as_written(
+            UploadPart(task_file=task_file, number=number, size=size, etag=etag, staging_id=staging_id)
+        )
+        values: list[Any] = [part.pk, timezone.now(), number, size, etag, staging_id]
+        found: list[Any] = [task_file.pk, task_file.upload_id, TaskFile.Status.UPLOADING]
+        with connection.cursor() as cursor:
+            cursor.execute(NOTE_PART, [*values, *found])
+            return part if cursor.rowcount else None
 
 
+LOOK = """
+    SELECT coalesce(bool_or(number = %s), false), max(staging_id) FILTER (WHERE number = %s), count(*)
+    FROM uploads_uploadpart WHERE task_file_id = %s
+"""
 NOTE_PART = """
     INSERT INTO uploads_uploadpart (id, created_at, updated_at, task_file_id, number, size, etag, staging_id)
     SELECT new.id, new.at, new.at, file.id, new.number, new.size, new.etag, new.staging_id
@@ -208,7 +262,6 @@ NOTE_PART = """
     ON CONFLICT (task_file_id, number) DO UPDATE
     SET updated_at = excluded.updated_at, size = excluded.size, etag = excluded.etag,
         staging_id = excluded.staging_id
-    RETURNING *
 """
 
 

@@ -201,7 +201,7 @@ class Yuntu(Plain):
         def send(connection: Connection, path: Path) -> None:
             piece = Slice(path, 0, path.stat().st_size)
             url = f"{API}/{task}/files/{ids[path]}/upload"
-            connection.ask("POST", url, *form([("file", piece)]), headers=FORM)
+            connection.ask("POST", url, piece, headers=BYTES)
 
         self.share(paths, connections, send)
 

@@ -1,21 +1,24 @@
 """Content in, content out: hashing, storing once."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import connection
 from django.utils import timezone
 from fastcrc import crc32
 
 from common.ids import new_id
+from common.models import as_written
 from drives.models import Blob
 from drives.storage import blob_storage, key_of
 
 BLOCK = 1 << 20
+AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -63,24 +66,91 @@ def digests_of(file: BinaryIO, *, with_md5: bool, begun: Hasher | None = None) -
     return hasher.digests()
 
 
-def known_blob(digests: Digests) -> Blob | None:
-    """A verified blob of this content, marked as in use so that the sweep leaves it alone."""
-    same = Blob.objects.filter(sha256=digests.sha256, size=digests.size)
-    blob = same.first() if same.update(unreferenced_at=None, updated_at=timezone.now()) else None
-    if blob and digests.md5 and not blob.md5:
-        same.update(md5=digests.md5)
-        blob.md5 = digests.md5
-    return blob
+# In the order of their ids: two who mark the same contents do not wait for each other in a circle.
+MARK_KNOWN = """
+    UPDATE drives_blob
+    SET unreferenced_at = NULL, updated_at = %s, md5 = coalesce(nullif(drives_blob.md5, ''), known.md5)
+    FROM (
+        SELECT blob.id, sent.md5
+        FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS sent (sha256, size, md5)
+        JOIN drives_blob blob ON blob.sha256 = sent.sha256 AND blob.size = sent.size
+        ORDER BY blob.id
+        FOR NO KEY UPDATE OF blob
+    ) known
+    WHERE drives_blob.id = known.id
+    RETURNING drives_blob.*
+"""
+# The function is in drives/migrations/0018_put_files.py.
+WRITE_DOWN = """
+    SELECT id, blob_id FROM drives_write_blobs(
+        %s, %s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[]
+    )
+"""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Content that is in the storage; its blob is still to be written down where it `is_new`."""
+
+    blob: Blob
+    is_new: bool
+
+
+def mark_known(contents: Collection[Digests]) -> dict[str, Blob]:
+    """Verified blobs of these contents, by SHA-256, marked as in use so that the sweep leaves them alone.
+
+    One that came in parts may have no MD5 yet; where it is told here, it is kept.
+    """
+    columns = [[getattr(digests, name) for digests in contents] for name in ("sha256", "size", "md5")]
+    return {str(blob.sha256): blob for blob in Blob.objects.raw(MARK_KNOWN, [timezone.now(), *columns])}
+
+
+def keep(*, staging_id: str, digests: Digests) -> Kept:
+    """Staged bytes whose digests we computed ourselves, in the storage. Raises OSError; the bytes stay staged then."""
+    [kept] = keep_all(staged=[(staging_id, digests)])
+    if isinstance(kept, OSError):
+        raise kept
+    return kept
+
+
+def keep_all(*, staged: Sequence[tuple[str, Digests]]) -> list[Kept | OSError]:
+    """Staged contents (id and digests), in the order given; each content is stored once, however many bring it.
+
+    Where the storage fails for one, its error stands in its place and its bytes stay staged.
+    """
+    first = {digests.sha256: (staging_id, digests) for staging_id, digests in reversed(staged)}
+    known = mark_known([digests for _staging_id, digests in first.values()])
+    found: dict[str, Kept | OSError] = {sha256: Kept(blob, is_new=False) for sha256, blob in known.items()}
+    fresh = [item for sha256, item in first.items() if sha256 not in known]
+    keys = move_all([staging_id for staging_id, _digests in fresh])
+    for (_staging_id, digests), key in zip(fresh, keys, strict=True):
+        found[digests.sha256] = Kept(new_blob(key, digests), is_new=True) if isinstance(key, str) else key
+    for staging_id, digests in staged:
+        moved = first[digests.sha256][0] == staging_id and digests.sha256 not in known
+        if not moved and isinstance(found[digests.sha256], Kept):
+            blob_storage().discard(staging_id)
+    return [found[digests.sha256] for _staging_id, digests in staged]
+
+
+def move_all(staging_ids: Sequence[str]) -> list[str | OSError]:
+    """Keys of staged bytes, kept side by side: each waits for the disk, or for a bucket, most of the time."""
+
+    def move(staging_id: str) -> str | OSError:
+        try:
+            return blob_storage().keep(staging_id)
+        except OSError as error:
+            return error
+
+    if len(staging_ids) < 2:
+        return [move(staging_id) for staging_id in staging_ids]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(move, staging_ids))
 
 
 def store_staged(*, staging_id: str, digests: Digests) -> Blob:
-    """The blob of staged bytes whose digests we computed ourselves: stored once, however many bring it."""
-    storage = blob_storage()
-    blob = known_blob(digests)
-    if blob is not None:
-        storage.discard(staging_id)
-        return blob
-    return write_down(storage.keep(staging_id), digests)
+    """The blob of staged bytes. Raises OSError; the bytes stay staged then."""
+    kept = keep(staging_id=staging_id, digests=digests)
+    return write_down(kept.blob) if kept.is_new else kept.blob
 
 
 def find_kept(*, staging_id: str, sha256: str) -> Blob | None:
@@ -94,27 +164,50 @@ def find_kept(*, staging_id: str, sha256: str) -> Blob | None:
             digests = digests_of(file, with_md5=True)
     except FileNotFoundError:
         return None
-    return write_down(key, digests) if digests.sha256 == sha256 else None
+    return write_down(new_blob(key, digests)) if digests.sha256 == sha256 else None
 
 
-def write_down(key: str, digests: Digests) -> Blob:
-    """The blob of what lies under `key`."""
-    try:
-        with transaction.atomic():
-            return Blob.objects.create(
-                size=digests.size,
-                sha256=digests.sha256,
-                md5=digests.md5,
-                crc32=digests.crc32,
-                storage_key=key,
-                verified_at=timezone.now(),
-            )
-    except IntegrityError:
-        # Somebody stored the same content in between, and theirs stays; or found these very bytes (`find_kept`).
-        blob = Blob.objects.get(sha256=digests.sha256)
-        if blob.storage_key != key:
-            blob_storage().delete(key)
+def new_blob(key: str, digests: Digests) -> Blob:
+    """What lies under `key`, not written down yet."""
+    now = timezone.now()
+    return as_written(
+        Blob(
+            size=digests.size,
+            sha256=digests.sha256,
+            md5=digests.md5,
+            crc32=digests.crc32,
+            storage_key=key,
+            verified_at=now,
+            created_at=now,
+            updated_at=now,
+        )
+    )
+
+
+def columns_of(blobs: Sequence[Blob]) -> list[list[Any]]:
+    """What the function that writes them down is given."""
+    names = ("pk", "size", "sha256", "md5", "crc32", "storage_key")
+    return [[getattr(blob, name) for blob in blobs] for name in names]
+
+
+def write_down(blob: Blob) -> Blob:
+    """The blob, or the one of the same content that somebody else has written down in between."""
+    with connection.cursor() as cursor:
+        cursor.execute(WRITE_DOWN, [timezone.now(), *columns_of([blob])])
+        [(_id, blob_id)] = cursor.fetchall()
+    return the_one_that_stays(blob, blob_id)
+
+
+def the_one_that_stays(blob: Blob, blob_id: UUID) -> Blob:
+    """Of the content of `blob` the database has `blob_id`: where that is another one, our bytes go."""
+    if blob_id == blob.pk:
         return blob
+    other = Blob.objects.get(pk=blob_id)
+    if (
+        other.storage_key != blob.storage_key
+    ):  # the same where these very bytes were found again (`find_kept`)
+        blob_storage().delete(blob.storage_key)
+    return other
 
 
 def store_chunks(chunks: Iterable[bytes]) -> Blob:

@@ -4,37 +4,29 @@ import mimetypes
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
-from django.db.models import F
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import User
+from common import origin
+from common.models import as_written
 from drives.errors import NameTaken
-from drives.models import (
-    Blob,
-    Drive,
-    File,
-    FileOperation,
-    FileVersion,
-    Folder,
-)
+from drives.models import Blob, Drive, File, Folder
 from drives.paths import clean_name, clean_path
 from drives.permissions import Right, require
 from drives.services.drives import require_room
-from drives.services.operations import Action, operation, record
+from drives.services.operations import Action, record
 from drives.services.places import (
     Place,
-    at_places,
     file_in,
     folder_at,
-    folder_places,
     living_folders,
     lock_tree,
     path_of,
     require_free,
     require_living,
 )
-from drives.services.versions import keep_versions, version_of
+from drives.services.versions import drop_surplus
 
 
 def create_folder(*, drive: Drive, actor: User, parent_path: str, name: str) -> Folder:
@@ -62,17 +54,32 @@ class NewFile:
     modified_at: datetime | None = None
 
 
+def type_of(name: str, told: str = "") -> str:
+    """The media type that a client told, or else the one that the ending of the name stands for."""
+    return (told or mimetypes.guess_type(name)[0] or "application/octet-stream")[:100]
+
+
+# The function is in drives/migrations/0018_put_files.py.
+PUT_FILES = """
+    SELECT number, file_id, file_created_at, is_replaced, refusal FROM drives_put_files(
+        %s, %s, %s, %s, false, %s, %s::uuid[], %s::text[], %s::uuid[], %s::bigint[], %s::text[], %s::timestamptz[]
+    )
+"""
+
+
 def put_files(
-    *, drive: Drive, actor: User | None, new_files: list[NewFile], reserved: int = 0, logged: bool = True
+    *, drive: Drive, actor: User | None, new_files: list[NewFile], logged: bool = True
 ) -> list[File]:
     """Put files into the drive, in a constant number of statements; a living file of a name gets the new content.
 
-    What it held before is kept as a version. `reserved` bytes of the drive's reservation are turned into use. Quota
-    is not asked: whoever reserved has room, and results always land, also where the folder went into the trash
-    meanwhile (a new one takes its place). Returns the files in the order given; of two with the same place the later
-    stays. `logged` is false where the caller writes down an operation of its own. Raises NameTaken where a folder has
-    the place.
+    What it held before is kept as a version. Quota is not asked: results always land, also where the folder went
+    into the trash meanwhile (a new one takes its place). Returns the files in the order given; of two with the same
+    place the later stays. `logged` is false where the caller writes down an operation of its own. Raises NameTaken
+    where a folder has the place.
     """
+    if not new_files:
+        return []
+    now = timezone.now()
     with transaction.atomic():
         lock_tree(drive)
         folders = living_folders(drive, {new.folder for new in new_files if new.folder})
@@ -80,40 +87,40 @@ def put_files(
         places = [
             (parent.pk if parent else None, new.name) for new, parent in zip(new_files, parents, strict=True)
         ]
-        if not set(places).isdisjoint(folder_places(drive, places)):
+        columns = (
+            [folder_id for folder_id, _name in places],
+            [new.name for new in new_files],
+            [new.blob.pk for new in new_files],
+            [new.blob.size for new in new_files],
+            [type_of(new.name, new.mime_type) for new in new_files],
+            [new.modified_at or now for new in new_files],
+        )
+        device = origin.current.get().device[:200]
+        with connection.cursor() as cursor:
+            cursor.execute(PUT_FILES, [drive.pk, actor.pk if actor else None, device, now, logged, *columns])
+            found = cursor.fetchall()
+        if any(refusal for *_rest, refusal in found):
             raise NameTaken
-        living = File.objects.filter(at_places("folder", places), drive=drive, trashed_at__isnull=True)
-        there = {(file.folder_id, file.name): file for file in living}
-        placed: dict[Place, File] = {}
-        replaced: dict[Place, FileVersion] = {}
-        now, grown = timezone.now(), 0
-        for new, parent, place in zip(new_files, parents, places, strict=True):
-            file = (
-                placed.get(place)
-                or there.get(place)
-                or File(drive=drive, folder=parent, name=new.name, size=0)
+        drop_surplus(
+            [file_id for _number, file_id, _created_at, is_replaced, _refusal in found if is_replaced]
+        )
+    placed: dict[Place, File] = {}
+    for number, file_id, created_at, _is_replaced, _refusal in found:
+        new, parent = new_files[number - 1], parents[number - 1]
+        placed[places[number - 1]] = as_written(
+            File(
+                id=file_id,
+                created_at=created_at,
+                updated_at=now,
+                drive=drive,
+                folder=parent,
+                name=new.name,
+                blob=new.blob,
+                size=new.blob.size,
+                mime_type=type_of(new.name, new.mime_type),
+                uploaded_by=actor,
+                modified_at=new.modified_at or now,
             )
-            if place in there and place not in placed and file.blob_id != new.blob.pk:
-                replaced[place] = version_of(file)
-            grown += new.blob.size - file.size
-            file.folder, file.blob, file.size, file.uploaded_by = parent, new.blob, new.blob.size, actor
-            guessed = mimetypes.guess_type(new.name)[0] or "application/octet-stream"
-            file.mime_type, file.updated_at = (new.mime_type or guessed)[:100], now
-            file.modified_at = new.modified_at or now
-            placed[place] = file
-        File.objects.bulk_create(
-            [file for place, file in placed.items() if place not in there], batch_size=2000
-        )
-        changed = ["blob", "size", "uploaded_by", "mime_type", "modified_at", "updated_at"]
-        File.objects.bulk_update(
-            [file for place, file in placed.items() if place in there], changed, batch_size=2000
-        )
-        keep_versions(list(replaced.values()))
-        if logged:
-            uploads = [operation(Action.UPLOAD, file, actor=actor) for file in placed.values()]
-            FileOperation.objects.bulk_create(uploads, batch_size=2000)
-        Drive.objects.filter(pk=drive.pk).update(
-            used_size=F("used_size") + grown, reserved_size=F("reserved_size") - reserved
         )
     return [placed[place] for place in places]
 

@@ -32,13 +32,14 @@ def version_of(file: File) -> FileVersion:
 
 def keep_versions(versions: list[FileVersion]) -> None:
     """Save them; of each file the newest FILE_VERSIONS stay."""
-    if versions:
-        FileVersion.objects.bulk_create(versions, batch_size=2000)
-        drop_surplus({version.file_id for version in versions})
+    FileVersion.objects.bulk_create(versions, batch_size=2000)
+    drop_surplus({version.file_id for version in versions})
 
 
 def drop_surplus(file_ids: Collection[UUID]) -> None:
     """Delete what is beyond the newest FILE_VERSIONS of each file."""
+    if not file_ids:
+        return
     numbered = FileVersion.objects.filter(file__in=file_ids).annotate(
         number=Window(RowNumber(), partition_by=F("file"), order_by=[F("created_at").desc(), F("pk").desc()])
     )

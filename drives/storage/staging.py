@@ -5,9 +5,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from struct import Struct
 from typing import BinaryIO
 
 from django.conf import settings
+
+FLOCK = Struct("hhqqi4x")
+"""`struct flock` of Linux on 64 bits: type, whence, start, length, pid."""
 
 
 class StagingClosed(Exception):
@@ -15,12 +19,13 @@ class StagingClosed(Exception):
 
 
 class Staging:
-    """Bytes on their way, a file each. All web processes see the folder, on a file system that honours `flock`."""
+    """Bytes on their way, a file each. All web processes see the folder, on a file system that honours locks."""
 
     def staging_path(self, staging_id: str) -> Path:
         """Path of the staged bytes; its folder exists."""
         folder: Path = settings.STAGING_FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
         return folder / staging_id
 
     def open_staging(self, staging_id: str) -> None:
@@ -28,10 +33,11 @@ class Staging:
         self.staging_path(staging_id).touch(mode=0o600)
 
     @contextmanager
-    def staged(self, staging_id: str) -> Iterator[BinaryIO]:
-        """The staged bytes, open to write and read, while nobody else has them.
+    def staged(self, staging_id: str, *, start: int = 0, size: int = 0) -> Iterator[BinaryIO]:
+        """The staged bytes, open to write and read, while nobody else has those from `start` on, `size` of them.
 
-        Raises StagingClosed once they are kept or discarded: a late writer must never reach a finished blob.
+        All of them where that is 0. Raises StagingClosed once they are kept or discarded: a late writer must never
+        reach a finished blob.
         """
         path = self.staging_path(staging_id)
         try:
@@ -39,7 +45,9 @@ class Staging:
         except FileNotFoundError as error:
             raise StagingClosed from error
         with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            # Of the open file, not of the process: threads wait for each other, too (fcntl(2), "Open file description
+            # locks").
+            fcntl.fcntl(file, fcntl.F_OFD_SETLKW, FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, size, 0))
             # Whoever waited for the lock may hold a file that was renamed away in the meantime.
             if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
                 raise StagingClosed

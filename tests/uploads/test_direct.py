@@ -12,6 +12,7 @@ from pytest_django import Settings
 
 from accounts.models import User
 from drives.models import Blob, Drive, File, Folder
+from drives.services.blobs import Kept
 from drives.services.drives import delete_drive
 from drives.services.moving import rename
 from drives.services.trash import trash
@@ -21,6 +22,7 @@ from tests.factories import put
 from tests.racing import race
 from tests.uploads.conftest import (
     announced,
+    assert_stored,
     assert_untouched,
     begin,
     content_of,
@@ -180,13 +182,13 @@ def test_a_task_cancelled_while_the_bytes_come_keeps_nothing(
     (sender,) = begin(owner_api, announced("/x", b"content"))
     from uploads.services import files
 
-    real = files.store_staged
+    real = files.keep
 
-    def cancel_first(**arguments: Any) -> Blob:
+    def cancel_first(**arguments: Any) -> Kept:
         assert owner_api.put(f"/upload-tasks/{sender.task_id}/cancel").status_code == 200
         return real(**arguments)
 
-    monkeypatch.setattr(files, "store_staged", cancel_first)
+    monkeypatch.setattr(files, "keep", cancel_first)
     answer = sender.whole(b"content")
     assert (answer.status_code, answer.json()["code"]) == (409, "upload_closed")
     assert not File.objects.exists()
@@ -272,4 +274,24 @@ def test_a_small_file_takes_few_queries(owner_api: Client) -> None:
     with CaptureQueriesContext(connection) as captured:
         assert second.whole(b"content").status_code == 200
     statements = [query["sql"] for query in captured if "SAVEPOINT" not in query["sql"]]
-    assert len(statements) <= 18
+    assert len(statements) <= 5
+
+
+def test_a_file_as_the_body(owner_api: Client, drive: Drive) -> None:
+    content = os.urandom(3 * 2**20)
+    [sender] = begin(owner_api, announced("/a/x.bin", content, md5=md5_of(content)))
+    short = owner_api.generic(
+        "POST", f"{sender.url}/upload", content[:-1], content_type="application/octet-stream"
+    )
+    assert (short.status_code, short.json()["code"]) == (422, "size_mismatch")
+    other = owner_api.generic(
+        "POST", f"{sender.url}/upload", content[::-1], content_type="application/octet-stream"
+    )
+    assert (other.status_code, other.json()["code"]) == (422, "digest_mismatch")
+    assert_untouched(sender)
+    answer = owner_api.generic(
+        "POST", f"{sender.url}/upload", content, content_type="application/octet-stream"
+    )
+    assert (answer.status_code, answer.json()["md5"]) == (200, md5_of(content))
+    assert_stored(sender, content)
+    assert sums(drive) == (len(content), 0)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from drives.models import Blob, Drive, File
-from drives.services.blobs import Digests
+from drives.services.blobs import Digests, store_staged
 from drives.storage import StorageError, blob_storage
 from tests.conftest import Client
 from tests.uploads.conftest import (
@@ -142,7 +142,7 @@ def test_a_process_that_died_after_storing_takes_nothing_with_it(sender: Sender,
     row = sender.row()
     digests = Digests(len(CONTENT), sha256_of(CONTENT), 0)
     TaskFile.objects.filter(pk=row.pk).update(sha256=digests.sha256)
-    files.store(row.upload_id, digests)
+    store_staged(staging_id=row.upload_id, digests=digests)
     assert staged() == []
     assert sender.complete().status_code == 200
     assert_stored(sender, CONTENT)
@@ -156,7 +156,8 @@ def test_the_digest_of_an_earlier_upload_finds_nothing(
     """Other bytes of the same length came once, and were given up; they are never taken for those of now."""
     sender.send_parts(CONTENT[::-1])
     TaskFile.objects.update(sha256=sha256_of(CONTENT[::-1]))
-    files.store(sender.row().upload_id, Digests(len(CONTENT), sha256_of(CONTENT[::-1]), 0))
+    other = Digests(len(CONTENT), sha256_of(CONTENT[::-1]), 0)
+    store_staged(staging_id=sender.row().upload_id, digests=other)
     sender.abort()
     sender.retry()
     sender.send_parts(CONTENT)

@@ -171,14 +171,14 @@ def batch(task: UploadTask, *senders: Sender) -> list[batches.Outcome]:
 def test_a_batch_of_a_task_that_is_cancelled_meanwhile_keeps_nothing(
     three: list[Sender], drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = batches.store_all
+    real = batches.keep_all
 
-    def store_all(**options: Any) -> list[Any]:
+    def keep_all(**options: Any) -> list[Any]:
         found = real(**options)
         assert three[0].client.put(f"/upload-tasks/{three[0].task_id}/cancel").status_code == 200
         return found
 
-    monkeypatch.setattr(batches, "store_all", store_all)
+    monkeypatch.setattr(batches, "keep_all", keep_all)
     outcomes = batch(UploadTask.objects.get(), *three[:2])
     assert [type(outcome) for outcome in outcomes] == [UploadClosed, UploadClosed]
     assert (File.objects.count(), staged(), sums(drive)) == (0, [], (0, 0))
@@ -188,14 +188,14 @@ def test_a_batch_of_a_task_that_is_cancelled_meanwhile_keeps_nothing(
 def test_a_file_of_a_batch_that_is_given_up_meanwhile_spoils_no_other(
     three: list[Sender], drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = batches.store_all
+    real = batches.keep_all
 
-    def store_all(**options: Any) -> list[Any]:
+    def keep_all(**options: Any) -> list[Any]:
         found = real(**options)
         assert three[0].abort().status_code == 200
         return found
 
-    monkeypatch.setattr(batches, "store_all", store_all)
+    monkeypatch.setattr(batches, "keep_all", keep_all)
     refused, landed = batch(UploadTask.objects.get(), *three[:2])
     assert isinstance(refused, UploadClosed)
     assert isinstance(landed, TaskFile)

@@ -44,6 +44,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
 
 def next_second(task_id: str) -> None:
     realtime.end_turn(f"upload:{task_id}")
+    news.quiet_until.clear()
 
 
 def test_an_event_has_the_body_of_the_progress(owner: User, drive: Drive, later: list[UUID]) -> None:

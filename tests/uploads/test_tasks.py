@@ -22,6 +22,7 @@ from tests.factories import put
 from tests.racing import race
 from tests.uploads.conftest import PART, Sender, announced, begin, md5_of, staged, sums
 from uploads.models import TaskFile, UploadPart, UploadTask
+from uploads.services.news import quiet_until
 from uploads.services.tasks import close_task, expire_tasks
 from uploads.tasks import expire
 
@@ -150,6 +151,7 @@ def test_the_owner_hears_how_far_it_is(owner: User, stranger: User, drive: Drive
     big.start()
     big.part(1, b"b" * PART)  # within a second of the last event: it has to wait
     realtime.end_turn(f"upload:{big.task_id}")
+    quiet_until.clear()
     big.part(2, b"b" * PART)
     big.part(3, b"b" * PART)
     big.complete()

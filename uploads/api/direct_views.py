@@ -17,7 +17,7 @@ from drives.errors import DigestMismatch, DriveReadOnly, NameTaken, SizeMismatch
 from drives.links import MAX_SECONDS, MIN_SECONDS
 from uploads import errors
 from uploads.api import serializers as shapes
-from uploads.api.file_views import FileOfTask, upload_result
+from uploads.api.task_files import FileOfTask, upload_result
 from uploads.models import TaskFile
 from uploads.services import direct, files
 

@@ -5,25 +5,22 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import QuerySet, Sum
-from django.http import HttpRequest
+from django.db.models import Sum
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.models import User
 from common.errors import DomainError, NotVisible, TooLarge
 from common.ids import as_uuid
 from common.serializers import DoneSerializer
-from common.views import VisibleViewSet, done
+from common.views import done
 from drives.errors import DigestMismatch, DriveReadOnly, NameTaken, SizeMismatch
-from drives.links import link_to
 from uploads.api import serializers as shapes
-from uploads.api.handlers import staged_files
-from uploads.api.part_views import part_state
+from uploads.api.handlers import staged_body, staged_files
 from uploads.api.refusals import IN_PARTS, LANDING, PUTTING_TOGETHER, TAKING
+from uploads.api.task_files import BYTES, FileOfTask, part_state, upload_result
 from uploads.errors import (
     FileMissing,
     PartNumberInvalid,
@@ -38,7 +35,8 @@ from uploads.services import batches, files, instant
 from uploads.services.tasks import require_active
 
 FORM = {
-    "multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
+    "multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}},
+    BYTES: {"type": "string", "format": "binary"},
 }
 BATCH_FORM = {
     "multipart/form-data": {
@@ -61,48 +59,6 @@ PART_FORM = {
         },
     }
 }
-
-
-def upload_result(request: HttpRequest, row: TaskFile, seconds: float) -> dict[str, Any]:
-    """What is told of a file that has landed; `seconds` is how long that took. Raises NotVisible."""
-    file = row.file
-    if file is None:
-        raise NotVisible
-    return {
-        "task_file_id": row.pk,
-        "file_id": file.pk,
-        "file_size": row.file_size,
-        "md5": file.blob.md5,
-        "sha256": file.blob.sha256 or "",
-        "oss_key": row.virtual_path,
-        "oss_url": link_to(file.blob_id, file.name, request=request),
-        "is_duplicated": row.is_duplicated,
-        "instant_upload": row.is_duplicated,
-        "upload_duration": round(seconds, 3),
-    }
-
-
-class FileOfTask(VisibleViewSet):
-    """Below /upload-tasks/{task_id}/files."""
-
-    model = UploadTask
-    lookup_url_kwarg = "task_id"
-
-    def narrow(self, rows: QuerySet) -> QuerySet:
-        return rows.select_related("drive")
-
-    @property
-    def actor(self) -> User:
-        return cast(User, self.request.user)
-
-    def task_file(self) -> TaskFile:
-        """The file that the address names. Raises NotVisible."""
-        rows = TaskFile.objects.visible_to(self.actor).filter(task=self.kwargs["task_id"])
-        found = rows.select_related("task__user", "task__drive", "folder", "file__blob")
-        task_file = found.filter(pk=self.kwargs["file_id"]).first()
-        if task_file is None:
-            raise NotVisible
-        return task_file
 
 
 @extend_schema(tags=["upload-tasks"], parameters=[OpenApiParameter("task_id", OpenApiTypes.UUID, "path")])
@@ -161,13 +117,15 @@ class TaskFileViewSet(FileOfTask):
 
     @extend_schema(request=FORM, responses=shapes.UploadResultSerializer)
     def upload(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
-        """Send a file whole, as the form field `file`."""
+        """Send a file whole: as the body, which is quickest, or as the form field `file`."""
         started = time.monotonic()
         task_file = self.task_file()
         if task_file.status not in TaskFile.LANDED_STATUSES:
             files.require_receiving(task_file)
             files.require_size_at_once(task_file)
-        sent = dict(staged_files(request)).get("file")
+        sent = (
+            staged_body(request) if request.content_type == BYTES else dict(staged_files(request)).get("file")
+        )
         if sent is None:
             raise FileMissing(field="file")
         row = files.upload_whole(
@@ -186,6 +144,7 @@ class TaskFileViewSet(FileOfTask):
         Each has a result of its own, in the order of the form; a file that is refused spoils no other.
         """
         task = cast(UploadTask, self.get_object())
+        task.user = self.actor
         require_active(task)
         named = staged_files(request)
         if not named:
@@ -261,7 +220,7 @@ class TaskFileViewSet(FileOfTask):
             chunks=chunk.chunks(),
             md5=data["chunk_md5"] or data["chunk_hash"] or "",
         )
-        return Response(part_state(task_file, data["chunk_index"], part.etag))
+        return Response(part_state(task_file, data["chunk_index"], part))
 
     @extend_schema(request=shapes.CompleteSerializer, responses=shapes.UploadResultSerializer)
     def multipart_complete(self, request: Request, task_id: UUID, file_id: UUID) -> Response:

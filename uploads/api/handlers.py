@@ -11,6 +11,7 @@ from django.http import UnreadablePostError
 from django.utils import timezone
 from rest_framework.request import Request
 
+from common.bodies import arriving
 from common.ids import new_id
 from drives.services.blobs import Digests, Hasher
 from drives.storage import blob_storage
@@ -50,6 +51,20 @@ class StagingHandler(FileUploadHandler):
         if hasattr(self, "target"):
             self.target.close()
             blob_storage().discard(self.staging_id)
+
+
+def staged_body(request: Request) -> StagedFile:
+    """The body of the request as a file: its bytes go to the staging area as they come. Raises StorageFailed."""
+    staging_id, hasher, started_at = new_id().hex, Hasher(), timezone.now()
+    try:
+        with blob_storage().staging_path(staging_id).open("wb", buffering=0) as target:
+            for block in arriving(request._request):
+                hasher.update(block)
+                target.write(block)
+    except OSError as error:
+        blob_storage().discard(staging_id)
+        raise StorageFailed(retry_after=5) from error
+    return StagedFile(staging_id, hasher.digests(), "body", started_at)
 
 
 def staged_files(request: Request) -> list[tuple[str, StagedFile]]:

@@ -2,10 +2,8 @@
 
 import base64
 import binascii
-from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import UnsupportedMediaType
@@ -14,21 +12,12 @@ from rest_framework.response import Response
 
 from common.bodies import arriving, heard_out
 from common.errors import Invalid
-from common.views import VisibleViewSet
 from drives.errors import DigestMismatch, SizeMismatch
 from uploads.api import serializers as shapes
 from uploads.api.refusals import IN_PARTS
+from uploads.api.task_files import BYTES, FileOfTask, part_state
 from uploads.errors import PartNumberInvalid, StorageFailed
-from uploads.models import TaskFile
-from uploads.selectors import percentage
 from uploads.services import files
-
-BYTES = "application/octet-stream"
-# What is asked of a file that receives; a request for every 5 MiB should not load all of five tables.
-NEEDED = (
-    "task", "md5", "file_size", "part_size", "upload_id", "storage_key", "status", "task__status", "task__paused_at",
-    "task__user", "task__user__id", "task__drive", "task__drive__user", "task__drive__is_active",
-)  # fmt: skip
 
 
 def declared_md5(request: Request) -> str:
@@ -44,19 +33,13 @@ def declared_md5(request: Request) -> str:
 
 
 @extend_schema(tags=["upload-tasks"])
-class PartViewSet(VisibleViewSet):
+class PartViewSet(FileOfTask):
     """Parts of a file, as bodies of requests."""
 
-    model = TaskFile
-    lookup_url_kwarg = "file_id"
     open_to_guests = ("put_part",)
     refusals = {
         "put_part": (*IN_PARTS, PartNumberInvalid, SizeMismatch, DigestMismatch, StorageFailed),
     }
-
-    def narrow(self, rows: QuerySet) -> QuerySet:
-        mine = rows.filter(task=self.kwargs["task_id"])
-        return mine.select_related("task__user", "task__drive").only(*NEEDED)
 
     @extend_schema(
         parameters=[OpenApiParameter("Content-MD5", OpenApiTypes.STR, OpenApiParameter.HEADER)],
@@ -72,7 +55,7 @@ class PartViewSet(VisibleViewSet):
             raise UnsupportedMediaType(request.content_type or "")
         blocks = arriving(request._request)
         with heard_out(blocks):
-            task_file = self.get_object()
+            task_file = self.task_file()
             part = files.receive_part(
                 task_file=task_file,
                 number=number,
@@ -80,17 +63,4 @@ class PartViewSet(VisibleViewSet):
                 md5=declared_md5(request),
                 with_md5=False,
             )
-        return Response(part_state(task_file, number, part.etag))
-
-
-def part_state(task_file: TaskFile, index: int, etag: str) -> dict[str, Any]:
-    """What is answered to a part, which the client has called `index`."""
-    received = task_file.parts.count()
-    return {
-        "chunk_index": index,
-        "etag": etag,
-        "chunk_etag": etag,
-        "uploaded_chunks": received,
-        "total_chunks": task_file.total_parts,
-        "progress_percentage": percentage(received, task_file.total_parts),
-    }
+        return Response(part_state(task_file, number, part))

@@ -18,7 +18,7 @@ from drives.errors import CallbackForged, DriveReadOnly, NameTaken, SizeMismatch
 from drives.storage.oss_callback import require_from_oss
 from uploads import errors
 from uploads.api import serializers as shapes
-from uploads.api.file_views import FileOfTask
+from uploads.api.task_files import FileOfTask
 from uploads.models import TaskFile, UploadTask
 from uploads.services import temporary_keys as sts
 from uploads.services.direct import asking_the_bucket

@@ -24,10 +24,18 @@ from drives.services.blobs import Digests
 from drives.services.places import file_at
 from drives.storage import StagingClosed, blob_storage
 from uploads.errors import ChunksDisagree, PartNumberInvalid, PartsMissing
-from uploads.models import TaskFile, UploadPart, UploadTask
-from uploads.services.files import complete_multipart, receive_part, reload, start_upload, upload_whole
+from uploads.models import TaskFile, UploadTask
+from uploads.services.files import complete_multipart, receive_part, start_upload, upload_whole
 from uploads.services.manifests import ManifestFile, require_type
-from uploads.services.tasks import cancel_task, create_task, delete_task, lock_open_task, require_no_folders
+from uploads.services.parts import Received
+from uploads.services.tasks import (
+    cancel_task,
+    create_task,
+    delete_task,
+    lock_open_task,
+    reload,
+    require_no_folders,
+)
 
 CHUNK_SIZE = 5 * 2**20
 FOLDER = "/scenes"
@@ -35,7 +43,7 @@ FOLDER = "/scenes"
 
 def receive_chunk(
     *, user: User, client_key: str, index: int, total: int, content: bytes, md5: str = ""
-) -> UploadPart:
+) -> Received:
     """Take chunk `index` (from 0) of `total`; the first to come begins the upload. The same one again replaces it.
 
     Raises PartNumberInvalid, SizeMismatch, DigestMismatch, ChunksDisagree, QuotaExceeded, and what `receive_part`

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from accounts.models import User
 from drives.errors import DigestMismatch, SizeMismatch
 from drives.messages import ask_verification
+from drives.services.blobs import Kept
 from drives.services.direct import abandon_object, register_object
 from drives.storage import StorageError, blob_storage, new_key
 from drives.storage.buckets import BucketStorage, SignedUpload, StoredPart, UploadGone
@@ -215,7 +216,7 @@ def land_object(*, task_file: TaskFile, actor: User) -> TaskFile:
     with counting_our_failures(task_file), given_up_when_refused(task_file):
         blob = register_object(key=task_file.storage_key, size=task_file.file_size)
     with given_up_when_refused(task_file):
-        row = finish(task_file, blob, actor, was_stored=False)
+        row = finish(task_file, Kept(blob, is_new=False), actor, was_stored=False)
     if row.file is not None and row.file.blob_id == blob.pk:
         ask_verification(blob.pk)
     return row

@@ -13,12 +13,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from common.errors import DomainError, NotVisible
+from common.errors import DomainError
 from common.ids import new_id
 from drives.errors import DigestMismatch, SizeMismatch
-from drives.models import Blob
-from drives.services.blobs import Digests, digests_of, find_kept, known_blob, store_staged
-from drives.services.tree import put_files
+from drives.services.blobs import Digests, Kept, digests_of, find_kept, keep, mark_known
 from drives.storage import StagingClosed, blob_storage
 from uploads.errors import (
     MultipartNotStarted,
@@ -30,20 +28,20 @@ from uploads.errors import (
     UploadClosed,
     UploadInterrupted,
 )
-from uploads.models import TaskFile, UploadPart, UploadTask
+from uploads.models import TaskFile, UploadTask
 from uploads.selectors import MAX_PART_SIZE, MAX_PARTS
-from uploads.services.landing import fail_file, land, new_file
-from uploads.services.leftovers import SentSoFar, drop_parts
+from uploads.services.landing import Arrival, fail_file, land
 from uploads.services.news import tell
 from uploads.services.parts import (
     Gathered,
+    Received,
     check_parts,
     hash_ahead,
     place_part,
     put_together,
     start_of,
 )
-from uploads.services.tasks import lock_open_task, lock_task, require_active, require_open
+from uploads.services.tasks import lock_open_task, reload, require_active, require_open
 
 logger = logging.getLogger(__name__)
 
@@ -66,28 +64,12 @@ def require_size_at_once(task_file: TaskFile) -> None:
         raise TooLargeAtOnce(limit=settings.UPLOAD_DIRECT_MAX_SIZE)
 
 
-def reload(task_file: TaskFile) -> TaskFile:
-    """The row as it now stands. Raises NotVisible where it is gone."""
-    rows = TaskFile.objects.select_related("task__user", "task__drive", "folder", "file__blob")
-    found = rows.filter(pk=task_file.pk).first()
-    if found is None:
-        raise NotVisible
-    return found
-
-
 def check_content(task_file: TaskFile, digests: Digests) -> None:
     """Raises SizeMismatch, DigestMismatch against what the manifest declared."""
     if digests.size != task_file.file_size:
         raise SizeMismatch(expected=task_file.file_size, actual=digests.size, field="file")
     if task_file.md5 and digests.md5 != task_file.md5:
         raise DigestMismatch(expected=task_file.md5, actual=digests.md5, field="file")
-
-
-def store(staging_id: str, digests: Digests) -> tuple[Blob, bool]:
-    """The blob of staged bytes, and whether it was there before."""
-    begun = timezone.now()
-    blob = store_staged(staging_id=staging_id, digests=digests)
-    return blob, blob.created_at < begun
 
 
 @contextmanager
@@ -116,30 +98,18 @@ def count_our_failure(task_file: TaskFile) -> None:
 
 
 def finish(
-    task_file: TaskFile, blob: Blob, actor: User, *, was_stored: bool, started_at: datetime | None = None
+    task_file: TaskFile, kept: Kept, actor: User, *, was_stored: bool, started_at: datetime | None = None
 ) -> TaskFile:
-    """Put the content into the drive and count the file as landed; once, whoever comes first.
+    """Put the content of one file into the drive; once, whoever comes first.
 
-    Also in a task that was paused while the bytes were on their way. Raises UploadClosed, NameTaken.
+    Raises NotVisible, UploadClosed, DriveReadOnly, NameTaken.
     """
-    with transaction.atomic():
-        lock_task(task_file.task_id)
-        task_file = reload(task_file)
-        if task_file.status in TaskFile.LANDED_STATUSES:
-            return task_file
-        require_open(task_file.task)
-        require_unfinished(task_file)
-        task, upload = task_file.task, SentSoFar.of(task_file)
-        new = new_file(task, task_file, blob)
-        file = put_files(drive=task.drive, actor=actor, new_files=[new], reserved=task_file.file_size)[0]
-        task_file.was_stored, task_file.started_at = was_stored, task_file.started_at or started_at
-        land(task=task, landed=[(task_file, file)], status=TaskFile.Status.COMPLETED)
-        apart = drop_parts(task_file.parts.all()) if upload.upload_id else []
-    if upload.storage_key != blob.storage_key:
-        upload.let_go()
-    for part in apart:
-        part.let_go()
-    return task_file
+    arrival = Arrival(task_file, kept, was_stored, started_at)
+    landed = land(task=task_file.task, actor=actor, arrived=[arrival], status=TaskFile.Status.COMPLETED)
+    outcome = landed[task_file.pk]
+    if isinstance(outcome, DomainError):
+        raise outcome
+    return outcome
 
 
 def upload_whole(
@@ -162,8 +132,8 @@ def upload_whole(
         require_size_at_once(task_file)
         check_content(task_file, digests)
         with counting_our_failures(task_file):
-            blob, was_stored = store(staging_id, digests)
-        return finish(task_file, blob, actor, was_stored=was_stored, started_at=started_at)
+            kept = keep(staging_id=staging_id, digests=digests)
+        return finish(task_file, kept, actor, was_stored=not kept.is_new, started_at=started_at)
     finally:
         blob_storage().discard(staging_id)
 
@@ -241,7 +211,7 @@ def note_upload(task_file: TaskFile, *, upload_id: str, part_size: int, storage_
 
 def receive_part(
     *, task_file: TaskFile, number: int, chunks: Iterable[bytes], md5: str = "", with_md5: bool = True
-) -> UploadPart:
+) -> Received:
     """Check a part and keep it; the same part again replaces it.
 
     `number` counts from 1. The ETag is the MD5, or where neither `with_md5` nor `md5` wants one the CRC-32. Raises
@@ -252,13 +222,13 @@ def receive_part(
     require_in_parts(task_file)
     if not 1 <= number <= task_file.total_parts:
         raise PartNumberInvalid(field="chunk_index", total_parts=task_file.total_parts)
-    size = task_file.size_of_part(number)
+    start, size = start_of(task_file, number), task_file.size_of_part(number)
     try:
         with Gathered(chunks, size=size, with_md5=with_md5 or bool(md5)) as gathered:
             if md5 and md5.lower() != gathered.etag:
                 raise DigestMismatch(expected=md5.lower(), actual=gathered.etag, field="chunk")
             # Bytes and row under one lock: of two requests with the same part both are from the later one.
-            with blob_storage().staged(task_file.upload_id) as file:
+            with blob_storage().staged(task_file.upload_id, start=start, size=size) as file:
                 part = place_part(task_file, number, gathered, file)
     except StagingClosed as error:
         raise UploadClosed(status="closed") from error
@@ -266,7 +236,6 @@ def receive_part(
         # The part was not acknowledged; nothing is lost, and the client sends it again.
         logger.exception("a part of upload file %s was not written", task_file.pk)
         raise StorageFailed(retry_after=5) from error
-    start = start_of(task_file, number)
     hash_ahead(task_file, start, start + size)
     tell(task_file.task_id)
     return part
@@ -305,11 +274,11 @@ def land_staged(*, task_file: TaskFile, actor: User, etags: dict[int, str] | Non
                 # Known from here on, so that a process that dies before the file lands takes nothing with it.
                 same = TaskFile.objects.filter(pk=task_file.pk, upload_id=task_file.upload_id)
                 same.update(sha256=digests.sha256)
-                blob, was_stored = store(task_file.upload_id, digests)
+                kept = keep(staging_id=task_file.upload_id, digests=digests)
     except StagingClosed:
         return await_landing(task_file, actor)
     with given_up_when_refused(task_file):
-        return finish(task_file, blob, actor, was_stored=was_stored)
+        return finish(task_file, kept, actor, was_stored=not kept.is_new)
 
 
 @contextmanager
@@ -329,9 +298,9 @@ def await_landing(task_file: TaskFile, actor: User, seconds: float = 2) -> TaskF
     """
     deadline = time.monotonic() + seconds
     while (found := reload(task_file)).upload_id == task_file.upload_id and time.monotonic() < deadline:
-        blob = known_blob(Digests(found.file_size, found.sha256, crc32=0)) if found.sha256 else None
-        if blob is not None:
-            return finish(found, blob, actor, was_stored=False)
+        told = Digests(found.file_size, found.sha256, crc32=0)
+        if found.sha256 and (blob := mark_known([told]).get(found.sha256)):
+            return finish(found, Kept(blob, is_new=False), actor, was_stored=False)
         time.sleep(0.05)
     if found.status in TaskFile.LANDED_STATUSES:
         return found
@@ -340,7 +309,7 @@ def await_landing(task_file: TaskFile, actor: User, seconds: float = 2) -> TaskF
         with counting_our_failures(found):
             blob = find_kept(staging_id=found.upload_id, sha256=found.sha256)
         if blob is not None:
-            return finish(found, blob, actor, was_stored=False)
+            return finish(found, Kept(blob, is_new=False), actor, was_stored=False)
     # The bytes are gone: our fault, and they must come again.
     if fail_file(task_file=task_file, message=str(UploadInterrupted.text), was_ours=True):
         raise UploadInterrupted

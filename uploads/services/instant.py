@@ -8,11 +8,11 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from accounts.models import User
-from common.errors import NotVisible
+from common.errors import DomainError, NotVisible
 from drives.models import Blob, File
-from drives.services.tree import put_files
+from drives.services.blobs import Kept
 from uploads.models import TaskFile, UploadTask
-from uploads.services.landing import land, new_file
+from uploads.services.landing import Arrival, land
 from uploads.services.tasks import lock_open_task, require_active
 
 
@@ -45,14 +45,11 @@ def check_files(*, task: UploadTask, actor: User, asked: Iterable[CheckedFile]) 
         found = [(row, known[content]) for row, content in wanted if content in known]
         if not found:
             return []
-        new_files = [new_file(task, row, blob) for row, blob in found]
-        reserved = sum(row.file_size for row, _blob in found)
-        files = put_files(drive=task.drive, actor=actor, new_files=new_files, reserved=reserved)
-        hits = [row for row, _blob in found]
-        for row in hits:
-            row.was_stored = True
-        land(task=task, landed=list(zip(hits, files, strict=True)), status=TaskFile.Status.SKIPPED)
-    return hits
+        arrived = [Arrival(row, Kept(blob, is_new=False), was_stored=True) for row, blob in found]
+        outcomes = land(task=task, actor=actor, arrived=arrived, status=TaskFile.Status.SKIPPED)
+        if refusal := next((item for item in outcomes.values() if isinstance(item, DomainError)), None):
+            raise refusal
+    return [row for row, _blob in found]
 
 
 def asks(row: TaskFile, asked: CheckedFile) -> bool:

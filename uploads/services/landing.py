@@ -1,66 +1,192 @@
 """Files that arrive in the drive, and files that are given up: both are counted on the task, and end it."""
 
-from django.db import transaction
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from drives.models import Blob, File
+from accounts.models import User
+from common import origin
+from common.errors import DomainError, NotVisible
+from common.models import as_written
+from drives.errors import DriveReadOnly, NameTaken
+from drives.models import Blob, File, Folder
+from drives.permissions import Right, require
+from drives.services.blobs import Kept, columns_of, the_one_that_stays
 from drives.services.places import ensure_folders
-from drives.services.tree import NewFile
+from drives.services.tree import type_of
+from drives.services.versions import drop_surplus
+from uploads.errors import UploadClosed
 from uploads.models import TaskFile, UploadTask
 from uploads.services.leftovers import SentSoFar, drop_parts
 from uploads.services.news import announce
-from uploads.services.tasks import close_task, lock_task
+from uploads.services.tasks import close_task, lock_task, reload
 
 
-def new_file(task: UploadTask, row: TaskFile, blob: Blob) -> NewFile:
-    """What to put into the drive for a file of the task; its folder is made again if it is gone for good."""
-    folder = row.folder
-    if folder is None and row.target_folder_path != "/":
-        paths = {row.target_folder_path}
-        folder = ensure_folders(drive=task.drive, paths=paths)[row.target_folder_path]
-    return NewFile(folder, row.file_name, blob, row.mime_type)
+@dataclass(frozen=True)
+class Arrival:
+    """A file whose content is in the storage; `was_stored` tells of content that was there already."""
+
+    row: TaskFile
+    kept: Kept
+    was_stored: bool
+    started_at: datetime | None = None
 
 
-def land(*, task: UploadTask, landed: list[tuple[TaskFile, File]], status: TaskFile.Status) -> None:
-    """Mark files as landed, count them on the task and finish it with the last one. Call under `lock_task`.
+Outcome = TaskFile | DomainError
+"""The row of a file that has landed, or why it has not."""
 
-    `task` is as it was read there. `landed` pairs each task file, not landed before, with its file in the drive;
-    `was_stored` and `started_at` of the task files are written along.
+# The function is in uploads/migrations/0007_land.py.
+LAND = """
+    SELECT * FROM uploads_land(
+        %s, %s, %s, %s, %s, %s::uuid[], %s::uuid[], %s::text[], %s::boolean[], %s::timestamptz[],
+        %s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[]
+    )
+"""
+
+
+class Result(NamedTuple):
+    """A row of the function's answer; `outcome` is empty where the file has landed now."""
+
+    task_file_id: UUID
+    outcome: str
+    blob_id: Any = None
+    file_id: Any = None
+    file_created_at: Any = None
+    is_replaced: bool = False
+    upload_id: str = ""
+    storage_key: str = ""
+    staged_apart: Sequence[str] = ()
+    task_status: str = ""
+    is_given_up: bool = False
+
+
+def land(
+    *, task: UploadTask, actor: User, arrived: Sequence[Arrival], status: TaskFile.Status
+) -> dict[UUID, Outcome]:
+    """Put files into the drive, count them on the task, and finish it with the last one; each file once.
+
+    Also in a task that was paused while the bytes were on their way. A file that has landed before has the outcome of
+    that time; one that is refused (NotVisible, UploadClosed, NameTaken) spoils no other. Raises DriveReadOnly.
     """
+    if not arrived:
+        return {}
+    require(actor, Right.WRITE, task.drive)
     now = timezone.now()
-    common = {
-        "status": status,
-        "is_duplicated": status == TaskFile.Status.SKIPPED,
-        "error_message": "",
-        "upload_id": "",
-        "storage_key": "",
-        "completed_at": now,
-        "updated_at": now,
-    }
-    for task_file, file in landed:
-        task_file.file = file
-        for name, value in common.items():
-            setattr(task_file, name, value)
-    rows = [task_file for task_file, _file in landed]
-    own = ["file", "was_stored", "started_at"]
-    if len(rows) == 1:
-        rows[0].save(update_fields=[*own, *common])
-    else:
-        TaskFile.objects.bulk_update(rows, own, batch_size=2000)
-        TaskFile.objects.filter(pk__in=[row.pk for row in rows]).update(**common)
-    # Only who holds the task's row counts: what the caller has read under the lock is what stands there.
-    task.uploaded_files += len(rows)
-    task.uploaded_size += sum(row.file_size for row in rows)
-    task.updated_at = now
-    task.save(update_fields=["uploaded_files", "uploaded_size", "updated_at"])
-    if task.uploaded_files == task.total_files:
-        task.move_to(UploadTask.Status.COMPLETED, completed_at=now, paused_at=None)
-    elif task.status == UploadTask.Status.PENDING:
-        task.move_to(UploadTask.Status.UPLOADING)
-    if not close_if_given_up(task):
+    found = put(task, actor, arrived, status, now)
+    if homeless := [item for item in arrived if found[item.row.pk].outcome == "homeless"]:
+        housed = [item for item in homeless if make_folder_again(task, item.row)]
+        found |= put(task, actor, housed, status, now)
+    outcomes: dict[UUID, Outcome] = {}
+    for item in arrived:
+        result = found[item.row.pk]
+        blob = the_one_that_stays(item.kept.blob, result.blob_id or item.kept.blob.pk)
+        if result.outcome:
+            outcomes[item.row.pk] = refused(item.row, result.outcome)
+            continue
+        task.status = result.task_status
+        outcomes[item.row.pk] = landed_row(item, status, file_of(item.row, blob, result, actor, now))
+        let_go(item, result)
+    landed = [result for result in found.values() if not result.outcome]
+    drop_surplus([result.file_id for result in landed if result.is_replaced])
+    if any(result.is_given_up for result in landed):
+        with transaction.atomic():  # whoever dies before this leaves the task to `expire_tasks`
+            close_if_given_up(lock_task(task.pk))
+    elif landed:
         announce(task)
+    return outcomes
+
+
+def put(
+    task: UploadTask, actor: User, arrived: Sequence[Arrival], status: TaskFile.Status, now: datetime
+) -> dict[UUID, Result]:
+    """Have the database land them; a file that is gone has the outcome `gone`."""
+    if not arrived:
+        return {}
+    new = {item.kept.blob.pk: item.kept.blob for item in arrived if item.kept.is_new}
+    columns: list[Any] = [
+        [item.row.pk for item in arrived],
+        [item.kept.blob.pk for item in arrived],
+        [type_of(item.row.file_name, item.row.mime_type) for item in arrived],
+        [item.was_stored for item in arrived],
+        [item.started_at for item in arrived],
+        *columns_of(list(new.values())),
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(LAND, [task.pk, actor.pk, origin.current.get().device[:200], now, status, *columns])
+        found = {row[0]: Result(*row) for row in cursor.fetchall()}
+    return {item.row.pk: found.get(item.row.pk) or Result(item.row.pk, "gone") for item in arrived}
+
+
+def file_of(row: TaskFile, blob: Blob, result: Result, actor: User, now: datetime) -> File:
+    """The file in the drive as the database has written it; nothing is read anew."""
+    return as_written(
+        File(
+            id=result.file_id,
+            created_at=result.file_created_at,
+            updated_at=now,
+            drive=row.task.drive,
+            folder_id=row.folder_id,
+            name=row.file_name,
+            blob=blob,
+            size=blob.size,
+            mime_type=type_of(row.file_name, row.mime_type),
+            uploaded_by=actor,
+            modified_at=now,
+        )
+    )
+
+
+def landed_row(item: Arrival, status: TaskFile.Status, file: File) -> TaskFile:
+    """The row as the database has changed it."""
+    row = item.row
+    row.file, row.status, row.was_stored = file, status, item.was_stored
+    row.is_duplicated = status == TaskFile.Status.SKIPPED
+    row.started_at = row.started_at or item.started_at
+    row.completed_at = row.updated_at = file.updated_at
+    row.upload_id = row.storage_key = row.error_message = ""
+    return row
+
+
+def let_go(item: Arrival, result: Result) -> None:
+    """What the file had sent in parts, or in another way, is not needed any more."""
+    if result.storage_key != item.kept.blob.storage_key:
+        SentSoFar(result.upload_id, result.storage_key).let_go()
+    for staging_id in result.staged_apart:
+        SentSoFar(staging_id, "").let_go()
+
+
+def make_folder_again(task: UploadTask, row: TaskFile) -> bool:
+    """The folder of the file is gone for good or in the trash: a new one takes its place. False: a file is there."""
+    folder = Folder.objects.filter(pk=row.folder_id).first() if row.folder_id else None
+    path = folder.place if folder else row.target_folder_path
+    try:
+        made = ensure_folders(drive=task.drive, paths={path})[path]
+    except NameTaken:
+        return False
+    TaskFile.objects.filter(pk=row.pk).update(folder=made)
+    return True
+
+
+def refused(row: TaskFile, outcome: str) -> Outcome:
+    """Why the file has not landed now; where it had before, the row of that time."""
+    match outcome:
+        case "landed":
+            return reload(row)
+        case "gone":
+            return NotVisible()
+        case "name_taken" | "homeless":
+            return NameTaken()
+        case "read_only":
+            return DriveReadOnly()
+        case status:
+            return UploadClosed(status=status)
 
 
 def close_if_given_up(task: UploadTask) -> bool:

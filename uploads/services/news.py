@@ -3,6 +3,7 @@
 What happens within a second of the last event waits for the end of that second; the end of the task is told at once.
 """
 
+import time
 from functools import partial
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from uploads.models import UploadTask
 from uploads.selectors import progress_of
 
 SECONDS = 1.0
+MOST_QUIET = 1000
 REST_SECONDS = 10  # a message that got lost bars no later one for longer
 
 
@@ -26,18 +28,29 @@ def announce(task: UploadTask, *, at_once: bool = False) -> None:
     transaction.on_commit(partial(tell, task.pk, at_once=at_once or ended), robust=True)
 
 
+quiet_until: dict[UUID, float] = {}
+"""Until when (monotonic) Redis need not be asked: a message is on its way that looks at the task after that."""
+
+
 def tell(task_id: UUID, *, at_once: bool = False) -> None:
     """Send the event now, or have it sent when its turn has come."""
+    now = time.monotonic()
+    if not at_once and now < quiet_until.get(task_id, 0):
+        return
     if at_once or take_turn(f"upload:{task_id}", SECONDS):
         task = UploadTask.objects.filter(pk=task_id).first()
         if task is not None:
             publish(task.user_id, "upload:progress", progress_of(task))
     elif take_turn(f"upload-rest:{task_id}", REST_SECONDS):
         tell_progress_later(task_id, seconds=SECONDS)
+        if len(quiet_until) > MOST_QUIET:
+            quiet_until.clear()
+        quiet_until[task_id] = now + SECONDS
 
 
 def tell_rest(task_id: UUID) -> None:
     """Send what had to wait. Whatever comes after this look at the task asks for a message of its own."""
+    quiet_until.pop(task_id, None)
     end_turn(f"upload-rest:{task_id}")
     if UploadTask.objects.filter(pk=task_id, status__in=UploadTask.OPEN_STATUSES).exists():
         tell(task_id)  # otherwise its end has been told

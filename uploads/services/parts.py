@@ -9,6 +9,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import IO, BinaryIO
 
 from fastcrc import crc32
@@ -102,16 +103,25 @@ def start_of(task_file: TaskFile, number: int) -> int:
     return (number - 1) * task_file.part_size
 
 
-def place_part(task_file: TaskFile, number: int, gathered: Gathered, file: BinaryIO) -> UploadPart:
-    """Keep a part and write it down. Call with the staged bytes as `file`, under their lock.
+@dataclass(frozen=True)
+class Received:
+    """A part that is kept, and how many parts of the file now are."""
+
+    etag: str
+    count: int
+
+
+def place_part(task_file: TaskFile, number: int, gathered: Gathered, file: BinaryIO) -> Received:
+    """Keep a part and write it down. Call with the staged bytes as `file`, under the lock of those of the part.
 
     Raises UploadClosed, OSError; the part is then what it was before.
     """
     start, storage = start_of(task_file, number), blob_storage()
-    there = task_file.parts.filter(number=number).first()
+    there, count = UploadPart.objects.look(task_file, number)
     if there is None:
         gathered.write_to(file, start)
-        return note_part(task_file, number=number, size=gathered.size, etag=gathered.etag)
+        note_part(task_file, number=number, size=gathered.size, etag=gathered.etag)
+        return Received(gathered.etag, count + 1)
     if is_same(there, gathered, file, start):
         apart = there.staging_id
     else:
@@ -123,14 +133,14 @@ def place_part(task_file: TaskFile, number: int, gathered: Gathered, file: Binar
             storage.discard(apart)
             raise
     try:
-        part = note_part(task_file, number=number, size=gathered.size, etag=gathered.etag, staging_id=apart)
+        note_part(task_file, number=number, size=gathered.size, etag=gathered.etag, staging_id=apart)
     except UploadClosed:
         if apart != there.staging_id:
             storage.discard(apart)
         raise
     if there.staging_id not in ("", apart):
         storage.discard(there.staging_id)
-    return part
+    return Received(gathered.etag, count)
 
 
 def is_same(part: UploadPart, gathered: Gathered, file: BinaryIO, start: int) -> bool:

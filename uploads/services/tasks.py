@@ -112,6 +112,15 @@ def lock_open_task(task_id: UUID) -> UploadTask:
     return task
 
 
+def reload(task_file: TaskFile) -> TaskFile:
+    """The row as it now stands. Raises NotVisible where it is gone."""
+    rows = TaskFile.objects.select_related("task__user", "task__drive", "folder", "file__blob")
+    found = rows.filter(pk=task_file.pk).first()
+    if found is None:
+        raise NotVisible
+    return found
+
+
 def pause_task(*, task: UploadTask) -> UploadTask:
     """Take no more bytes until `resume_task`; what is on its way may still land. Raises TransitionNotAllowed.
 

@@ -28,8 +28,8 @@ from uploads.errors import (
 )
 from uploads.models import TaskFile, UploadTask
 from uploads.services.direct import asking_the_bucket, land_object
-from uploads.services.files import counting_our_failures, note_upload, reload, require_receiving
-from uploads.services.tasks import require_active
+from uploads.services.files import counting_our_failures, note_upload, require_receiving
+from uploads.services.tasks import reload, require_active
 
 CALLBACK_PATH = "/api/v1/oss-callback/upload-complete"
 

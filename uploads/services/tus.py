@@ -25,12 +25,12 @@ from uploads.errors import (
     UploadTooLong,
 )
 from uploads.models import TaskFile, UploadTask
-from uploads.services.files import land_staged, reload, require_receiving, start_upload
+from uploads.services.files import land_staged, require_receiving, start_upload
 from uploads.services.landing import fail_file
 from uploads.services.manifests import ManifestFile
 from uploads.services.news import tell
 from uploads.services.parts import hash_ahead, note_part
-from uploads.services.tasks import cancel_task, create_task
+from uploads.services.tasks import cancel_task, create_task, reload
 
 logger = logging.getLogger(__name__)
 NOTE_SECONDS = 1.0
