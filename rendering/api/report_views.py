@@ -34,6 +34,7 @@ class AssetSerializer(serializers.Serializer):
     candidates = serializers.ListField(child=serializers.CharField())
     missing_frames = serializers.CharField(help_text="Frames of the task that the sequence lacks: `1-3, 7`.")
     failure_code = serializers.CharField()
+    chosen_by = serializers.CharField(help_text="The key of `choices` that counts for it.")
 
 
 class ReportSerializer(serializers.Serializer):
@@ -53,7 +54,10 @@ class ReportSerializer(serializers.Serializer):
 
 
 class ChoicesSerializer(serializers.Serializer):
-    """By the name that the scene has: a path in the drive, or null for a file that is not needed."""
+    """By the name that the scene has: a path in the drive, or null for a file that is not needed.
+
+    A name that ends with a slash stands for all names below that folder: `{"D:/old/tex/": "/library/tex"}`.
+    """
 
     choices = serializers.DictField(child=serializers.CharField(max_length=1024, allow_null=True))
 

@@ -15,6 +15,7 @@ from drives.paths import join, split, with_ancestors
 from rendering import frame_range
 from rendering.models import RenderJob, SceneReport
 from rendering.services.asset_names import Naming, base_name, pattern_of
+from rendering.services.choices import Choices
 from rendering.services.drive_index import DriveIndex, Entry, Found
 from rendering.services.projects import find_project
 from rendering.services.reports import ensure_reports, range_of, suffix_failure
@@ -30,7 +31,7 @@ class AssetState:
 
     `status`: found, mapped or ignored by the artist, missing, ambiguous (`candidates`: several that differ in case
     alone), unreadable (a linked scene; `failure_code`). `expected_path` is where a file that was not found would
-    be, `missing_frames` are those of the job that a sequence lacks.
+    be, `chosen_by` the choice that counts for it, `missing_frames` are those of the job that a sequence lacks.
     """
 
     path: str
@@ -45,6 +46,7 @@ class AssetState:
     candidates: list[str] = field(default_factory=list)
     missing_frames: str = ""
     failure_code: str = ""
+    chosen_by: str = ""
 
     @property
     def is_problem(self) -> bool:
@@ -93,7 +95,7 @@ def resolve(job: RenderJob, report: SceneReport, scene: File) -> Resolution:
 class Resolver:
     def __init__(self, job: RenderJob, report: SceneReport, scene: File) -> None:
         self.job, self.report, self.scene = job, report, scene
-        self.choices: dict[str, str | None] = job.asset_choices
+        self.choices = Choices(job.asset_choices)
         self.index = DriveIndex(job.drive)
         self.found = Resolution()
         self.scene_path = join(scene.folder_path, scene.name)
@@ -144,8 +146,11 @@ class Resolver:
     def wanted_folders(self, named: list[tuple[str, Naming, dict[str, Any]]]) -> set[str]:
         wanted: set[str] = set()
         for _path, naming, asset in named:
-            choice = self.choices.get(asset["path"])
-            wanted.update([split(choice)[0]] if choice else naming.folders(asset["path"]))
+            choice = self.choices.of(asset["path"])
+            if choice is None:
+                wanted.update(naming.folders(asset["path"]))
+            elif choice.path:
+                wanted.add(split(choice.path)[0])
         return wanted
 
     def find(
@@ -160,17 +165,21 @@ class Resolver:
             users=asset.get("users", []),
             required=asset.get("required", True),
         )
-        choice = self.choices.get(named)
-        if named in self.choices and choice is None:
+        choice = self.choices.of(named)
+        if choice:
+            state.chosen_by = choice.key
+        if choice and choice.path is None:
             state.status = "ignored"
             return state, {}
-        folder, name = split(choice) if choice else ("", base_name(named))
-        folders = (folder,) if choice else naming.folders(named)
+        folders, name = naming.folders(named), base_name(named)
+        if choice and choice.path:
+            folder, name = split(choice.path)
+            folders = (folder,)
         found = self.index.find(folders, pattern_of(asset["kind"], name))
         if found is None or found.candidates:
             state.status = "ambiguous" if found else "missing"
             state.candidates = found.candidates[:MAX_LISTED] if found else []
-            state.expected_path = naming.place_for(named)
+            state.expected_path = choice.path if choice and choice.path else naming.place_for(named)
             return state, {}
         state.status = "mapped" if choice else "found"
         state.found, state.found_count = list(found.files)[:MAX_LISTED], len(found.files)

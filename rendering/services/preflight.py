@@ -7,12 +7,10 @@ from typing import Any
 from django.utils import timezone
 
 from common.errors import DomainError
-from drives.paths import clean_path, split
+from drives.paths import clean_path
 from rendering.errors import AssetPathMissing, AssetUnknown, InspectionFailed, ReportPending
 from rendering.models import RenderJob, SceneReport
-from rendering.services.asset_names import pattern_of
 from rendering.services.assets import PROBLEMS, AssetState, Resolution, resolve
-from rendering.services.drive_index import DriveIndex
 from rendering.services.estimates import scene_report
 from rendering.services.plans import check_name, check_resolution, scene_of
 
@@ -24,8 +22,8 @@ Choices = dict[str, str | None]
 class JobReport:
     """A scene's report (docs/engines.md has the fields of `data`) and what became of the files it names for this job.
 
-    `assets` are at most 2,000, problems first; `counts` counts all of them by status. `defaults` are the settings that
-    the scene does not say, with the value that applies.
+    `assets` and `missing` are at most 2,000, problems first; `counts` counts all of them by status. `defaults` are
+    the settings that the scene does not say, with the value that applies.
     """
 
     status: str
@@ -51,7 +49,8 @@ def report_of(job: RenderJob) -> JobReport:
     answer.failure_code, answer.message = report.failure_code, report.message
     if report.status == SceneReport.Status.READY:
         scene = scene_of(job)
-        answer.data = report.data
+        # What the scene names stands in `assets`, with what became of it.
+        answer.data = {name: value for name, value in report.data.items() if name != "assets"}
         answer.defaults = {name: report.data.get(name) for name in report.data.get("defaults", [])}
         resolution = resolve(job, report, scene)
         tell(answer, resolution)
@@ -64,7 +63,7 @@ def report_of(job: RenderJob) -> JobReport:
 
 
 def tell(answer: JobReport, resolution: Resolution) -> None:
-    answer.missing, answer.counts = resolution.missing, resolution.counts()
+    answer.missing, answer.counts = resolution.missing[:MAX_SHOWN], resolution.counts()
     shown = sorted(
         resolution.assets, key=lambda asset: (not asset.is_problem, asset.status not in PROBLEMS, asset.path)
     )
@@ -91,9 +90,7 @@ def choose_assets(*, job: RenderJob, choices: Choices) -> RenderJob:
     }
     # Resolved with the new choices: one of them may lead to a scene that names the next.
     job.asset_choices = cleaned
-    kinds = {asset.path: asset.kind for asset in resolve(job, report, scene_of(job)).assets}
-    require_known(cleaned, kinds)
-    require_there(job, cleaned, kinds)
+    require_sense(cleaned, resolve(job, report, scene_of(job)))
     drafts = RenderJob.objects.filter(pk=job.pk, status=RenderJob.Status.DRAFT)
     saved = drafts.update(asset_choices=cleaned, updated_at=timezone.now())
     job.refresh_from_db()
@@ -102,18 +99,14 @@ def choose_assets(*, job: RenderJob, choices: Choices) -> RenderJob:
     return job
 
 
-def require_known(choices: Choices, kinds: dict[str, str]) -> None:
-    for named in choices:
-        if named not in kinds:
-            raise AssetUnknown(field="choices", name=named)
-
-
-def require_there(job: RenderJob, choices: Choices, kinds: dict[str, str]) -> None:
-    """A path may hold the token of the tiles or frames it stands for, as the scene would write it."""
-    places = {named: split(path) for named, path in choices.items() if path is not None}
-    index = DriveIndex(job.drive)
-    index.load({folder for folder, _name in places.values()})
-    for named, (folder, name) in places.items():
-        found = index.find_in(folder, pattern_of(kinds[named], name))
-        if found is None or found.candidates:
-            raise AssetPathMissing(field="choices", path=choices[named])
+def require_sense(choices: Choices, resolution: Resolution) -> None:
+    """Every choice is for a name of the scene, and of the files that it leads to there is one at least."""
+    chosen: dict[str, list[AssetState]] = {}
+    for asset in resolution.assets:
+        if asset.chosen_by:
+            chosen.setdefault(asset.chosen_by, []).append(asset)
+    for key, path in choices.items():
+        if key not in chosen:
+            raise AssetUnknown(field="choices", name=key)
+        if path is not None and all(asset.status in ("missing", "ambiguous") for asset in chosen[key]):
+            raise AssetPathMissing(field="choices", path=path)

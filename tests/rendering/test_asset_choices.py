@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from accounts.models import User
+from common.errors import TransitionNotAllowed
 from rendering.engines import ENGINES
 from rendering.models import RenderJob, RenderNode, SceneReport
 from rendering.node.cache import BlobCache
 from rendering.node.render import FrameRun
 from rendering.services.admission import advance_job
 from rendering.services.jobs import submit_job
+from rendering.services.preflight import choose_assets
 from tests.conftest import Client
 from tests.factories import put
 from tests.rendering import makers
@@ -57,7 +59,7 @@ def test_the_report_says_what_became_of_each_file(owner_api: Client, job: Render
     assert body["assets"][0] == {
         "path": "//gone.png", "kind": "image", "named_by": "/proj/shot.blend", "expected_path": "/proj/gone.png",
         "users": ["box"], "required": True, "status": "missing", "found": [], "found_count": 0, "candidates": [],
-        "missing_frames": "", "failure_code": "",
+        "missing_frames": "", "failure_code": "", "chosen_by": "",
     }  # fmt: skip
 
 
@@ -100,6 +102,57 @@ def test_the_renderer_does_not_stop_for_what_is_ignored(
     assert spec.remap == {"C:/old/oak_v2.png": str(tmp_path / "input/library/oak.png")}
 
 
+def test_a_folder_of_the_artists_machine_is_mapped_at_once(
+    owner: User, owner_api: Client, node: RenderNode
+) -> None:
+    """A name of its own counts more than a folder, a deeper folder more than one above it."""
+    for name in ("a.png", "sub/b.png", "other.png"):
+        put(owner, f"/library/{name}", name.encode())
+    put(owner, "/elsewhere/c.png", b"c")
+    names = [
+        "D:\\Old\\tex\\a.png",
+        "d:/old/tex/sub/b.png",
+        "D:/old/tex/deep/c.png",
+        "D:/old/tex/d.png",
+        "D:/old/e.png",
+    ]
+    job = makers.draft(owner, makers.scene(owner, assets=list(map(asset, names))))
+    choices = {
+        "D:/old/tex/": "/library/", "D:\\old\\tex\\deep\\": "/elsewhere", "D:/old/tex/d.png": "/library/other.png",
+        "D:/old/": None,
+    }  # fmt: skip
+
+    body = owner_api.put(f"/tasks/{job.pk}/assets", {"choices": choices}).json()
+
+    assert {each["path"]: (each["status"], each["found"]) for each in body["assets"]} == {
+        names[0]: ("mapped", ["/library/a.png"]),
+        names[1]: ("mapped", ["/library/sub/b.png"]),
+        names[2]: ("mapped", ["/elsewhere/c.png"]),
+        names[3]: ("mapped", ["/library/other.png"]),
+        names[4]: ("ignored", []),
+    }
+
+
+def test_what_is_not_in_a_mapped_folder_is_missing_there(
+    owner: User, owner_api: Client, node: RenderNode
+) -> None:
+    put(owner, "/library/a.png", b"a")
+    names = ["D:/old/a.png", "D:/old/../../../b.png"]
+    job = makers.draft(owner, makers.scene(owner, assets=list(map(asset, names))))
+
+    body = owner_api.put(f"/tasks/{job.pk}/assets", {"choices": {"D:/old/": "/library"}}).json()
+
+    assert [(each["path"], each["expected_path"]) for each in body["missing"]] == [(names[1], "/b.png")]
+
+
+def test_a_task_that_was_submitted_meanwhile_keeps_its_choices(job: RenderJob) -> None:
+    RenderJob.objects.update(status=RenderJob.Status.PENDING)
+    with pytest.raises(TransitionNotAllowed):
+        choose_assets(job=job, choices={"//gone.png": None})
+    job.refresh_from_db()
+    assert job.asset_choices == {}
+
+
 def test_choices_replace_those_of_before(owner_api: Client, job: RenderJob) -> None:
     owner_api.put(f"/tasks/{job.pk}/assets", {"choices": {"//gone.png": None}})
 
@@ -114,6 +167,8 @@ def test_choices_replace_those_of_before(owner_api: Client, job: RenderJob) -> N
         ({"//nobody-names-this.png": None}, "asset_unknown"),
         ({"//gone.png": "/library/none.png"}, "asset_path_missing"),
         ({"//gone.png": "/library"}, "asset_path_missing"),
+        ({"C:/old/": "/nowhere"}, "asset_path_missing"),
+        ({"C:/ol/": None}, "asset_unknown"),
         ({"//gone.png": "/../etc/passwd"}, "bad_name"),
         ({"//gone.png": 7, "C:/old/oak_v2.png": {}}, "validation_error"),
         (None, "validation_error"),
