@@ -42,18 +42,18 @@ def bare_turn(number: int) -> bool:
     return True
 
 
-def our_turn(_number: int) -> bool:
-    attempt = claims.claim(
-        node=RenderNode.objects.get(name="bench") if not NODES else NODES[0], engine=ENGINE
-    )
-    if attempt is None:
-        return False
-    with connection.cursor() as cursor:
-        cursor.execute(END, [attempt.pk])
-    return True
+def turn_of(node: RenderNode) -> Turn:
+    """A claim as a node makes it, and the least that ends it."""
 
+    def turn(_number: int) -> bool:
+        attempt = claims.claim(node=node, engine=ENGINE)
+        if attempt is None:
+            return False
+        with connection.cursor() as cursor:
+            cursor.execute(END, [attempt.pk])
+        return True
 
-NODES: list[RenderNode] = []
+    return turn
 
 
 def make_queue() -> None:
