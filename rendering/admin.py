@@ -16,6 +16,7 @@ from common.errors import DomainError
 from rendering import models
 from rendering.engines import ENGINES
 from rendering.services import jobs, limits
+from rendering.services.reopening import retry_frames
 
 Status = models.RenderJob.Status
 COLOURS = {
@@ -46,11 +47,14 @@ class RenderJobAdmin(ReadOnlyAdmin):
     list_display = (
         "task_name", "user", "shown_status", "shown_progress", "engine", "priority", "actual_cost", "created_at",
     )  # fmt: skip
-    list_filter = ("status", "engine", "priority")
+    list_filter = (
+        "status", "pause_reason", "engine", "priority", "failure_code", "has_test_frames",
+        ("created_at", admin.DateFieldListFilter),
+    )  # fmt: skip
     search_fields = ("task_name", "user__username", "user__phone", "id")
     list_select_related = ("user",)
     inlines = (JobLogInline,)
-    actions = ("pause", "resume", "cancel")
+    actions = ("pause", "resume", "cancel", "retry_failed", "raise_priority")
 
     @display(description=_("status"), label=COLOURS)
     def shown_status(self, job: models.RenderJob) -> tuple[str, Any]:
@@ -79,11 +83,19 @@ class RenderJobAdmin(ReadOnlyAdmin):
 
     @action(description=_("Resume"), permissions=["change_work"])
     def resume(self, request: HttpRequest, rows: QuerySet) -> None:
-        self.each(request, rows, lambda job: jobs.resume_job(job=job))
+        self.each(request, rows, lambda job: jobs.resume_job(job=job, by_operator=True))
 
     @action(description=_("Cancel"), permissions=["change_work"])
     def cancel(self, request: HttpRequest, rows: QuerySet) -> None:
         self.each(request, rows, lambda job: jobs.cancel_job(job=job))
+
+    @action(description=_("Retry failed frames"), permissions=["change_work"])
+    def retry_failed(self, request: HttpRequest, rows: QuerySet) -> None:
+        self.each(request, rows, lambda job: retry_frames(job=job))
+
+    @action(description=_("Raise priority"), permissions=["change_work"])
+    def raise_priority(self, request: HttpRequest, rows: QuerySet) -> None:
+        self.each(request, rows, lambda job: jobs.set_priority(job=job, priority=min(job.priority + 1, 3)))
 
     def has_change_work_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("rendering.change_renderjob")

@@ -20,9 +20,30 @@ class NotAScene(Invalid):
 
 
 class EngineUnavailable(Invalid):
-    """Data: available, the engines there are."""
+    """Data: available, the engines there are with their versions."""
 
-    code, text = "engine_unavailable", _("No render node offers this engine.")
+    code, text = "engine_unavailable", _("No render node offers this engine in this version.")
+
+
+class NoNodeFits(Invalid):
+    """Data: nodes, what those with the engine have: cores, memory_size, tags."""
+
+    code, text = (
+        "no_node_fits",
+        _("No render node has the cores, the memory and the tags that are asked for."),
+    )
+
+
+class NoCamera(Invalid):
+    """Data: unknown, and available, the cameras of the scene."""
+
+    code, text = "no_camera", _("The scene has no such camera.")
+
+
+class NoLayer(Invalid):
+    """Data: unknown, and available, the render layers of the scene."""
+
+    code, text = "no_layer", _("The scene has no such render layer.")
 
 
 class InspectionFailed(Invalid):
@@ -69,7 +90,25 @@ class LateResult(Conflict):
     code, text = "late_result", _("This attempt is over.")
 
 
+class PausedByOperator(Conflict):
+    """Data: status, allowed."""
+
+    code, text = "paused_by_operator", _("An operator has paused this task; only an operator can resume it.")
+
+
+class NothingToRender(Conflict):
+    """No frame of those asked for has failed, or all of them are there already."""
+
+    code, text = "nothing_to_render", _("There is nothing to render among these frames.")
+
+
+class DependencyCycle(Conflict):
+    code, text = "dependency_cycle", _("The tasks would wait for each other for ever.")
+
+
 class JobRunning(Conflict):
+    """Data: status, allowed."""
+
     code, text = "job_running", _("A task that is rendering must be cancelled before it is deleted.")
 
 

@@ -1,11 +1,14 @@
 """Frame ranges: OpenJD's range expressions (openjd-model, IntRangeExpr), e.g. `1-100`, `1-100:5`, `1,5,10-20`."""
 
+from collections.abc import Iterable
+
 from django.conf import settings
 from openjd.model import IntRangeExpr
 
 from rendering.errors import FrameRangeInvalid, FrameRangeTooLong
 
 MAX_NUMBER = 1_000_000
+MAX_LENGTH = 2000
 
 
 def parse(expression: str, *, field: str = "frames") -> list[int]:
@@ -38,6 +41,14 @@ def expression(start: int | None, end: int | None, step: int = 1) -> str:
     if start == end:
         return str(start)
     return f"{start}-{end}:{step}" if step != 1 else f"{start}-{end}"
+
+
+def joined(text: str, numbers: Iterable[int]) -> str:
+    """The expression for the numbers of `text` and these. Raises FrameRangeInvalid where it would be too long."""
+    found = str(IntRangeExpr.from_list(sorted({*parse(text), *numbers})))
+    if len(found) > MAX_LENGTH:
+        raise FrameRangeInvalid(field="frames")
+    return found
 
 
 def bounds(text: str) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from rendering import messages, node
 from rendering.models import SceneReport
-from rendering.services import admission, attempts, claims, dispatch, frames, reports
+from rendering.services import admission, attempts, claims, closing, dispatch, frames, reports
 
 
 @shared_task
@@ -37,6 +37,8 @@ def tend() -> None:
     attempts.reap(timezone.now())
     for job in frames.jobs_with_strays():
         frames.stop_strays(job)
+    frames.release_all()
+    closing.close_overdue()
     for report_id in reports.overdue_reports():
         messages.send("inspect_scene", str(report_id))
     for job_id in admission.pending_jobs():

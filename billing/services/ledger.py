@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -161,6 +162,28 @@ def place_hold(*, user: User, amount: Decimal, key: str, task_id: UUID, descript
         )
         placed = {"amount": amount, "task_id": task_id}
         return Hold.objects.get_or_create(wallet=wallet, key=key, defaults=placed)[0]
+
+
+def extend_hold(*, hold: Hold, amount: Decimal, key: str, description: str) -> None:
+    """Set `amount` (> 0) more aside in an open hold; the same `key` has one effect.
+
+    Raises InsufficientBalance, IdempotencyConflict; ValueError for a closed hold.
+    """
+    with transaction.atomic():
+        locked = Hold.objects.select_for_update(of=("self",)).select_related("wallet").get(pk=hold.pk)
+        if locked.status == Hold.Status.CLOSED:
+            raise ValueError("a closed hold is not extended")
+        is_new = not LedgerEntry.objects.filter(wallet=locked.wallet, key=f"hold:{key}").exists()
+        post_entry(
+            wallet=locked.wallet,
+            kind=LedgerEntry.Kind.HOLD,
+            held_delta=amount,
+            key=f"hold:{key}",
+            task_id=locked.task_id,
+            description=description,
+        )
+        if is_new:
+            Hold.objects.filter(pk=locked.pk).update(amount=F("amount") + amount, updated_at=timezone.now())
 
 
 @dataclass(frozen=True)

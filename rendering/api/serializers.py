@@ -9,7 +9,8 @@ from billing.api.serializers import MoneyNumber
 from drives.links import link_to
 from rendering import frame_range
 from rendering.engines import ENGINES
-from rendering.models import Attempt, Frame, FrameOutput, JobLog, RenderJob
+from rendering.models import Attempt, Frame, FrameOutput, JobDependency, JobLog, RenderJob
+from rendering.services.dependencies import Wait
 
 FORMATS = ["", "PNG", "JPEG", "JPG", "EXR", "OPEN_EXR", "TIFF"]
 MAX_PIXELS = 16384
@@ -22,14 +23,37 @@ class OptionsSerializer(serializers.Serializer):
     seconds = serializers.FloatField(min_value=0, max_value=3600, required=False)
 
 
+class WaitSerializer(serializers.Serializer):
+    """A task to wait for: the whole of it, or each frame for that of its number."""
+
+    task_id = serializers.UUIDField()
+    kind = serializers.ChoiceField(JobDependency.Kind.choices, default=JobDependency.Kind.JOB)
+
+
+def waits_of(found: list[dict[str, Any]]) -> list[Wait]:
+    return [Wait(**each) for each in found]
+
+
+def names(longest: int, most: int) -> serializers.ListField:
+    """A list of names as a program has them, blanks at their ends included."""
+    name = serializers.CharField(max_length=longest, trim_whitespace=False)
+    return serializers.ListField(child=name, max_length=most, required=False, allow_null=True)
+
+
 class NewTaskSerializer(serializers.Serializer):
-    """The fields of old, and scene_file_id, engine, engine_options, frames, allow_missing, submit besides."""
+    """The fields of old, and what the farm can do besides.
+
+    `frames` is a range expression instead of start, end and step; each of `cameras` with each of `layers` renders all
+    of them. `chunk_size` frames go into one run of the program. `test_frames` renders the first, the middle and the
+    last frame and then waits for approval.
+    """
 
     task_name = serializers.CharField(max_length=200)
     drive_id = serializers.UUIDField(required=False, allow_null=True)
     scene_file_id = serializers.UUIDField(required=False, allow_null=True)
     scene_file = serializers.CharField(max_length=500, required=False, allow_blank=True, allow_null=True)
     engine = serializers.ChoiceField(list(ENGINES), required=False, allow_null=True)
+    engine_version = serializers.CharField(max_length=40, required=False, allow_blank=True, allow_null=True)
     engine_options = OptionsSerializer(required=False, allow_null=True)
     maya_version = serializers.CharField(max_length=20, required=False, allow_blank=True, allow_null=True)
     renderer = serializers.CharField(max_length=50, required=False, allow_blank=True, allow_null=True)
@@ -38,6 +62,16 @@ class NewTaskSerializer(serializers.Serializer):
     start_frame = serializers.IntegerField(required=False, allow_null=True)
     end_frame = serializers.IntegerField(required=False, allow_null=True)
     frame_step = serializers.IntegerField(required=False, allow_null=True)
+    chunk_size = serializers.IntegerField(min_value=1, max_value=100, required=False, allow_null=True)
+    cameras = names(255, 100)
+    layers = names(255, 100)
+    min_cores = serializers.IntegerField(min_value=0, max_value=4096, required=False, allow_null=True)
+    min_memory_size = serializers.IntegerField(min_value=0, max_value=2**50, required=False, allow_null=True)
+    node_tags = names(50, 20)
+    test_frames = serializers.BooleanField(required=False, allow_null=True)
+    depends_on = serializers.ListField(
+        child=WaitSerializer(), max_length=100, required=False, allow_null=True
+    )
     width = serializers.IntegerField(min_value=1, max_value=MAX_PIXELS, required=False, allow_null=True)
     height = serializers.IntegerField(min_value=1, max_value=MAX_PIXELS, required=False, allow_null=True)
     output_path = serializers.CharField(max_length=500, required=False, allow_blank=True, allow_null=True)
@@ -52,7 +86,51 @@ class NewTaskSerializer(serializers.Serializer):
 
     def validate(self, data: dict[str, Any]) -> dict[str, Any]:
         """Absent and null mean the same: the default."""
-        return {name: value for name, value in data.items() if value is not None}
+        said = {name: value for name, value in data.items() if value is not None}
+        if "depends_on" in said:
+            said["depends_on"] = waits_of(said["depends_on"])
+        return said
+
+
+class CloneSerializer(NewTaskSerializer):
+    """What a clone has otherwise than its original; all of it may be left out."""
+
+    task_name = serializers.CharField(max_length=200, required=False)
+
+
+class PrioritySerializer(serializers.Serializer):
+    priority = serializers.ChoiceField(RenderJob.Priority.choices)
+
+
+class RetrySerializer(serializers.Serializer):
+    """Which of the failed frames; all where nothing is said."""
+
+    frames = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    step = serializers.CharField(max_length=520, required=False, allow_blank=True)
+
+
+class FurtherFramesSerializer(serializers.Serializer):
+    """A range expression, and the step that renders it; all do where none is named."""
+
+    frames = serializers.CharField(max_length=500)
+    step = serializers.CharField(max_length=520, required=False, allow_blank=True)
+
+
+class DependenciesSerializer(serializers.Serializer):
+    depends_on = serializers.ListField(child=WaitSerializer(), max_length=100)
+
+
+class DependencySerializer(serializers.ModelSerializer):
+    """A task that is waited for. Failed or cancelled, it is waited for on: retry it, or drop it."""
+
+    task_id = serializers.UUIDField(source="on_id")
+    task_name = serializers.CharField(source="on.task_name")
+    status = serializers.IntegerField(source="on.status")
+    status_name = serializers.CharField(source="on.status_name")
+
+    class Meta:
+        model = JobDependency
+        fields = ("task_id", "task_name", "kind", "status", "status_name", "created_at")
 
 
 class TaskSerializer(serializers.ModelSerializer):
@@ -64,6 +142,8 @@ class TaskSerializer(serializers.ModelSerializer):
     end_frame = serializers.SerializerMethodField()
     frame_step = serializers.SerializerMethodField()
     frames = serializers.CharField(source="frame_range")
+    test_frames = serializers.BooleanField(source="has_test_frames")
+    actions = serializers.ListField(child=serializers.CharField(), read_only=True)
     unit_price = MoneyNumber(allow_null=True)
     estimated_cost = MoneyNumber(allow_null=True)
     actual_cost = MoneyNumber(allow_null=True)
@@ -71,12 +151,13 @@ class TaskSerializer(serializers.ModelSerializer):
     class Meta:
         model = RenderJob
         fields = (
-            "id", "user_id", "drive_id", "task_name", "scene_file", "scene_file_id", "engine", "engine_options",
-            "maya_version", "renderer", "status", "status_name", "pause_reason", "priority", "progress", "frames",
-            "start_frame", "end_frame", "frame_step", "total_frames", "done_frames", "failed_frames", "width",
-            "height", "output_path", "output_format", "output_folder", "allow_missing", "unit_price",
-            "estimated_cost", "actual_cost", "failure_code", "failure_data", "error_message", "created_at",
-            "submitted_at", "started_at", "completed_at", "updated_at",
+            "id", "user_id", "drive_id", "task_name", "scene_file", "scene_file_id", "engine", "engine_version",
+            "engine_options", "maya_version", "renderer", "status", "status_name", "pause_reason", "actions",
+            "priority", "progress", "frames", "start_frame", "end_frame", "frame_step", "chunk_size", "cameras",
+            "layers", "min_cores", "min_memory_size", "node_tags", "test_frames", "approved_at", "total_frames",
+            "done_frames", "failed_frames", "width", "height", "output_path", "output_format", "output_folder",
+            "allow_missing", "unit_price", "estimated_cost", "actual_cost", "failure_code", "failure_data",
+            "error_message", "created_at", "submitted_at", "started_at", "completed_at", "updated_at",
         )  # fmt: skip
 
     def bounds(self, job: RenderJob) -> tuple[int | None, int | None, int]:
@@ -161,22 +242,88 @@ class FrameSerializer(serializers.ModelSerializer):
 
 
 class AttemptSerializer(serializers.ModelSerializer):
+    """One run of the program. `log_url` is a link to the whole log, null while it runs; see also /attempts/{id}/log."""
+
     node = serializers.CharField(source="node.name", default=None)
+    step = serializers.CharField(source="step.name")
+    frames = serializers.SerializerMethodField()
+    log_url = serializers.SerializerMethodField()
 
     class Meta:
         model = Attempt
         fields = (
-            "id", "status", "node", "progress", "exit_code", "failure_code", "message", "cpu_seconds",
-            "peak_memory_size", "log_tail", "created_at", "ended_at",
+            "id", "status", "node", "step", "frames", "progress", "exit_code", "failure_code", "message",
+            "cpu_seconds", "peak_memory_size", "log_tail", "log_url", "created_at", "ended_at",
         )  # fmt: skip
+
+    @extend_schema_field(serializers.ListField(child=serializers.IntegerField()))
+    def get_frames(self, attempt: Attempt) -> list[int]:
+        return sorted(frame.number for frame in attempt.frames.all())
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_log_url(self, attempt: Attempt) -> str | None:
+        if attempt.log_blob_id is None:
+            return None
+        request = self.context.get("request")
+        return link_to(attempt.log_blob_id, f"{attempt.pk}.txt", request=request, inline=True)
 
 
 class EstimateSerializer(serializers.Serializer):
+    """`frames` are those of all steps together."""
+
     frames = serializers.IntegerField()
+    steps = serializers.ListField(child=serializers.CharField())
     unit_price = MoneyNumber()
     estimated_cost = MoneyNumber()
     currency = serializers.CharField()
     available = MoneyNumber()
+
+
+class FrameCountsSerializer(serializers.Serializer):
+    total = serializers.IntegerField()
+    done = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    open = serializers.IntegerField()
+
+
+class FrameSecondsSerializer(serializers.Serializer):
+    min = serializers.FloatField(allow_null=True)
+    mean = serializers.FloatField(allow_null=True)
+    max = serializers.FloatField(allow_null=True)
+
+
+class SlowFrameSerializer(serializers.Serializer):
+    step = serializers.CharField(source="step_name")
+    number = serializers.IntegerField()
+    seconds = serializers.FloatField()
+
+
+class AttemptCountsSerializer(serializers.Serializer):
+    total = serializers.IntegerField()
+    running = serializers.IntegerField()
+    succeeded = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    lost = serializers.IntegerField()
+    stopped = serializers.IntegerField()
+
+
+class StatisticsSerializer(serializers.Serializer):
+    """Seconds, bytes, CNY; see `rendering.statistics`."""
+
+    frames = FrameCountsSerializer()
+    frame_seconds = FrameSecondsSerializer()
+    slowest_frames = SlowFrameSerializer(many=True)
+    attempts = AttemptCountsSerializer()
+    retries = serializers.IntegerField()
+    wall_seconds = serializers.FloatField()
+    core_seconds = serializers.FloatField()
+    cpu_seconds = serializers.FloatField()
+    peak_memory_size = serializers.IntegerField()
+    elapsed_seconds = serializers.FloatField(allow_null=True)
+    charged_frames = serializers.IntegerField()
+    unit_price = MoneyNumber(allow_null=True)
+    estimated_cost = MoneyNumber(allow_null=True)
+    actual_cost = MoneyNumber(allow_null=True)
 
 
 class EngineSerializer(serializers.Serializer):

@@ -1,90 +1,69 @@
-"""Doors of rendering: /tasks and what belongs to them."""
+"""Doors of rendering: /tasks, what its owner does with a task, and what it needs beforehand."""
 
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from accounts.models import User
 from billing.errors import InsufficientBalance, NoPrice
-from common.errors import DomainError, Invalid, NotVisible, TransitionNotAllowed
-from common.renderers import desktop_status, is_desktop_client
+from common.errors import DomainError, TransitionNotAllowed
 from common.serializers import DoneSerializer
-from common.views import VisibleViewSet, done
+from common.views import done
 from drives.errors import BadName, DriveReadOnly
 from rendering import errors
+from rendering.api import filters
 from rendering.api import serializers as shapes
-from rendering.models import Frame, FrameOutput, RenderJob
+from rendering.api.base import RANGE, TaskDoors
+from rendering.models import FrameOutput, RenderJob
 from rendering.selectors import offered_engines
 from rendering.services import estimates, jobs
+from rendering.services.creating import NewJob, clone_job, create_job
+from rendering.services.reopening import retry_frames
+from rendering.services.submitting import submit_job
 
-Status = RenderJob.Status
-STATUS = OpenApiParameter("status", OpenApiTypes.INT, enum=[0, 1, 2, 3, 4, 5, 6, 7])
-STEP = OpenApiParameter("step", OpenApiTypes.STR, description="Name of the step, `main` by default.")
-RANGE = (errors.FrameRangeInvalid, errors.FrameRangeTooLong)
+CREATING = (*RANGE, BadName, DriveReadOnly, errors.DependencyCycle)
 READING = (errors.SceneMissing, errors.EngineUnavailable)
 PLANNING = (*READING, *RANGE, errors.InspectionFailed, errors.NotAScene, NoPrice)
 SUBMITTING = (
-    *PLANNING,
-    BadName,
-    errors.ReferenceCycle,
-    errors.ReferencesTooDeep,
-    errors.MissingAssets,
-    InsufficientBalance,
+    *PLANNING, errors.NoNodeFits, errors.NoCamera, errors.NoLayer, BadName, errors.ReferenceCycle,
+    errors.ReferencesTooDeep, errors.MissingAssets, InsufficientBalance, TransitionNotAllowed,
+)  # fmt: skip
+REOPENING = (
+    *RANGE, errors.NothingToRender, errors.EngineUnavailable, errors.NoNodeFits, InsufficientBalance,
     TransitionNotAllowed,
-)
+)  # fmt: skip
 
 
 @extend_schema(tags=["tasks"])
-class TaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
+class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
     """Render tasks of the user, newest first."""
 
-    model = RenderJob
-    serializer_class: type[Serializer] = shapes.TaskSerializer
     results_key = "tasks"
     refusals = {
-        "create": (*RANGE, BadName, DriveReadOnly),
+        "create": CREATING,
+        "clone": CREATING,
         "destroy": (errors.JobRunning,),
         "submit": SUBMITTING,
         "pause": (TransitionNotAllowed,),
-        "resume": SUBMITTING,
+        "resume": (*SUBMITTING, errors.PausedByOperator),
+        "approve": (TransitionNotAllowed,),
         "cancel": (TransitionNotAllowed,),
+        "priority": (TransitionNotAllowed,),
+        "retry": REOPENING,
         "estimate": (*PLANNING, errors.ReportPending),
     }
 
     def narrow(self, rows: QuerySet) -> QuerySet:
-        if self.action == "list":
-            rows = self.of_status(rows)
-        else:
-            rows = rows.select_related("drive", "user", "scene_file__blob", "scene_file__folder", "hold")
-        return rows.order_by("-created_at", "-pk")
+        return filters.narrowed(rows, self.request) if self.action == "list" else super().narrow(rows)
 
-    def of_status(self, rows: QuerySet) -> QuerySet:
-        """The rows with the status that was asked for, by the number the client has for it."""
-        wanted = self.request.query_params.get("status")
-        if not wanted:
-            return rows
-        numbers = {str(number): [number] for number in Status.values}
-        if is_desktop_client(self.request):
-            # Its Uploading, 1, is a status without rows here.
-            numbers = {"1": [], **{str(desktop_status(number)): [number] for number in Status.values}}
-        if wanted not in numbers:
-            raise Invalid(field="status")
-        return rows.filter(status__in=numbers[wanted])
-
-    def shown(self, job: RenderJob, code: int = status.HTTP_200_OK) -> Response:
-        return Response(shapes.TaskSerializer(job).data, status=code)
-
-    @extend_schema(parameters=[STATUS])
+    @extend_schema(parameters=filters.PARAMETERS)
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().list(request, *args, **kwargs)
 
@@ -96,10 +75,20 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
         """
         data = self.valid(shapes.NewTaskSerializer, request)
         submit = data.pop("submit", False)
-        job = jobs.create_job(user=cast(User, request.user), new=jobs.NewJob(**data))
+        return self.created(create_job(user=self.actor, new=NewJob(**data)), submit)
+
+    @extend_schema(request=shapes.CloneSerializer, responses={201: shapes.TaskSerializer})
+    @action(detail=True, methods=["post"])
+    def clone(self, request: Request, pk: UUID) -> Response:
+        """A new draft that asks for the same, but for what the body says otherwise. `submit` is as at POST /tasks."""
+        changes = self.valid(shapes.CloneSerializer, request, partial=True)
+        submit = changes.pop("submit", False)
+        return self.created(clone_job(job=self.get_object(), user=self.actor, changes=changes), submit)
+
+    def created(self, job: RenderJob, submit: bool) -> Response:
         if submit:
             try:
-                job = jobs.submit_job(job=job)
+                job = submit_job(job=job)
             except DomainError:
                 job.refresh_from_db()
         return self.shown(job, status.HTTP_201_CREATED)
@@ -114,7 +103,7 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
     @action(detail=True, methods=["post"])
     def submit(self, request: Request, pk: UUID) -> Response:
         """Put a draft on its way. 402 insufficient_balance and 422 missing_assets leave it a draft."""
-        return self.shown(jobs.submit_job(job=self.get_object()), status.HTTP_202_ACCEPTED)
+        return self.shown(submit_job(job=self.get_object()), status.HTTP_202_ACCEPTED)
 
     @extend_schema(request=None, responses=shapes.TaskSerializer)
     @action(detail=True, methods=["put"])
@@ -124,8 +113,17 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
     @extend_schema(request=None, responses=shapes.TaskSerializer)
     @action(detail=True, methods=["put"])
     def resume(self, request: Request, pk: UUID) -> Response:
-        """Go on with a paused task; a draft is submitted, as the desktop client wants it."""
+        """Go on with a paused task, which approves its test frames where it waits for that.
+
+        A draft is submitted, as the desktop client wants it. 409 paused_by_operator: an operator has to do it.
+        """
         return self.shown(jobs.resume_job(job=self.get_object()))
+
+    @extend_schema(request=None, responses=shapes.TaskSerializer)
+    @action(detail=True, methods=["post"])
+    def approve(self, request: Request, pk: UUID) -> Response:
+        """The test frames are as they should be: render the others."""
+        return self.shown(jobs.approve_job(job=self.get_object()))
 
     @extend_schema(request=None, responses=shapes.TaskSerializer)
     @action(detail=True, methods=["put"])
@@ -133,41 +131,19 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
         """End a task: its processes stop, rendered frames are charged, the rest of the money is released."""
         return self.shown(jobs.cancel_job(job=self.get_object()))
 
-    def rows(
-        self, rows: QuerySet, serializer: type[Serializer], key: str, default: int, cap: int
-    ) -> Response:
-        self.results_key, self.default_limit, self.max_limit, self.serializer_class = (
-            key,
-            default,
-            cap,
-            serializer,
-        )
-        return self.page(rows)
+    @extend_schema(request=shapes.PrioritySerializer, responses=shapes.TaskSerializer)
+    @action(detail=True, methods=["put"])
+    def priority(self, request: Request, pk: UUID) -> Response:
+        """Let a task that is not over come sooner or later."""
+        data = self.valid(shapes.PrioritySerializer, request)
+        return self.shown(jobs.set_priority(job=self.get_object(), **data))
 
-    @extend_schema(responses=shapes.TaskLogSerializer(many=True))
-    @action(detail=True)
-    def logs(self, request: Request, pk: UUID) -> Response:
-        """The task log, newest first."""
-        lines = self.get_object().logs.order_by("-id")
-        return self.rows(lines, shapes.TaskLogSerializer, "logs", 100, 500)
-
-    @extend_schema(responses=shapes.FrameSerializer(many=True))
-    @action(detail=True)
-    def frames(self, request: Request, pk: UUID) -> Response:
-        """Frames by step and number."""
-        rows = Frame.objects.filter(job=self.get_object()).select_related("step", "attempt")
-        return self.rows(rows.order_by("step__name", "number"), shapes.FrameSerializer, "frames", 100, 1000)
-
-    @extend_schema(parameters=[STEP], responses=shapes.AttemptSerializer(many=True))
-    @action(detail=True, url_path="frames/<int:number>/attempts")
-    def attempts(self, request: Request, pk: UUID, number: int) -> Response:
-        """Every attempt at a frame, newest first, with the end of its log."""
-        step = request.query_params.get("step", "main")
-        frame = Frame.objects.filter(job=self.get_object(), step__name=step, number=number).first()
-        if frame is None:
-            raise NotVisible
-        rows = frame.attempts.select_related("node").order_by("-created_at", "-pk")
-        return self.rows(rows, shapes.AttemptSerializer, "attempts", 20, 100)
+    @extend_schema(request=shapes.RetrySerializer, responses=shapes.TaskSerializer)
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, pk: UUID) -> Response:
+        """Render failed frames once more: all, or those of a range and a step. What failed was not charged."""
+        data = self.valid(shapes.RetrySerializer, request)
+        return self.shown(retry_frames(job=self.get_object(), **data))
 
     @extend_schema(responses=shapes.OutputSerializer(many=True))
     @action(detail=True)

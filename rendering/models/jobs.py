@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Team, User
 from billing.models import Hold, MoneyField, PriceRule
+from common.errors import TransitionNotAllowed
 from common.models import Row, StateRow
 from drives.models import Blob, Drive, File
 
@@ -63,6 +64,20 @@ class RenderJob(StateRow):
     }
     FINAL_STATUSES = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
     CLAIMABLE_STATUSES = (Status.QUEUED, Status.RENDERING)
+    OPEN_STATUSES = (Status.DRAFT, Status.PENDING, Status.QUEUED, Status.RENDERING, Status.PAUSED)
+    ACTIONS = {
+        "submit": (Status.DRAFT,),
+        "pause": CLAIMABLE_STATUSES,
+        "resume": (Status.DRAFT, Status.PAUSED),
+        "approve": (Status.PAUSED,),
+        "retry": (*CLAIMABLE_STATUSES, Status.PAUSED, Status.FAILED),
+        "add_frames": (*CLAIMABLE_STATUSES, Status.PAUSED, Status.COMPLETED, Status.FAILED),
+        "set_priority": OPEN_STATUSES,
+        "set_dependencies": OPEN_STATUSES,
+        "cancel": OPEN_STATUSES,
+        "clone": (*OPEN_STATUSES, *FINAL_STATUSES),
+        "delete": (Status.DRAFT, Status.PENDING, Status.QUEUED, Status.PAUSED, *FINAL_STATUSES),
+    }
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="render_jobs", verbose_name=_("owner")
@@ -88,7 +103,7 @@ class RenderJob(StateRow):
     priority = models.PositiveSmallIntegerField(
         _("priority"), choices=Priority.choices, default=Priority.NORMAL
     )
-    frame_range = models.CharField(_("frames"), max_length=500, blank=True)
+    frame_range = models.CharField(_("frames"), max_length=2000, blank=True)
     chunk_size = models.PositiveSmallIntegerField(_("frames per attempt"), default=1)
     cameras = ArrayField(
         models.CharField(max_length=255), verbose_name=_("cameras"), default=list, blank=True
@@ -102,6 +117,9 @@ class RenderJob(StateRow):
         models.CharField(max_length=50), verbose_name=_("node tags needed"), default=list, blank=True
     )
     has_test_frames = models.BooleanField(_("test frames first"), default=False)
+    test_numbers = ArrayField(
+        models.IntegerField(), verbose_name=_("numbers of the test frames"), default=list, blank=True
+    )
     approved_at = models.DateTimeField(_("test frames approved at"), null=True, blank=True)
     width = models.PositiveIntegerField(_("width"), null=True, blank=True)
     height = models.PositiveIntegerField(_("height"), null=True, blank=True)
@@ -189,6 +207,24 @@ class RenderJob(StateRow):
     @property
     def status_name(self) -> str:
         return self.Status(self.status).name.lower()
+
+    @property
+    def actions(self) -> list[str]:
+        """What the owner may do with the job as it is now."""
+        idle = {
+            "approve": self.pause_reason != self.PauseReason.APPROVAL,
+            "resume": self.pause_reason == self.PauseReason.OPERATOR,
+            "retry": not self.failed_frames,
+        }
+        return [
+            name for name, statuses in self.ACTIONS.items() if self.status in statuses and not idle.get(name)
+        ]
+
+    def refusal(self) -> TransitionNotAllowed:
+        """The error that names the present status, the actions that go now, and where the status may move."""
+        error = super().refusal()
+        error.data |= {"allowed": self.actions, "allowed_statuses": error.data["allowed"]}
+        return error
 
     @property
     def progress(self) -> int:

@@ -1,6 +1,5 @@
 """From pending to queued, in the background: pre-flight awaited, money held, frames made."""
 
-import unicodedata
 from uuid import UUID
 
 from django.db import transaction
@@ -9,18 +8,20 @@ from django.utils.translation import gettext as _
 from common.errors import DomainError
 from drives.errors import NameTaken
 from drives.models import Folder
-from drives.paths import MAX_NAME_BYTES, join
+from drives.paths import join
 from drives.services.places import ensure_folders
 from drives.services.tree import create_folder
 from rendering import frame_range
-from rendering.models import JobLog, RenderJob, RenderStep
+from rendering.models import Frame, JobLog, RenderJob, RenderStep
 from rendering.services import news
 from rendering.services.closing import settle
+from rendering.services.dependencies import tell_of_dead
 from rendering.services.dispatch import dispatch_on_commit
-from rendering.services.frames import make_frames, show_ready
-from rendering.services.jobs import Status, note_failure, secure
+from rendering.services.frames import make_frames, release_on_commit, show_ready
 from rendering.services.limits import limits_of
 from rendering.services.plans import plan_job
+from rendering.services.steps import folder_name, steps_of
+from rendering.services.submitting import Status, note_failure, secure
 
 RESULTS = "/renders"
 
@@ -55,21 +56,37 @@ def lock_pending(job_id: UUID) -> RenderJob | None:
 
 
 def enqueue(job: RenderJob) -> None:
-    """Make the frames and the folder of the results, and let the nodes have the job."""
-    step, _created = RenderStep.objects.get_or_create(job=job, name="main")
+    """Make the steps, their frames and the folder of the results, and let the nodes have the job."""
     numbers = frame_range.parse(job.frame_range)
-    make_frames(step, numbers)
+    test_numbers = first_middle_last(numbers) if job.has_test_frames else []
+    depends = job.dependencies.exists()
+    ready = [] if depends else test_numbers or numbers
+    waiting = sorted(set(numbers) - set(ready))
+    for plan in steps_of(job):
+        step = RenderStep.objects.create(job=job, name=plan.name, camera=plan.camera, layer=plan.layer)
+        make_frames(step, ready)
+        make_frames(step, waiting, Frame.Status.WAITING)
     limits = limits_of(job)
     job.move_to(
         Status.QUEUED,
         output_folder=results_folder(job).path,
         share=limits.share,
         limits=[limit.pk for limit in limits.all],
+        test_numbers=test_numbers,
     )
-    show_ready(job)
-    news.log(job, _("Task queued: %(count)s frames.") % {"count": len(numbers)})
+    if ready:
+        show_ready(job)
+    if depends:
+        tell_of_dead(job)
+        release_on_commit(job)
+    news.log(job, _("Task queued: %(count)s frames.") % {"count": job.total_frames})
     news.tell_status(job)
     dispatch_on_commit(job.engine)
+
+
+def first_middle_last(numbers: list[int]) -> list[int]:
+    """The frames that tell whether the others are worth rendering; of fewer than three, all."""
+    return sorted({numbers[0], numbers[len(numbers) // 2], numbers[-1]})
 
 
 def results_folder(job: RenderJob) -> Folder:
@@ -85,13 +102,6 @@ def results_folder(job: RenderJob) -> Folder:
         except NameTaken:
             continue
     return create_folder(drive=job.drive, actor=job.user, parent_path=RESULTS, name=str(job.pk))
-
-
-def folder_name(text: str) -> str:
-    """What of a task's name every file system takes, with room for a number; maybe nothing."""
-    kept = (letter for letter in unicodedata.normalize("NFC", text) if letter not in '/\\:*?"<>|')
-    words = "".join(letter if letter.isprintable() else " " for letter in kept).split()
-    return " ".join(words).encode()[: MAX_NAME_BYTES - 20].decode(errors="ignore").strip(" .")
 
 
 def send_back(job_id: UUID, error: DomainError) -> None:

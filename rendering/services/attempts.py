@@ -28,7 +28,7 @@ from rendering.models import (
 from rendering.services import news
 from rendering.services.closing import close_if_over
 from rendering.services.dispatch import dispatch_on_commit
-from rendering.services.frames import make_ready
+from rendering.services.frames import make_ready, release_dependents_on_commit
 from rendering.services.landing import Output, place_outputs
 
 LICENCE_DELAY = timedelta(minutes=1)
@@ -194,6 +194,7 @@ def land(attempt: Attempt, results: list[FrameResult]) -> None:
             lines.append(news.Line(text % {"number": result.number}, JobLog.Level.WARNING))
     news.log_frames(job, lines)
     count(job, done=len(results))
+    release_dependents_on_commit(job.pk, [result.number for result in results])
     news.tell_progress(job, frame=results[-1].number)
 
 

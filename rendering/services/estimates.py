@@ -1,16 +1,15 @@
 """What a job would need and cost, asked before it is submitted."""
 
-from decimal import Decimal
 from typing import Any
 
 from billing.services.ledger import wallet_of
-from billing.services.prices import estimate, price_of
 from rendering import frame_range
 from rendering.engines import engine_for
 from rendering.errors import EngineUnavailable, InspectionFailed, ReportPending
 from rendering.models import RenderJob, SceneReport
-from rendering.services.plans import scene_of
+from rendering.services.plans import quote_of, scene_of
 from rendering.services.reports import ensure_report, range_of
+from rendering.services.steps import steps_of
 
 
 def scene_report(job: RenderJob) -> SceneReport:
@@ -31,13 +30,12 @@ def estimate_of(job: RenderJob) -> dict[str, Any]:
         if report.status == SceneReport.Status.FAILED:
             raise InspectionFailed(report.failure_code, report.message)
         expression = range_of(job, report)
-    count = len(frame_range.parse(expression))
-    rule = price_of(engine=job.engine)
-    cost: Decimal = estimate(frames=count, unit_price=rule.price)
+    quote = quote_of(job, frame_range.parse(expression))
     return {
-        "frames": count,
-        "unit_price": rule.price,
-        "estimated_cost": cost,
-        "currency": rule.currency,
+        "frames": quote.frames,
+        "steps": [step.name for step in steps_of(job)],
+        "unit_price": quote.rule.price,
+        "estimated_cost": quote.cost,
+        "currency": quote.rule.currency,
         "available": wallet_of(job.user).available,
     }

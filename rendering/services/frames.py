@@ -1,19 +1,49 @@
 """Frames as a whole: made, let go to the nodes, taken back from them."""
 
+from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from common.ids import new_id
 from rendering.models import Attempt, Frame, RenderJob, RenderStep
+from rendering.services.dispatch import dispatch
 
 MAKE_FRAMES = """
 INSERT INTO rendering_frame
        (id, created_at, updated_at, job_id, step_id, number, status, failures, losses, memory_size, failure_code)
 SELECT frame.id, %(now)s, %(now)s, %(job)s, %(step)s, frame.number, %(status)s, 0, 0, 0, ''
   FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS frame (id, number)
+"""
+
+# Frames that wait for nothing any more: their job's test frames are approved or they are among them, and what the
+# job depends on is completed, or has rendered the frame of the same number in all its steps. The jobs are locked
+# first and in order, as everybody does who changes frames of a job.
+RELEASE = """
+WITH job AS MATERIALIZED (
+  SELECT id, has_test_frames AND approved_at IS NULL AS is_on_trial, test_numbers FROM rendering_renderjob held
+   WHERE status IN (2, 3, 4) AND {scope}
+     AND EXISTS (SELECT 1 FROM rendering_frame f WHERE f.job_id = held.id AND f.status = 'waiting')
+   ORDER BY id FOR NO KEY UPDATE
+), released AS (
+  UPDATE rendering_frame f SET status = 'ready', updated_at = now()
+    FROM job
+   WHERE f.job_id = job.id AND f.status = 'waiting' AND {numbers}
+     AND (NOT job.is_on_trial OR f.number = ANY(job.test_numbers))
+     AND NOT EXISTS (
+       SELECT 1 FROM rendering_jobdependency d JOIN rendering_renderjob upstream ON upstream.id = d.on_id
+        WHERE d.job_id = job.id AND upstream.status <> 5 AND NOT (d.kind = 'frame' AND coalesce((
+          SELECT bool_and(u.status = 'done')
+            FROM rendering_renderstep s JOIN rendering_frame u ON u.step_id = s.id AND u.number = f.number
+           WHERE s.job_id = upstream.id), false)))
+  RETURNING f.job_id
+)
+UPDATE rendering_renderjob SET has_ready_frames = true, ready_changes = ready_changes + 1
+ WHERE id IN (SELECT job_id FROM released)
+RETURNING engine
 """
 
 
@@ -43,6 +73,37 @@ def make_ready(job: RenderJob, frames: QuerySet[Frame], **changes: Any) -> int:
 def show_ready(job: RenderJob) -> None:
     """Let the nodes look at the job's frames: some have become ready."""
     RenderJob.objects.filter(pk=job.pk).update(has_ready_frames=True, ready_changes=F("ready_changes") + 1)
+
+
+def release(scope: str, numbers: Iterable[int] | None = None, **values: Any) -> None:
+    """Let the nodes have frames that waited and do so for nothing any more. `scope` is a condition on `held`."""
+    narrowed = "true" if numbers is None else "f.number = ANY(%(numbers)s)"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            RELEASE.format(scope=scope, numbers=narrowed), {**values, "numbers": list(numbers or ())}
+        )
+        engines = {engine for (engine,) in cursor.fetchall()}
+    for engine in engines:
+        dispatch(engine)
+
+
+# After the commit: of two that remove the last two reasons to wait at the same moment, the later one sees both.
+
+
+def release_on_commit(job: RenderJob) -> None:
+    """The job was queued or approved, or depends on less."""
+    transaction.on_commit(lambda: release("held.id = %(job)s", job=job.pk), robust=True)
+
+
+def release_dependents_on_commit(job_id: UUID, numbers: Iterable[int] | None = None) -> None:
+    """Frames of the job are rendered, or (without numbers) the whole of it."""
+    scope = "held.id IN (SELECT job_id FROM rendering_jobdependency WHERE on_id = %(on)s)"
+    transaction.on_commit(lambda: release(scope, numbers, on=job_id), robust=True)
+
+
+def release_all() -> None:
+    """What a process that died after its commit did not release."""
+    release("true")
 
 
 def stop_frames(job: RenderJob, target: Frame.Status, *, running_only: bool = False) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.conf import settings
+
 from billing.models import PriceRule
 from billing.services.prices import estimate, price_of
 from drives.models import File
@@ -10,7 +12,7 @@ from drives.paths import join
 from rendering import frame_range
 from rendering.engines import engine_for
 from rendering.errors import (
-    EngineUnavailable,
+    FrameRangeTooLong,
     InspectionFailed,
     MissingAssets,
     NotAScene,
@@ -19,24 +21,45 @@ from rendering.errors import (
     SceneMissing,
 )
 from rendering.models import RenderJob, SceneReport
-from rendering.selectors import offered_engines
 from rendering.services.assets import Resolution, resolve
 from rendering.services.reports import ensure_report, range_of, suffix_failure
+from rendering.services.steps import check_steps, steps_of
+from rendering.services.versions import check_nodes, version_for
+
+
+@dataclass(frozen=True)
+class Quote:
+    """Frames in all steps together, and the rule by which each is paid."""
+
+    frames: int
+    rule: PriceRule
+
+    @property
+    def cost(self) -> Decimal:
+        return estimate(frames=self.frames, unit_price=self.rule.price)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A job that can be queued: frame numbers, input files, price."""
+    """A job that can be queued: its range, its input files, the version that renders it, its price."""
 
-    frames: list[int]
     frame_range: str
     resolution: Resolution
-    rule: PriceRule
+    version: str
+    quote: Quote
     report: SceneReport
 
-    @property
-    def cost(self) -> Decimal:
-        return estimate(frames=len(self.frames), unit_price=self.rule.price)
+
+def quote_of(job: RenderJob, numbers: list[int]) -> Quote:
+    """The one formula of price: frames times steps. Raises FrameRangeTooLong, NoPrice."""
+    return Quote(bounded(len(numbers) * len(steps_of(job))), price_of(engine=job.engine))
+
+
+def bounded(count: int) -> int:
+    """`count` frames, where a job may have so many. Raises FrameRangeTooLong."""
+    if count > settings.RENDER_MAX_FRAMES:
+        raise FrameRangeTooLong(field="frames", limit=settings.RENDER_MAX_FRAMES)
+    return count
 
 
 def scene_of(job: RenderJob) -> File:
@@ -46,15 +69,6 @@ def scene_of(job: RenderJob) -> File:
     if scene is None:
         raise SceneMissing(field="scene_file")
     return scene
-
-
-def check_engine(job: RenderJob, scene: File) -> None:
-    """Raises EngineUnavailable, NotAScene."""
-    engine, offered = engine_for(job.engine), offered_engines()
-    if engine is None or job.engine not in offered:
-        raise EngineUnavailable(field="engine", available=sorted(offered))
-    if not scene.name.lower().endswith(engine.suffixes):
-        raise NotAScene(field="scene_file")
 
 
 def check_name(scene: File, report: SceneReport) -> None:
@@ -74,19 +88,23 @@ def check_resolution(resolution: Resolution) -> None:
 def plan_job(job: RenderJob) -> Plan | None:
     """The plan, or None while the pre-flight is under way.
 
-    Raises SceneMissing, EngineUnavailable, NotAScene, InspectionFailed, FrameRangeInvalid, FrameRangeTooLong,
-    ReferenceCycle, ReferencesTooDeep, MissingAssets, NoPrice.
+    Raises SceneMissing, EngineUnavailable, NoNodeFits, NotAScene, InspectionFailed, NoCamera, NoLayer,
+    FrameRangeInvalid, FrameRangeTooLong, ReferenceCycle, ReferencesTooDeep, MissingAssets, NoPrice.
     """
     scene = scene_of(job)
-    check_engine(job, scene)
+    check_nodes(job, version_for(job))
+    engine = engine_for(job.engine)
+    if engine is None or not scene.name.lower().endswith(engine.suffixes):
+        raise NotAScene(field="scene_file")
     if job.frame_range:
-        frame_range.parse(job.frame_range)
+        quote_of(job, frame_range.parse(job.frame_range))
     report = ensure_report(blob=scene.blob, engine=job.engine)
     if report.status == SceneReport.Status.PENDING:
         return None
     if report.status == SceneReport.Status.FAILED:
         raise InspectionFailed(report.failure_code, report.message)
     check_name(scene, report)
+    check_steps(job, report.data)
     resolution = resolve(job, report, scene)
     check_resolution(resolution)
     if resolution.is_pending:
@@ -95,8 +113,10 @@ def plan_job(job: RenderJob) -> Plan | None:
     if missing and not job.allow_missing:
         raise MissingAssets(missing=missing[:1000], missing_count=len(missing))
     expression = range_of(job, report)
-    numbers = frame_range.parse(expression)
-    return Plan(numbers, expression, resolution, price_of(engine=job.engine), report)
+    quote = quote_of(job, frame_range.parse(expression))
+    version = version_for(job, report.data)
+    check_nodes(job, version)
+    return Plan(expression, resolution, version, quote, report)
 
 
 def scene_path_of(scene: File) -> str:

@@ -22,7 +22,8 @@ from rendering.models import Attempt, RenderJob, RenderNode, SceneReport
 from rendering.services import attempts, claims
 from rendering.services.admission import advance_job
 from rendering.services.attempts import FrameResult, Output, Usage
-from rendering.services.jobs import NewJob, create_job, submit_job
+from rendering.services.creating import NewJob, create_job
+from rendering.services.submitting import submit_job
 from tests.factories import put
 
 SCENES = Path(__file__).resolve().parent / "scenes"
@@ -160,11 +161,26 @@ BOOKS = {
                (SELECT round(sum(l.amount), 2) FROM billing_billline l WHERE l.bill_id = b.id)""",
     "one open hold at most for a job, and it is the job's": """
         SELECT h.id FROM billing_hold h LEFT JOIN rendering_renderjob j ON j.hold_id = h.id
-         WHERE h.status = 'open' AND (j.id IS NULL OR j.status NOT IN (1, 2, 3, 4))""",
+         WHERE h.status = 'open' AND (j.id IS NULL OR j.status NOT IN (1, 2, 3, 4) OR j.id <> h.task_id)""",
     "a job that is over paid for its rendered frames and nothing else": """
-        SELECT j.id FROM rendering_renderjob j JOIN billing_hold h ON h.id = j.hold_id WHERE j.status IN (5, 6, 7)
-           AND (h.status <> 'closed' OR h.captured <> round(j.done_frames * j.unit_price, 2)
-                OR j.actual_cost <> h.captured)""",
+        SELECT j.id FROM rendering_renderjob j WHERE j.status IN (5, 6, 7) AND j.unit_price IS NOT NULL AND (
+               j.charged_frames <> j.done_frames
+            OR EXISTS (SELECT 1 FROM billing_hold h WHERE h.task_id = j.id AND h.status = 'open')
+            OR j.actual_cost <> (SELECT coalesce(sum(h.captured), 0) FROM billing_hold h WHERE h.task_id = j.id))""",
+    "a job has paid what its bills say, and they name each charged frame once": """
+        SELECT j.id FROM rendering_renderjob j WHERE j.status > 1 AND (
+               coalesce(j.actual_cost, 0) <>
+               (SELECT coalesce(sum(b.amount), 0) FROM billing_bill b WHERE b.task_id = j.id)
+            OR j.unit_price >= 0.005 AND j.charged_frames <> (
+               SELECT coalesce(sum(l.quantity), 0) FROM billing_billline l JOIN billing_bill b ON b.id = l.bill_id
+                WHERE b.task_id = j.id))""",
+    "a bill is its frames times the price of the job, to the fen": """
+        SELECT b.id FROM billing_bill b JOIN rendering_renderjob j ON j.id = b.task_id WHERE b.amount <>
+               (SELECT round(sum(l.quantity) * j.unit_price, 2) FROM billing_billline l WHERE l.bill_id = b.id)""",
+    "what is open of a job is held": """
+        SELECT j.id FROM rendering_renderjob j LEFT JOIN billing_hold h ON h.id = j.hold_id AND h.status = 'open'
+         WHERE j.status IN (2, 3, 4)
+           AND coalesce(h.amount, 0) < (j.total_frames - j.failed_frames - j.charged_frames) * j.unit_price""",
     "counters are what frames say": """
         SELECT j.id FROM rendering_renderjob j WHERE j.status > 1 AND (j.done_frames, j.failed_frames) <>
                (SELECT count(*) FILTER (WHERE f.status = 'done'), count(*) FILTER (WHERE f.status = 'failed')

@@ -107,7 +107,7 @@ def test_age_decides_last(owner: User, node: RenderNode) -> None:
 
 def test_only_frames_of_the_engine(owner: User, node: RenderNode) -> None:
     job = makers.queued(owner, frames="1")
-    RenderJob.objects.filter(pk=job.pk).update(engine="maya")
+    RenderJob.objects.filter(pk=job.pk).update(engine="maya", engine_version="")
 
     assert claims.claim(node=node, engine="blender") is None
     assert claims.claim(node=node, engine="maya") is not None

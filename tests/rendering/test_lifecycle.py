@@ -4,19 +4,32 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from accounts.models import User
 from drives.models import File
 from rendering.models import Attempt, Frame, FrameOutput, RenderJob, RenderNode
 from rendering.services import claims
 from rendering.services.admission import advance_job
-from rendering.services.jobs import cancel_job, pause_job, resume_job
+from rendering.services.jobs import pause_job, resume_job
 from tests.conftest import Client
 from tests.rendering import makers
 
 pytestmark = pytest.mark.django_db
 Status = RenderJob.Status
+ANY = ["clone", "delete"]
+OPEN = ["set_priority", "set_dependencies", "cancel"]
 ALLOWED = {
+    Status.DRAFT: ["submit", "resume", *OPEN, *ANY],
+    Status.PENDING: [*OPEN, *ANY],
+    Status.QUEUED: ["pause", "add_frames", *OPEN, *ANY],
+    Status.RENDERING: ["pause", "add_frames", *OPEN, "clone"],
+    Status.PAUSED: ["resume", "add_frames", *OPEN, *ANY],
+    Status.COMPLETED: ["add_frames", *ANY],
+    Status.FAILED: ["retry", "add_frames", *ANY],
+    Status.CANCELLED: ANY,
+}
+STATUSES = {
     Status.DRAFT: ["cancelled", "pending"],
     Status.PENDING: ["cancelled", "draft", "queued"],
     Status.QUEUED: ["cancelled", "paused", "rendering"],
@@ -25,6 +38,20 @@ ALLOWED = {
     Status.COMPLETED: ["queued"],
     Status.FAILED: ["queued"],
     Status.CANCELLED: [],
+}
+# Every action at the door: how it is asked for, and the states in which it goes.
+ACTIONS: dict[str, tuple[str, str, Any]] = {
+    "submit": ("post", "/submit", None),
+    "pause": ("put", "/pause", None),
+    "resume": ("put", "/resume", None),
+    "approve": ("post", "/approve", None),
+    "retry": ("post", "/retry", {}),
+    "add_frames": ("post", "/frames", {"frames": "90"}),
+    "set_priority": ("put", "/priority", {"priority": 2}),
+    "set_dependencies": ("put", "/dependencies", {"depends_on": []}),
+    "cancel": ("put", "/cancel", None),
+    "clone": ("post", "/clone", {}),
+    "delete": ("delete", "", None),
 }
 
 
@@ -42,10 +69,36 @@ def assert_refused(client: Client, method: str, path: str, status: Status) -> No
     answer = getattr(client, method)(path)
     assert answer.status_code == 409
     error = answer.json()
-    assert (error["code"], error["status"], error["allowed"]) == (
-        "transition_not_allowed", status.name.lower(), ALLOWED[status],
-    )  # fmt: skip
+    assert (error["code"], error["status"]) == ("transition_not_allowed", status.name.lower())
+    assert (error["allowed"], error["allowed_statuses"]) == (ALLOWED[status], STATUSES[status])
     assert snapshot() == before
+
+
+# --- every action in every state ---
+
+
+@pytest.mark.parametrize("status", Status)
+def test_every_action_in_every_state(
+    owner_api: Client, owner: User, node: RenderNode, status: Status
+) -> None:
+    """What a task says it allows goes, and nothing else does; a refusal changes nothing."""
+    job = makers.in_status(owner, status, node)
+    allowed = owner_api.get(f"/tasks/{job.pk}").json()["actions"]
+    assert allowed == ALLOWED[status]
+    for name, (method, path, body) in ACTIONS.items():
+        before = snapshot()
+        point = transaction.savepoint()
+        answer = getattr(owner_api, method)(f"/tasks/{job.pk}{path}", body)
+        if name in allowed:
+            assert answer.status_code in (200, 201, 202), (name, answer.json())
+            assert makers.audit() == {}, name
+            transaction.savepoint_rollback(point)
+            continue
+        code = "job_running" if name == "delete" else "transition_not_allowed"
+        assert (answer.status_code, answer.json()["code"]) == (409, code), name
+        assert answer.json()["status"] == status.name.lower()
+        assert answer.json()["allowed"] == allowed
+        assert snapshot() == before, name
 
 
 # --- pause ---
@@ -217,7 +270,9 @@ def test_no_delete_while_it_renders(owner_api: Client, owner: User, node: Render
 
     answer = owner_api.delete(f"/tasks/{job.pk}")
 
-    assert (answer.status_code, answer.json()["code"]) == (409, "job_running")
+    error = answer.json()
+    assert (answer.status_code, error["code"]) == (409, "job_running")
+    assert (error["status"], error["allowed"]) == ("rendering", ALLOWED[Status.RENDERING])
     assert snapshot() == before
 
 
@@ -239,6 +294,17 @@ def test_no_delete_while_it_renders(owner_api: Client, owner: User, node: Render
         ("get", "/outputs"),
         ("get", "/report"),
         ("get", "/estimate"),
+        ("get", "/attempts"),
+        ("get", "/attempts/01a20000-0000-7000-8000-000000000000/log"),
+        ("get", "/statistics"),
+        ("get", "/dependencies"),
+        ("delete", "/dependencies/01a20000-0000-7000-8000-000000000000"),
+        ("put", "/dependencies"),
+        ("put", "/priority"),
+        ("post", "/clone"),
+        ("post", "/approve"),
+        ("post", "/retry"),
+        ("post", "/frames"),
     ],
 )
 @pytest.mark.parametrize("status", [Status.DRAFT, Status.RENDERING, Status.PAUSED])
@@ -254,7 +320,8 @@ def test_other_peoples_jobs_are_not_there(
     job = makers.in_status(owner, status, node)
     before = snapshot()
 
-    answer = getattr(stranger_api, method)(f"/tasks/{job.pk}{path}")
+    body = None if method == "get" else {"frames": "9", "priority": 1, "depends_on": []}
+    answer = getattr(stranger_api, method)(f"/tasks/{job.pk}{path}", body)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert getattr(anonymous, method)(f"/tasks/{job.pk}{path}").status_code == 401
     assert snapshot() == before
@@ -267,9 +334,26 @@ def test_ids_of_nothing(owner_api: Client, path: str) -> None:
     assert owner_api.get(path).status_code == 404
 
 
-def test_a_pause_of_the_operator_has_its_reason(owner: User, node: RenderNode) -> None:
+def test_what_an_operator_paused_an_operator_resumes(
+    owner_api: Client, owner: User, node: RenderNode
+) -> None:
     job = makers.queued(owner)
     pause_job(job=job, reason=RenderJob.PauseReason.OPERATOR)
     assert job.pause_reason == "operator"
-    cancel_job(job=job)
-    assert job.pause_reason == ""
+    before = snapshot()
+
+    error = owner_api.put(f"/tasks/{job.pk}/resume")
+
+    assert (error.status_code, error.json()["code"]) == (409, "paused_by_operator")
+    assert error.json()["allowed"] == ["add_frames", *OPEN, *ANY]
+    assert snapshot() == before
+    assert resume_job(job=job, by_operator=True).status == Status.QUEUED
+
+
+def test_an_owner_may_cancel_what_an_operator_paused(
+    owner_api: Client, owner: User, node: RenderNode
+) -> None:
+    job = makers.queued(owner)
+    pause_job(job=job, reason=RenderJob.PauseReason.OPERATOR)
+    assert owner_api.put(f"/tasks/{job.pk}/cancel").json()["pause_reason"] == ""
+    assert makers.money(owner)[1] == 0

@@ -218,6 +218,7 @@ def test_estimate_of_the_scenes_own_range(
 
     assert owner_api.get(f"/tasks/{job.pk}/estimate").json() == {
         "frames": 10,
+        "steps": ["main"],
         "unit_price": 0.5,
         "estimated_cost": 5.0,
         "currency": "CNY",

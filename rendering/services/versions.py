@@ -1,0 +1,62 @@
+"""Which version of its engine renders a job, and whether there is a node for it."""
+
+from typing import Any
+
+from rendering.engines import engine_for
+from rendering.engines.base import fitting_version, numbers_of
+from rendering.errors import EngineUnavailable, NoNodeFits
+from rendering.models import RenderJob, RenderNode
+from rendering.selectors import offered_engines
+
+
+def version_for(job: RenderJob, data: dict[str, Any] | None = None) -> str:
+    """The version that renders the job, of those that nodes have.
+
+    The one that was asked for (`maya_version` is the desktop client's word for it), or the latest of the release that
+    was; else the scene's own, or the next after it; else the newest. `data` is the scene's report, where it is in.
+    Raises EngineUnavailable.
+    """
+    offered = offered_engines()
+    if engine_for(job.engine) is None or job.engine not in offered:
+        raise EngineUnavailable(field="engine", available=offered)
+    versions = sorted(offered[job.engine], key=numbers_of)
+    wanted = job.engine_version or (job.maya_version if job.engine == "maya" else "")
+    if wanted:
+        served = [version for version in versions if is_of_release(version, wanted)]
+        if not served:
+            field = "engine_version" if job.engine_version else "maya_version"
+            raise EngineUnavailable(field=field, available={job.engine: versions})
+        return wanted if wanted in served else served[-1]
+    own = version_of_scene(job.engine, data or {})
+    return fitting_version(own, versions) or next(reversed(versions), "")
+
+
+def is_of_release(version: str, release: str) -> bool:
+    """Whether `version` is `release`, or one of that release: 2024.2 of 2024."""
+    wanted = numbers_of(release)
+    return version == release or (bool(wanted) and numbers_of(version)[: len(wanted)] == wanted)
+
+
+def version_of_scene(engine: str, data: dict[str, Any]) -> str:
+    """The release that saved the scene, as its report has it: `[5, 0, 119]`, "2023"."""
+    said = data.get(f"{engine}_version") or ""
+    return ".".join(map(str, said[:2])) if isinstance(said, list) else str(said)
+
+
+def check_nodes(job: RenderJob, version: str) -> None:
+    """Raises NoNodeFits, where no node in service has what the job needs."""
+    if not (job.min_cores or job.min_memory_size or job.node_tags):
+        return
+    nodes = RenderNode.objects.filter(state=RenderNode.State.ENABLED, engines__has_key=job.engine)
+    found = [node for node in nodes if not version or version in node.engines[job.engine]]
+    if not any(
+        node.cores >= job.min_cores
+        and node.memory_size >= job.min_memory_size
+        and set(job.node_tags) <= set(node.tags)
+        for node in found
+    ):
+        have = {(node.cores, node.memory_size, tuple(sorted(node.tags))) for node in found}
+        names = ("cores", "memory_size", "tags")
+        raise NoNodeFits(
+            field="min_cores", nodes=[dict(zip(names, each, strict=True)) for each in sorted(have)]
+        )
