@@ -3,12 +3,13 @@
 import hashlib
 from pathlib import Path
 
-import numpy as np
-import OpenImageIO as oiio  # noqa: N813  (its own documentation calls it so)
-
 
 def write_picture(path: Path, width: int, height: int, text: str) -> None:
     """A picture that is another for every text. The ending of the path is the format."""
+    # Late: what fails before it draws shall not wait for them.
+    import numpy as np
+    import OpenImageIO as oiio  # noqa: N813  (its own documentation calls it so)
+
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
     pixels = np.random.default_rng(seed).random((height, width, 3), dtype=np.float32)
     image = oiio.ImageBuf(pixels)

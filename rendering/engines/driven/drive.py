@@ -18,11 +18,14 @@ import time
 
 TYPE_CHECKING = False  # of typing, which takes longer to import, too
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any, NoReturn
 
 FAULT_OF_SCENE, FAULT_OF_ENGINE = 2, 3
 REPORT_INTERVAL = 0.2  # seconds between two lines of progress
 MAX_DETAIL = 400
+BLOCK, MAX_LINE = 1 << 16, 1 << 20  # bytes
+NO_GROUPS = re.compile("").match("")
 FRAME_NUMBER = re.compile(r"(?:^|[._])(-?\d+)\.\w+$")
 
 
@@ -35,9 +38,15 @@ class Rules:
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.progress = [re.compile(pattern) for pattern in plan["progress"]]
-        self.errors = [(re.compile(rule["pattern"]), rule["code"], rule["when"]) for rule in plan["errors"]]
-        # One search a line for all of them: a scene may print a hundred thousand.
-        self.any_error = re.compile("|".join(f"(?:{rule['pattern']})" for rule in plan["errors"]) or r"(?!)")
+        self.errors = [
+            (
+                rule["text"],
+                re.compile(rule["pattern"]) if rule["pattern"] else None,
+                rule["code"],
+                rule["when"],
+            )
+            for rule in plan["errors"]
+        ]
 
     def percent(self, line: str) -> float | None:
         """Per cent of a picture; patterns have one group for it, or two, of how many are done of how many."""
@@ -51,11 +60,10 @@ class Rules:
 
     def error(self, line: str) -> tuple[int, str] | None:
         """The place of the rule and the details of a line that is an error: what its group caught, or all of it."""
-        if not self.any_error.search(line):
-            return None
-        for place, (pattern, _code, _when) in enumerate(self.errors):
-            if match := pattern.search(line):
-                return place, (match.group(1) if match.groups() else line).strip()[:MAX_DETAIL]
+        # A scene may print a hundred thousand lines: most hold none of the texts, which costs next to nothing.
+        for place, (text, pattern, _code, _when) in enumerate(self.errors):
+            if text in line and (match := pattern.search(line) if pattern else NO_GROUPS):
+                return place, (match[1] if match.re.groups else line).strip()[:MAX_DETAIL]
         return None
 
 
@@ -102,32 +110,27 @@ def exit_code_for(code: str, plan: dict[str, Any]) -> int:
 def run(command: dict[str, Any], plan: dict[str, Any], rules: Rules, reporter: Reporter) -> None:
     """Run one command to its end. Does not return where it fails."""
     frames = command["frames"]
-    say(
-        f"openjd_status: frames {frames[0]} to {frames[-1]}"
-        if frames[1:]
-        else f"openjd_status: frame {frames[0]}"
-    )
+    shown = f"frames {frames[0]} to {frames[-1]}" if frames[1:] else f"frame {frames[0]}"
+    say(f"openjd_status: {shown}")
+    sys.stdout.flush()
     try:
         process = subprocess.Popen(
             command["argv"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
         )
     except OSError as error:
         fail("engine_fault", f"{command['argv'][0]}: {error.strerror}", FAULT_OF_ENGINE)
     assert process.stdout is not None  # noqa: S101
     worst: tuple[int, str] | None = None
-    for raw in process.stdout:
-        line = raw.rstrip("\n")
+    for line in lines_of(process.stdout.fileno()):
         say(line)
         if (percent := rules.percent(line)) is not None:
             reporter.picture(percent, len(frames))
         if found := rules.error(line):
             place, detail = found
-            _pattern, code, when = rules.errors[place]
+            code, when = rules.errors[place][2:]
             if when == "now":
                 process.kill()
                 fail(code, detail, exit_code_for(code, plan))
@@ -135,19 +138,31 @@ def run(command: dict[str, Any], plan: dict[str, Any], rules: Rules, reporter: R
                 worst = found
     exit_code = process.wait()
     written = pictures_in(plan["output_folder"])
-    has_failed = exit_code != 0 or not written.keys() & set(frames)
-    if worst and (has_failed or rules.errors[worst[0]][2] == "end"):
-        code = rules.errors[worst[0]][1]
+    lost = [str(number) for number in frames if number not in written]
+    if worst and (exit_code or lost or rules.errors[worst[0]][3] == "end"):
+        code = rules.errors[worst[0]][2]
         fail(code, worst[1], exit_code_for(code, plan))
     if exit_code:
         sys.stdout.flush()
         os._exit(exit_code if exit_code > 0 else 128 - exit_code)
-    if has_failed:
-        fail("frame_not_written", f"{os.path.basename(command['argv'][0])} ended with 0", FAULT_OF_ENGINE)
+    if lost:
+        fail("frame_not_written", ", ".join(lost), FAULT_OF_ENGINE)
     for number in frames:
-        if path := written.get(number):
-            say(f"yuntu_frame: {number} {path}")
+        say(f"yuntu_frame: {number} {written[number]}")
     reporter.end_command(len(frames))
+
+
+def lines_of(descriptor: int) -> Iterator[str]:
+    """Lines as they come, ended by newlines or returns; what was said about a block of them is out with it."""
+    rest = b""
+    while block := os.read(descriptor, BLOCK):
+        *lines, rest = (rest + block).replace(b"\r", b"\n").split(b"\n")
+        if len(rest) > MAX_LINE:
+            lines, rest = [*lines, rest], b""
+        yield from (line.decode("utf-8", "replace") for line in lines if line)
+        sys.stdout.flush()
+    if rest:
+        yield rest.decode("utf-8", "replace")
 
 
 def pictures_in(folder: str) -> dict[int, str]:
@@ -163,7 +178,6 @@ def pictures_in(folder: str) -> dict[int, str]:
 def main(path: str) -> None:
     with open(path, encoding="utf-8") as file:
         plan = json.load(file)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     if refusal := plan.get("refusal"):
         fail(refusal["code"], refusal["detail"], exit_code_for(refusal["code"], plan))
     rules = Rules(plan)

@@ -22,15 +22,16 @@ class Command:
 
 @dataclass(frozen=True)
 class ErrorLine:
-    """A line that tells of a failure. Group 1 of the pattern, where it has one, is the detail that people need.
+    """A line that tells of a failure: it holds `text`, and answers to `pattern` where there is one.
 
     `when` it counts: `now` ends the run at once, `end` fails it also when the program ends with 0, `note` explains a
-    failure that is found otherwise.
+    failure that is found otherwise. Group 1 of the pattern, where it has one, is the detail that people need.
     """
 
-    pattern: str
+    text: str
     code: str
     when: Literal["now", "end", "note"] = "note"
+    pattern: str = ""
 
 
 def write_plan(
