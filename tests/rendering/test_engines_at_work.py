@@ -1,16 +1,18 @@
 """Jobs of Maya, Arnold and the simulated engine, from the API through a node; the programs are stand-ins."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
 from billing.models import PriceRule
 from common.ids import new_id
-from rendering.models import Attempt, Frame, FrameOutput, RenderJob, SceneReport
+from rendering.models import Attempt, Frame, FrameOutput, RenderJob, RenderNode, SceneReport
 from rendering.node import Node
 from rendering.services import reports
 from rendering.services.admission import advance_job
@@ -33,6 +35,8 @@ def worker(price: PriceRule, tmp_path: Path, settings: Settings) -> Iterator[Nod
     settings.ARNOLD_LOCATIONS = [str(install_arnold(tmp_path))]
     node = Node(name=f"worker-{new_id().hex[-6:]}", slots=1)
     node.row = node.register()
+    # Nothing renews its heartbeat here, and a machine may be slow.
+    RenderNode.objects.filter(pk=node.row.pk).update(heartbeat_at=timezone.now() + timedelta(hours=1))
     yield node
 
 
@@ -65,12 +69,12 @@ def test_a_maya_scene(owner: User, owner_api: Client, worker: Node) -> None:
     scene = put(owner, "/proj/scenes/shot.ma", ma(texture("C:/proj/sourceimages/wood.tx"), version="2024"))
 
     job = rendered(
-        owner_api, worker, scene_file_id=str(scene.pk), frames="1-3,10", renderer="Arnold", output_format="EXR",
+        owner_api, worker, scene_file_id=str(scene.pk), frames="1,10", renderer="Arnold", output_format="EXR",
         width=64, height=36,
     )  # fmt: skip
 
     assert (job.engine, job.status, job.error_message) == ("maya", Status.COMPLETED, "")
-    assert names() == [f"shot.{number:04d}.exr" for number in (1, 2, 3, 10)]
+    assert names() == [f"shot.{number:04d}.exr" for number in (1, 10)]
     assert set(FrameOutput.objects.values_list("width", "height")) == {(64, 36)}
     attempt = Attempt.objects.order_by("created_at")[0]
     assert "% done" in attempt.log_tail and "MAYA_APP_DIR=" in attempt.log_tail

@@ -5,7 +5,7 @@ says whose it is (2 the scene's, 3 the program's, 128 + n a signal, otherwise th
 `python -S -E drive.py`.
 """
 
-# ruff: noqa: PTH118, PTH119, PTH123  (pathlib takes longer to import than all the rest)
+# ruff: noqa: PTH118, PTH123  (pathlib takes longer to import than all the rest)
 
 from __future__ import annotations
 
