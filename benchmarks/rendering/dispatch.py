@@ -27,8 +27,9 @@ from drives.services.blobs import store_chunks
 from drives.services.drives import default_drive
 from drives.services.tree import NewFile, put_files
 from rendering.models import Attempt, RenderJob, RenderNode, SceneReport
-from rendering.services.jobs import NewJob, create_job, submit_job
+from rendering.services.creating import NewJob, create_job
 from rendering.services.reports import inspect
+from rendering.services.submitting import submit_job
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NODES, SLOTS = 2, 2
@@ -118,11 +119,17 @@ def studio() -> tuple[User, File]:
 
 
 def submit(user: User, scene: File, frames: int, chunk: int) -> RenderJob:
-    wishes = {"frames": f"1-{frames}", "engine": ENGINE, "engine_options": {"seconds": 0}}
-    new = NewJob(task_name="nothing", scene_file_id=scene.pk, width=WIDTH, height=HEIGHT, **wishes)  # type: ignore[arg-type]
+    new = NewJob(
+        task_name="nothing",
+        scene_file_id=scene.pk,
+        engine=ENGINE,
+        engine_options={"seconds": 0},
+        frames=f"1-{frames}",
+        chunk_size=chunk,
+        width=WIDTH,
+        height=HEIGHT,
+    )
     job = create_job(user=user, new=new)
-    RenderJob.objects.filter(pk=job.pk).update(chunk_size=chunk)
-    job.refresh_from_db()
     report = SceneReport.objects.filter(blob=scene.blob, engine=ENGINE).get()
     if report.status == SceneReport.Status.PENDING:
         inspect(report_id=report.pk)

@@ -12,8 +12,8 @@ from rendering.models import RenderJob, RenderNode, SceneReport
 from rendering.node.cache import BlobCache
 from rendering.node.render import FrameRun
 from rendering.services.admission import advance_job
-from rendering.services.jobs import submit_job
 from rendering.services.preflight import choose_assets
+from rendering.services.submitting import submit_job
 from tests.conftest import Client
 from tests.factories import put
 from tests.rendering import makers

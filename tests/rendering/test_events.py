@@ -12,7 +12,8 @@ from common.realtime import connection, stream_of, take_aside
 from rendering.models import RenderJob, RenderNode, SceneReport
 from rendering.services import news
 from rendering.services.admission import advance_job
-from rendering.services.jobs import cancel_job, pause_job, resume_job, submit_job
+from rendering.services.jobs import cancel_job, pause_job, resume_job
+from rendering.services.submitting import submit_job
 from tests.factories import put
 from tests.rendering import makers
 

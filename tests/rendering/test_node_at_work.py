@@ -21,7 +21,8 @@ from rendering.models import Attempt, Frame, FrameOutput, RenderJob, RenderNode,
 from rendering.node import Node
 from rendering.services import reports
 from rendering.services.admission import advance_job
-from rendering.services.jobs import cancel_job, pause_job, submit_job
+from rendering.services.jobs import cancel_job, pause_job
+from rendering.services.submitting import submit_job
 from tests.conftest import Client
 from tests.factories import put
 from tests.rendering import makers

@@ -13,7 +13,7 @@ from rendering.engines import ENGINES
 from rendering.engines.blender.adapter import BlenderEngine
 from rendering.models import RenderJob, RenderNode, SceneReport
 from rendering.services import reports
-from rendering.services.jobs import submit_job
+from rendering.services.submitting import submit_job
 from rendering.tasks import inspect_scene
 from tests.conftest import Client
 from tests.factories import put
