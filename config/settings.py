@@ -163,6 +163,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "rendering.tasks.inspect_scene": {"queue": "preflight"},
     "drives.tasks.make_preview": {"queue": "previews"},
+    "rendering.tasks.draw_results": {"queue": "previews"},
 }
 CELERY_TASK_SERIALIZER = "json"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

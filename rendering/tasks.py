@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from rendering import messages, node
 from rendering.models import SceneReport
-from rendering.services import admission, attempts, claims, closing, dispatch, frames, reports
+from rendering.services import admission, attempts, claims, closing, dispatch, frames, reports, results
 
 
 @shared_task
@@ -32,6 +32,12 @@ def fill_slot(engine: str) -> None:
 
 
 @shared_task
+def draw_results(job_id: str) -> None:
+    """Draw the contact sheet and the preview film of a job that is over."""
+    results.draw_results(job_id=UUID(job_id))
+
+
+@shared_task
 def tend() -> None:
     """Scheduled: whatever a lost message or a dead process left undone is taken up again."""
     attempts.reap(timezone.now())
@@ -43,6 +49,8 @@ def tend() -> None:
         messages.send("inspect_scene", str(report_id))
     for job_id in admission.pending_jobs():
         messages.send("advance_job", str(job_id))
+    for job_id in results.undrawn_jobs(timezone.now()):
+        results.ask_drawing(job_id)
     for engine in dispatch.engines_with_work():
         claims.forget_emptied(engine)
         dispatch.dispatch(engine)

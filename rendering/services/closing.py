@@ -17,6 +17,7 @@ from rendering.models import Frame, JobLog, RenderJob
 from rendering.services import news
 from rendering.services.dependencies import tell_dependents
 from rendering.services.frames import release_dependents_on_commit
+from rendering.services.results import ask_drawing
 
 
 def settle(job: RenderJob) -> None:
@@ -61,7 +62,8 @@ def close_if_over(job: RenderJob) -> bool:
         pause_for_approval(job)
         return False
     failed = job.failed_frames > 0
-    changes = {"completed_at": timezone.now()}
+    # Sheet and film are drawn anew: a job that goes on after its end has more to show.
+    changes = {"completed_at": timezone.now(), "contact_sheet": None, "preview_video": None}
     job.move_to(RenderJob.Status.FAILED if failed else RenderJob.Status.COMPLETED, **changes)
     settle(job)
     if failed:
@@ -72,6 +74,7 @@ def close_if_over(job: RenderJob) -> bool:
         news.log(job, _("Task completed."))
         release_dependents_on_commit(job.pk)
     news.tell_end(job)
+    ask_drawing(job.pk)
     return True
 
 

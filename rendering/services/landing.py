@@ -13,7 +13,7 @@ from drives.services.places import ensure_folders
 from drives.services.tree import NewFile, put_files
 from rendering.models import JobLog, RenderJob, RenderStep
 from rendering.services import news
-from rendering.services.admission import folder_name, results_folder
+from rendering.services.admission import results_folder
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,6 @@ def put_below(base: str, job: RenderJob, outputs: Sequence[Output]) -> list[File
 
 def step_folder(job: RenderJob, step: RenderStep) -> str:
     """The folder of a step's results: the job's own, or one in it where the job has several steps."""
-    steps = list(job.steps.order_by("pk"))
-    if len(steps) == 1 or step.name == RenderStep.MAIN:
+    if step.name == RenderStep.MAIN or job.steps.count() == 1:
         return job.output_folder
-    taken: dict[str, RenderStep] = {}
-    for each in steps:
-        name = plain = folder_name(each.name) or "step"
-        number = 1
-        while name in taken:
-            number += 1
-            name = f"{plain} ({number})"
-        taken[name] = each
-    return join(job.output_folder, next(name for name, each in taken.items() if each.pk == step.pk))
+    return join(job.output_folder, step.name)

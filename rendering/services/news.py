@@ -158,3 +158,8 @@ def tell_end(job: RenderJob) -> None:
     elif job.status == RenderJob.Status.FAILED:
         body = {"error_message": job.error_message, "failure_code": job.failure_code, "cost": cost}
         publish_on_commit(job.user_id, "task:failed", {**names(job), **body})
+
+
+def tell_results(job: RenderJob) -> None:
+    """Contact sheet and film are there: GET /tasks/{id}/results has their links."""
+    publish(job.user_id, "task:results", names(job))

@@ -1,0 +1,35 @@
+"""What a task alone tells besides what a list of tasks does."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from rendering.models import RenderJob
+from rendering.outlook import outlook
+
+
+class RunningFrameSerializer(serializers.Serializer):
+    """A frame that is being rendered; progress in per cent."""
+
+    step = serializers.CharField()
+    number = serializers.IntegerField()
+    progress = serializers.FloatField()
+
+
+class OutlookFields(serializers.Serializer):
+    """Mix into the serializer of one task, before its base: three statements for each, too many for a list.
+
+    `progress` counts running frames with their part. `queue_position` and `estimated_seconds` are guesses, null where
+    nothing is known (rendering/outlook.py).
+    """
+
+    queue_position = serializers.IntegerField(read_only=True, allow_null=True)
+    estimated_seconds = serializers.IntegerField(read_only=True, allow_null=True)
+    running = RunningFrameSerializer(many=True, read_only=True)
+
+    def to_representation(self, instance: RenderJob) -> dict[str, Any]:
+        seen = outlook(instance)
+        for name in ("queue_position", "estimated_seconds", "running"):
+            setattr(instance, name, getattr(seen, name))
+        body: dict[str, Any] = super().to_representation(instance)
+        return {**body, "progress": seen.progress}
