@@ -82,6 +82,10 @@ class Engine(ABC):
     def inspect_command(self, scene: Path, report: Path) -> list[str]:
         """The command that writes what it finds in `scene` to `report` (JSON, docs/engines.md)."""
 
+    def companions(self, scene_name: str) -> list[dict[str, Any]]:
+        """Files that belong to a scene by its name alone, as its report would list them: a frame in each, say."""
+        return []
+
     @abstractmethod
     def render_command(self, spec: RenderSpec, work_folder: Path) -> list[str]:
         """The command that renders `spec`; files it needs besides may be written to `work_folder`."""

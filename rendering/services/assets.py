@@ -13,6 +13,7 @@ from common.errors import DomainError
 from drives.models import Blob, File
 from drives.paths import join, split, with_ancestors
 from rendering import frame_range
+from rendering.engines import engine_for
 from rendering.models import RenderJob, SceneReport
 from rendering.services.asset_names import Naming, base_name, pattern_of
 from rendering.services.choices import Choices
@@ -130,7 +131,7 @@ class Resolver:
         named = [
             (path, Naming(split(path)[0], self.naming), asset)
             for path, report in scenes
-            for asset in report.data.get("assets", [])
+            for asset in self.assets_of(path, report)
         ]
         self.index.load(self.wanted_folders(named))
         linked: dict[str, tuple[AssetState, Entry]] = {}
@@ -142,6 +143,11 @@ class Resolver:
                 self.links.setdefault(scene_path, set()).add(path)
                 linked[path] = (state, file)
         return list(self.read(linked))
+
+    def assets_of(self, path: str, report: SceneReport) -> list[dict[str, Any]]:
+        engine = engine_for(self.job.engine)
+        companions = engine.companions(self.scene.name) if engine and path == self.scene_path else []
+        return [*report.data.get("assets", []), *companions]
 
     def wanted_folders(self, named: list[tuple[str, Naming, dict[str, Any]]]) -> set[str]:
         wanted: set[str] = set()

@@ -300,6 +300,11 @@ def test_the_simulated_engine_is_never_chosen_by_itself(settings: Settings) -> N
 def test_settings_that_name_engines_nobody_knows(settings: Settings) -> None:
     assert engines_are_known(None) == []
     settings.RENDER_ENGINES = ["blender", "povray"]
+    settings.ARNOLD_LOCATIONS = ["opt/arnold"]
     settings.SIMULATED_ENGINE = True
     settings.EMBEDDED_PROFILE = False
-    assert [message.id for message in engines_are_known(None)] == ["rendering.E001", "rendering.W001"]
+    assert [message.id for message in engines_are_known(None)] == [
+        "rendering.E001",
+        "rendering.E002",
+        "rendering.W001",
+    ]

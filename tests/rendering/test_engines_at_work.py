@@ -107,6 +107,15 @@ def test_an_arnold_scene(owner: User, owner_api: Client, worker: Node) -> None:
     assert names() == ["still.0005.exr"]
 
 
+def test_an_arnold_scene_of_a_file_for_each_frame(owner: User, owner_api: Client, worker: Node) -> None:
+    for number in (1, 2, 3):
+        text = f'options\n{{\n xres 32\n yres 18\n camera "persp"\n frame {number}\n}}\n'
+        put(owner, f"/proj/shot.{number:04d}.ass", text.encode())
+    job = rendered(owner_api, worker, scene_file="/proj/shot.0001.ass", frames="2-3")
+    assert (job.status, job.error_message) == (Status.COMPLETED, "")
+    assert names() == ["shot.0002.exr", "shot.0003.exr"]
+
+
 def test_the_simulated_engine_takes_any_file(owner: User, owner_api: Client, worker: Node) -> None:
     scene = put(owner, "/proj/scene.fbx", b"Kaydara FBX Binary")
     job = rendered(

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -57,6 +58,13 @@ class ArnoldEngine(Engine):
 
     def inspect_command(self, scene: Path, report: Path) -> list[str]:
         return [sys.executable, "-S", "-E", str(READER), str(scene), str(report)]
+
+    def companions(self, scene_name: str) -> list[dict[str, Any]]:
+        if not FRAME_IN_NAME.search(scene_name):
+            return []
+        return [
+            {"path": f"//{scene_name}", "kind": "sequence", "packed": False, "users": [], "required": True}
+        ]
 
     def render_command(self, spec: RenderSpec, work_folder: Path) -> list[str]:
         programs = self.programs()

@@ -57,7 +57,7 @@ def descriptions_for(release: str) -> tuple[Path, ...]:
 def expanded(patterns: Iterable[str]) -> list[Path]:
     """Folders that answer to absolute glob patterns, each pattern's in order of name."""
     found = []
-    for pattern in patterns:
+    for pattern in (pattern for pattern in patterns if pattern.startswith("/")):
         relative = Path(pattern).relative_to("/")
         found += sorted(path for path in Path("/").glob(str(relative)) if path.is_dir())
     return found
