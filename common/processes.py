@@ -235,16 +235,16 @@ def end_tree(leader: int, *, token: tuple[str, str] | None = None, grace: float)
     for it. Returns the pids that are alive even so.
     """
     for _ in range(5):
-        found = _tree(leader, token)
+        found = tree_of(leader, token)
         if not found:
             return set()
         end_processes(found, grace=grace)
         grace = 0
-    return _tree(leader, token)
+    return tree_of(leader, token)
 
 
-def _tree(leader: int, token: tuple[str, str] | None) -> set[int]:
-    """Those of the group, and those of the token without this process and its ancestors, in one look."""
+def tree_of(leader: int, token: tuple[str, str] | None = None) -> set[int]:
+    """The living processes of a group, and those that carry the token; not this process and its ancestors."""
     wanted = b"%s=%s" % (token[0].encode(), token[1].encode()) if token else b""
     found = {pid for pid in all_pids() if _is_in_group(pid, leader) or (wanted and carries(pid, wanted))}
     return found - ancestors(os.getpid()) - {os.getpid()} if found else found

@@ -413,6 +413,8 @@ RENDER_BLOCK_AFTER = 3
 RENDER_MAX_LOST = 10
 RENDER_MAX_FRAMES = 100_000
 RENDER_NODE_SLOTS: int = env.int("RENDER_NODE_SLOTS", default=1)
+RENDER_NODE_TAGS: list[str] = env.list("RENDER_NODE_TAGS", default=[])
+RENDER_CACHE_SIZE: int = env.int("RENDER_CACHE_SIZE", default=50 * 2**30)
 RENDER_NODE_FOLDER = Path(env.str("RENDER_NODE_FOLDER", default=str(YUNTU_VAR / "node")))
 INSPECT_TIMEOUT_SECONDS: float = env.float("INSPECT_TIMEOUT_SECONDS", default=120)
 INSPECT_MAX_SIZE: int = env.int("INSPECT_MAX_SIZE", default=8 << 30)

@@ -11,7 +11,7 @@ DATABASES["default"]["OPTIONS"]["options"] += " -c yuntu.allow_truncate=on"
 PASSWORD_HASHERS = ["tests.hashers.QuickBcrypt", "tests.hashers.QuickLegacyBcrypt"]
 # Races begin with many at once; the tests of the line make it short.
 HASHING_WAITING = 1000
-RENDER_LEASE = timedelta(seconds=5)
+RENDER_LEASE = timedelta(seconds=30)
 RENDER_HEARTBEAT_SECONDS = 0.5
 # Tests of limits set them.
 RENDER_LEVELS = [(None, 1)] * 4

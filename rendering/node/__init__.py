@@ -1,5 +1,5 @@
 """A render node: a Celery worker whose slots claim frames, fetch what they need and run the engine."""
 
-from rendering.node.node import Node, current
+from rendering.node.node import NameInUse, Node, current
 
-__all__ = ["Node", "current"]
+__all__ = ["NameInUse", "Node", "current"]

@@ -5,6 +5,7 @@ Sampled from /proc, which works without privileges and wherever a node runs; a l
 
 import os
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from common.processes import KERNEL, Process, Stat, all_pids, environment_of, stat_of
@@ -28,24 +29,27 @@ class TreeMeter:
         """Look at the tree. The memory that processes share is told apart only where that decides on the limit."""
         pids = set(all_pids())
         self.strangers &= pids
-        found: dict[Process, Stat] = {}
-        for pid in pids - self.strangers:
-            stat = stat_of(pid)
-            if stat is None:
-                continue
-            process = Process(pid, stat.started)
-            if process in self.members or pid == self.leader or self.belongs(pid, stat):
+        found = {}
+        for process, stat in stats_of(pids - self.strangers):
+            if process in self.members or process.pid == self.leader or self.belongs(process.pid, stat):
                 found[process] = stat
-        self.members = found
-        # What a living process used cannot become less; where the sum does, somebody left whom no parent waited for.
-        ticks = sum(stat.ticks for stat in found.values())
-        self.lost_ticks += max(self.ticks - ticks, 0)
-        self.ticks = ticks
+        self.count_ticks(found)
         size = sum(stat.resident_size for stat in found.values())
         if memory_limit and size > memory_limit and len(found) > 1:
             size = sum(proportional_size(process.pid, stat) for process, stat in found.items())
         self.memory_size = size
         self.peak_memory_size = max(self.peak_memory_size, size)
+
+    def last_look(self, living: set[int]) -> None:
+        """Count the CPU time of a tree whose leader has ended or has to; `living` is all of it that lives."""
+        self.count_ticks(dict(stats_of({self.leader, *living})))
+
+    def count_ticks(self, found: dict[Process, Stat]) -> None:
+        self.members = found
+        # What a living process used cannot become less; where the sum does, somebody left whom no parent waited for.
+        ticks = sum(stat.ticks for stat in found.values())
+        self.lost_ticks += max(self.ticks - ticks, 0)
+        self.ticks = ticks
 
     def belongs(self, pid: int, stat: Stat) -> bool:
         environment = environment_of(pid)
@@ -62,13 +66,21 @@ class TreeMeter:
         return max(lost + self.ticks / TICKS, lost + waited_seconds)
 
 
+def stats_of(pids: Iterable[int]) -> Iterator[tuple[Process, Stat]]:
+    for pid in pids:
+        if stat := stat_of(pid):
+            yield Process(pid, stat.started), stat
+
+
 def proportional_size(pid: int, stat: Stat) -> int:
-    """A process's share of the memory it is in, bytes (proc(5), smaps_rollup); all of it where that is not told."""
+    """A process's share of the memory it is in, bytes (proc(5), smaps_rollup); all of it where we may not know."""
     try:
         found = PROPORTIONAL.search(Path(f"/proc/{pid}/smaps_rollup").read_bytes())
+    except PermissionError:
+        return stat.resident_size
     except OSError:
-        found = None
-    return int(found[1]) * 1024 if found else stat.resident_size
+        return 0  # it has just ended
+    return int(found[1]) * 1024 if found else 0
 
 
 def oom_kills() -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from common.processes import end_tree, parent_death_signal
+from common.processes import end_tree, parent_death_signal, tree_of
 from rendering.runner.meter import TreeMeter, oom_kills
 from rendering.runner.pump import Pump
 
@@ -121,8 +121,9 @@ def run(
     finally:
         # Also after a plain exit: what the program left running must not outlive it. Only then is it waited for,
         # so that its pid, the name of its group, cannot become somebody else's in between.
-        meter.sample()
-        left = end_tree(process.pid, token=(TOKEN, token), grace=GRACE_SECONDS)
+        living = tree_of(process.pid, (TOKEN, token))
+        meter.last_look(living)
+        left = end_tree(process.pid, token=(TOKEN, token), grace=GRACE_SECONDS) if living else set()
         _pid, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         watch.pump.drain()
@@ -157,7 +158,7 @@ class Watch:
     def until_the_end(self) -> End:
         """Watch until the program has ended or has to end."""
         started = last_read = time.monotonic()
-        next_poll, next_sample = started + self.poll_seconds, started
+        next_poll, next_sample = started + self.poll_seconds, started + SAMPLE_SECONDS
         exit_handle = os.pidfd_open(self.pid)
         try:
             with selectors.DefaultSelector() as selector:

@@ -150,9 +150,10 @@ def test_a_bucket_that_is_away_costs_no_bytes(
 
 
 def test_a_fetch_that_fails_leaves_nothing_in_the_cache(
-    choose: Choose, oss: OSSServer, owner: User, tmp_path: Path
+    choose: Choose, oss: OSSServer, owner: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     choose("oss")
+    monkeypatch.setattr("rendering.node.patience.SECONDS", -1)
     (tmp_path / "frame.png").write_bytes(CONTENT)
     blob = store_file(tmp_path / "frame.png")
     oss.faults += [("GetObject", "cut")] * 2

@@ -9,7 +9,7 @@ from accounts.models import User
 from common.errors import TransitionNotAllowed
 from rendering.engines import ENGINES
 from rendering.models import RenderJob, RenderNode, SceneReport
-from rendering.node.cache import BlobCache
+from rendering.node.inputs import JobInputs
 from rendering.node.render import FrameRun
 from rendering.services.admission import advance_job
 from rendering.services.preflight import choose_assets
@@ -96,10 +96,11 @@ def test_the_renderer_does_not_stop_for_what_is_ignored(
     submitted = submit_job(job=RenderJob.objects.get())
     advance_job(job_id=submitted.pk)
 
-    spec = FrameRun(makers.claimed(node), ENGINES["blender"], tmp_path, BlobCache(tmp_path)).spec()
+    run = FrameRun(makers.claimed(node), ENGINES["blender"], tmp_path / "run", lambda: False)
+    spec = run.spec(JobInputs(tmp_path, run.job, None))
 
     assert spec.allow_missing
-    assert spec.remap == {"C:/old/oak_v2.png": str(tmp_path / "input/library/oak.png")}
+    assert spec.remap == {"C:/old/oak_v2.png": str(tmp_path / "library/oak.png")}
 
 
 def test_a_folder_of_the_artists_machine_is_mapped_at_once(

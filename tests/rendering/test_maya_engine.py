@@ -76,7 +76,9 @@ class Result:
 
     @property
     def failure(self) -> Failure:
-        return failure_of(self.outcome, engine, self.error)
+        found = failure_of(self.outcome, engine, self.error)
+        assert found is not None
+        return found
 
     @property
     def progress(self) -> list[float]:

@@ -223,7 +223,7 @@ def test_memory_that_processes_share_counts_once(program: Program) -> None:
     assert 60_000_000 < outcome.peak_memory_size < 200 * MIB
 
 
-BURN = "import time\nwhile time.process_time() < 0.4: pass\nopen('burnt', 'w')\n"
+BURN = "import time\nwhile time.process_time() < 0.5: pass\nopen('burnt', 'w')\n"
 WAIT = "import os, subprocess, sys, time\n{}\nwhile not os.path.exists('burnt'): time.sleep(0.05)\ntime.sleep({})"
 DAEMON = "subprocess.run(['setsid', '-f', sys.executable, '-c', {!r}])"
 TREES = {
@@ -236,7 +236,7 @@ TREES = {
 
 @pytest.mark.parametrize("kind", TREES)
 def test_cpu_time_is_that_of_the_whole_tree(program: Program, kind: str) -> None:
-    assert 0.4 < program.run(TREES[kind]).cpu_seconds < 1
+    assert 0.45 < program.run(TREES[kind]).cpu_seconds < 1
 
 
 def test_the_kernel_takes_the_program_before_the_node(program: Program) -> None:

@@ -1,0 +1,64 @@
+"""Waiting for what is away for a moment: the database, the storage. Hours of work are not dropped for it."""
+
+import errno
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import InterfaceError, OperationalError, connection
+
+from drives.storage import StorageError
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+SECONDS = 120
+PAUSE_SECONDS = 1
+DATABASE_AWAY = (OperationalError, InterfaceError)
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+# What a machine is short of, and not what somebody asked of it.
+MACHINE = DISK_FULL | {
+    errno.EROFS,
+    errno.EIO,
+    errno.ENOMEM,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.EAGAIN,
+    errno.ESTALE,
+}
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the call may go well in a moment."""
+    if isinstance(error, DATABASE_AWAY):
+        return True
+    return isinstance(error, OSError) and not (
+        isinstance(error, FileNotFoundError | PermissionError) or error.errno in DISK_FULL
+    )
+
+
+def is_fault_of_node(error: BaseException) -> bool:
+    """Whether the machine or its way to the storage has failed, so that the frame may do well elsewhere."""
+    return isinstance(error, StorageError | MemoryError) or (
+        isinstance(error, OSError) and error.errno in MACHINE
+    )
+
+
+def patiently(call: Callable[[], T], *, check: Callable[[], None] = lambda: None) -> T:
+    """The answer of `call`, asked again for two minutes while it fails for something that may pass.
+
+    `check` is asked before each further try and may raise. What `call` raises last is raised.
+    """
+    deadline = time.monotonic() + SECONDS
+    while True:
+        try:
+            return call()
+        except Exception as error:
+            if not is_passing(error) or time.monotonic() > deadline:
+                raise
+            logger.warning("trying again: %s", error)
+            if isinstance(error, DATABASE_AWAY):
+                # Django opens a new connection only where the broken one was closed.
+                connection.close_if_unusable_or_obsolete()
+        time.sleep(PAUSE_SECONDS)
+        check()

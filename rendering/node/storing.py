@@ -1,0 +1,55 @@
+"""Files of the node on their way into the storage."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+from common.ids import new_id
+from drives.models import Blob
+from drives.services.blob_batches import store_all
+from drives.services.blobs import BLOCK, Digests, Hasher
+from drives.storage import blob_storage
+from rendering.node.patience import patiently
+
+LARGE_SIZE = 4 << 20
+
+
+def store_files(paths: Sequence[Path], *, check: Callable[[], None]) -> list[Blob]:
+    """Blobs of local files, in their order, in a handful of statements for all, however many there are.
+
+    Patient with a storage that is away for a moment. Raises OSError, StorageError.
+    """
+    found: dict[Path, Blob] = {}
+
+    def store_rest() -> None:
+        rest = [path for path in dict.fromkeys(paths) if path not in found]
+        errors = []
+        for path, answer in zip(rest, store_all(staged=[stage(path) for path in rest]), strict=True):
+            if isinstance(answer, Blob):
+                found[path] = answer
+            else:
+                errors.append(answer)
+        if errors:
+            raise errors[0]
+
+    patiently(store_rest, check=check)
+    return [found[path] for path in paths]
+
+
+def stage(path: Path) -> tuple[str, Digests]:
+    """A copy of a local file where bytes wait to be kept, and its digests."""
+    staging_id, hasher = new_id().hex, Hasher()
+    place = blob_storage().staging_path(staging_id)
+    try:
+        with ExitStack() as held:
+            source, target = held.enter_context(path.open("rb")), held.enter_context(place.open("wb"))
+            # A thread is worth its start for what is large.
+            side = held.enter_context(ThreadPoolExecutor(1)) if path.stat().st_size > LARGE_SIZE else None
+            while block := source.read(BLOCK):
+                hasher.update(block, beside=side)
+                target.write(block)
+    except BaseException:
+        place.unlink(missing_ok=True)
+        raise
+    return staging_id, hasher.digests()
