@@ -11,9 +11,9 @@ from drives.models import Blob
 from rendering.engines import Engine, RenderSpec
 from rendering.errors import LateResult
 from rendering.models import Attempt
+from rendering.node.outputs import OutputRefused, Picture, check_outputs
 from rendering.node.patience import patiently
 from rendering.node.storing import store_files
-from rendering.node.outputs import OutputRefused, Picture, check_outputs
 from rendering.services import attempts
 from rendering.services.attempts import FrameResult
 from rendering.services.landing import Output
