@@ -192,10 +192,15 @@ def columns_of(blobs: Sequence[Blob]) -> list[list[Any]]:
 
 def write_down(blob: Blob) -> Blob:
     """The blob, or the one of the same content that somebody else has written down in between."""
+    return write_down_all([blob])[0]
+
+
+def write_down_all(blobs: Sequence[Blob]) -> list[Blob]:
+    """`write_down` for several in one statement, in their order."""
     with connection.cursor() as cursor:
-        cursor.execute(WRITE_DOWN, [timezone.now(), *columns_of([blob])])
-        [(_id, blob_id)] = cursor.fetchall()
-    return the_one_that_stays(blob, blob_id)
+        cursor.execute(WRITE_DOWN, [timezone.now(), *columns_of(blobs)])
+        ids = dict(cursor.fetchall())
+    return [the_one_that_stays(blob, ids[blob.pk]) for blob in blobs]
 
 
 def the_one_that_stays(blob: Blob, blob_id: UUID) -> Blob:

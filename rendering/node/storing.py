@@ -7,8 +7,7 @@ from pathlib import Path
 
 from common.ids import new_id
 from drives.models import Blob
-from drives.services.blob_batches import store_all
-from drives.services.blobs import BLOCK, Digests, Hasher
+from drives.services.blobs import BLOCK, Digests, Hasher, Kept, keep_all, write_down_all
 from drives.storage import blob_storage
 from rendering.node.patience import patiently
 
@@ -24,14 +23,14 @@ def store_files(paths: Sequence[Path], *, check: Callable[[], None]) -> list[Blo
 
     def store_rest() -> None:
         rest = [path for path in dict.fromkeys(paths) if path not in found]
-        errors = []
-        for path, answer in zip(rest, store_all(staged=[stage(path) for path in rest]), strict=True):
-            if isinstance(answer, Blob):
-                found[path] = answer
-            else:
-                errors.append(answer)
-        if errors:
-            raise errors[0]
+        answers = dict(zip(rest, keep_all(staged=[stage(path) for path in rest]), strict=True))
+        kept = {path: answer for path, answer in answers.items() if isinstance(answer, Kept)}
+        new = list({each.blob.pk: each.blob for each in kept.values() if each.is_new}.values())
+        written = {blob.pk: mine for blob, mine in zip(new, write_down_all(new), strict=True)} if new else {}
+        found.update({path: written.get(each.blob.pk, each.blob) for path, each in kept.items()})
+        for answer in answers.values():
+            if isinstance(answer, OSError):
+                raise answer
 
     patiently(store_rest, check=check)
     return [found[path] for path in paths]
