@@ -52,7 +52,8 @@ def check_steps(job: RenderJob, data: dict[str, Any]) -> None:
     """Raises NoCamera, NoLayer, where the scene's report knows better."""
     wishes: tuple[Any, ...] = (("cameras", job.cameras, NoCamera), ("layers", job.layers, NoLayer))
     for field, wanted, error in wishes:
-        if field not in data:
+        # A scene of Maya may have its cameras from one that it references: its report knows only its own.
+        if field not in data or data.get("references"):
             continue
         known = list(names_in(data[field]))
         if unknown := [name for name in wanted if name not in known]:

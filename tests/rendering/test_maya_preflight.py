@@ -114,6 +114,23 @@ def test_a_circle_of_references_is_refused_with_its_scenes(owner: User, owner_ap
     assert (report["status"], report["failure_code"]) == ("failed", "reference_cycle")
 
 
+def test_cameras_may_come_from_a_reference(owner: User, owner_api: Client) -> None:
+    camera = 'createNode camera -n "camShape" -p "cam";'
+    put_scene(owner, "/show/assets/rig.ma", camera)
+    alone = put_scene(owner, "/show/scenes/alone.ma", camera)
+    referencing = put_scene(owner, "/show/scenes/shot.ma", reference("assets/rig.ma"))
+    jobs = [makers.draft(owner, file, engine="maya", cameras=["rig:cam"]) for file in (alone, referencing)]
+    read_all()
+    for job in jobs:
+        owner_api.get(f"/tasks/{job.pk}/report")
+    read_all()
+
+    answers = [owner_api.post(f"/tasks/{job.pk}/submit") for job in jobs]
+
+    assert [answer.status_code for answer in answers] == [422, 202]
+    assert (answers[0].json()["code"], answers[0].json()["available"]) == ("no_camera", ["cam"])
+
+
 def test_a_machine_without_maya_reads_its_scenes(owner: User) -> None:
     file = put_scene(owner, "/show/scenes/a.ma")
     draft(owner, file)
