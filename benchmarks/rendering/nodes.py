@@ -85,7 +85,8 @@ class Bench:
 
     def job(self, files: list[Any], scene: Any, frames: int) -> Any:
         from rendering.services.admission import advance_job
-        from rendering.services.jobs import NewJob, create_job, submit_job
+        from rendering.services.creating import NewJob, create_job
+        from rendering.services.submitting import submit_job
 
         job = create_job(
             user=self.user,
