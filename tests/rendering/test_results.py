@@ -97,8 +97,9 @@ def streams_of(film: Path) -> dict[str, Any]:
     entries = "stream=codec_name,width,height,pix_fmt,r_frame_rate,nb_read_frames"
     command = ["ffprobe", "-v", "error", "-count_frames", "-show_entries", entries, "-of", "json", str(film)]
     answer = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    stream: dict[str, Any]
     [stream] = json.loads(answer.stdout)["streams"]
-    return stream  # type: ignore[no-any-return]
+    return stream
 
 
 def test_drawing_twice_changes_nothing_and_the_sweep_leaves_it(
@@ -107,6 +108,8 @@ def test_drawing_twice_changes_nothing_and_the_sweep_leaves_it(
     job = finished(owner, node, tmp_path)
     draw_results(str(job.pk))
     job.refresh_from_db()
+    assert job.contact_sheet_id is not None
+    assert job.preview_video_id is not None
     drawn = (job.contact_sheet_id, job.preview_video_id)
 
     draw_results(str(job.pk))
