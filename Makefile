@@ -6,7 +6,7 @@
 python := .venv/bin/python
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup engine run demo test bench benchdrives benchrendering lint lock messages clean distclean
+.PHONY: help setup engine run demo test bench benchdrives benchrendering benchtransfers lint lock messages clean distclean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -38,6 +38,9 @@ benchdrives: setup ## measure a drive of a million files, some minutes [ARGS="--
 
 benchrendering: setup ## measure claims and frames beside a bare queue, some minutes [ARGS="--quick"]
 	@$(python) -m benchmarks.rendering $(ARGS)
+
+benchtransfers: setup ## measure ZIPs beside nginx and WebDAV beside copyparty, some minutes [ARGS="--rounds 2"]
+	@$(python) -m benchmarks.drives.transfers $(ARGS)
 
 lint: setup ## check style, types and the layers of imports
 	$(python) -m ruff check .

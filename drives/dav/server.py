@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from wsgidav import util
 from wsgidav.dav_error import (
@@ -98,9 +99,14 @@ class DavServer(RequestServer):
             require(folder.user, Right.WRITE, folder.drive)
             held = found.file.size if found else 0
             declared = int(environ.get("CONTENT_LENGTH") or environ.get("HTTP_X_EXPECTED_ENTITY_LENGTH") or 0)
-            with transaction.atomic():
-                require_room(drive=folder.drive, size=declared - held)
-            blob = store_chunks(content(environ, room_for(folder.drive, held)))
+            # As the drive was a moment ago; what counts is asked when the bytes are there.
+            room = room_for(folder.drive, held)
+            if room is not None and declared > room:
+                raise QuotaExceeded(required=declared, available=room, scope="drive")
+            if settings.OWNER_STORAGE_LIMIT is not None:
+                with transaction.atomic():
+                    require_room(drive=folder.drive, size=declared - held)
+            blob = store_chunks(content(environ, room))
             # Somebody may have locked it while the bytes came.
             self._check_write_permission(found or folder, "0", environ)
             file = put_content(
@@ -194,7 +200,7 @@ def entry_of(found: Resource) -> Entry:
 
 def room_for(drive: Drive, held: int) -> int | None:
     """Bytes that may take the place of `held`; None where there is no limit."""
-    available = Drive.objects.get(pk=drive.pk).available_size
+    available = drive.available_size
     return None if available is None else available + held
 
 
