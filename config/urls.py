@@ -10,7 +10,7 @@ from common import api as common_api
 from drives.api.archive_views import ZipLinkView
 from drives.api.downloads import BlobLinkView
 from drives.dav.views import serve_dav
-from drives.pages import shared
+from drives.pages import drive, shared
 from uploads.api.archive_views import ArchiveLinkView
 
 api: list[URLPattern | URLResolver] = [
@@ -28,6 +28,7 @@ urlpatterns = [
     re_path("^login/?$", pages.login, name="login"),
     re_path("^account/?$", pages.account, name="account"),
     re_path("^invitation/?$", pages.invitation, name="invitation"),
+    re_path("^drive/?$", drive, name="drive"),
     re_path("^s/(?P<token>[\\w-]+)/?$", shared, name="shared"),
     re_path("^verify-email/?$", pages.verify_email, name="verify-email"),
     re_path("^media/avatars/(?P<name>[0-9a-f]{32}[.]webp)$", pages.avatar),

@@ -1,9 +1,16 @@
-"""Our own page of a share link. It shows; what it does goes by the API, as for every other client."""
+"""Our own pages: the file manager and share links. They show; what they do goes by the API, as for every client."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+
+@require_safe
+@never_cache
+def drive(request: HttpRequest) -> HttpResponse:
+    """GET /drive: the drives of whoever is signed in; the page asks the API with the browser's token."""
+    return render(request, "drives/drive.html")
 
 
 @require_safe

@@ -58,7 +58,7 @@ export class Thumbnails {
 
   /** A place for the picture of an entry, with a sign of what it is until then. */
   of(entry) {
-    const frame = element("span", entry.is_folder ? "📁" : "📄", "thumb");
+    const frame = element("span", "", entry.is_folder ? "thumb folder" : "thumb");
     frame.setAttribute("aria-hidden", "true");
     if (entry.preview_url) {
       frame.dataset.door = entry.preview_url;

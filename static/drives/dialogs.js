@@ -1,0 +1,137 @@
+// What the file manager asks in between: a name, a folder, how to share, whether one is sure.
+
+import { callSignedIn } from "../accounts/api.js";
+import { clearErrors, submitByApi } from "../accounts/forms.js";
+import { button, element, place, timeText } from "./parts.js";
+
+for (const close of document.querySelectorAll("dialog [data-close]")) {
+  close.addEventListener("click", () => close.closest("dialog").close());
+}
+
+/** Open a dialog; what `settle(value)` was called with until it closed, else null. */
+function ask(dialog, begin) {
+  return new Promise((done) => {
+    let answer = null;
+    begin((value) => {
+      answer = value;
+      dialog.close();
+    });
+    dialog.addEventListener("close", () => done(answer), { once: true });
+    dialog.showModal();
+  });
+}
+
+let actOnName = null;
+let settleName = null;
+
+submitByApi(place("name-form"), {
+  send: (_method, _path, { file_name }) => actOnName(file_name),
+  done: (entry) => settleName(entry),
+});
+
+/** Ask for a name and do `act(name)` with it, until it went well; the answer, or null. */
+export function askName(title, name, act) {
+  const form = place("name-form");
+  place("name-title").textContent = place("name-title").dataset[title];
+  clearErrors(form);
+  form.elements.file_name.value = name;
+  actOnName = act;
+  return ask(place("name-dialog"), (settle) => {
+    settleName = settle;
+    const end = name.lastIndexOf(".");
+    // Once it is open.
+    queueMicrotask(() => form.elements.file_name.setSelectionRange(0, end > 0 ? end : name.length));
+  });
+}
+
+export function askSure(question) {
+  place("sure-says").textContent = place("sure-says").dataset[question];
+  return ask(place("sure-dialog"), (settle) => (place("sure-yes").onclick = () => settle(true)));
+}
+
+/** Let a folder of the drive be chosen; its path, or null. */
+export function choosePlace(action, drive, root) {
+  let path = "/";
+  place("place-title").textContent = place("place-title").dataset[action];
+
+  async function enter(target) {
+    path = target;
+    const names = path.split("/").filter(Boolean);
+    const step = (name, at) => button(name, "link", () => enter(`/${names.slice(0, at).join("/")}`));
+    place("place-trail").replaceChildren(...[root, ...names].map(step));
+    const query = new URLSearchParams({ path, depth: 1 });
+    const { folders } = await callSignedIn("GET", `/api/v1/drives/${drive}/tree?${query}`);
+    if (path !== target) return;
+    const rows = folders.map((folder) => {
+      const item = element("li");
+      item.append(element("span", "", "thumb folder"), button(folder.name, "link about", () => enter(folder.path)));
+      return item;
+    });
+    place("places").replaceChildren(...rows);
+    place("no-places").hidden = rows.length > 0;
+  }
+
+  return ask(place("place-dialog"), (settle) => {
+    place("place-here").onclick = () => settle(path);
+    enter("/");
+  });
+}
+
+let shared = null;
+
+function sharedRow(share) {
+  const { dataset } = place("shares");
+  const item = element("li");
+  const about = element("div", "", "about");
+  const end = share.expires_at ? dataset.until.replace("{time}", timeText(share.expires_at)) : dataset.forever;
+  const count = share.max_downloads ? `${share.download_count} / ${share.max_downloads}` : share.download_count;
+  about.append(element("b", end), element("small", dataset.count.replace("{count}", count)));
+  if (share.has_password) about.lastChild.append(` · ${dataset.locked}`);
+  const revoke = button(dataset.revoke, "button quiet small", async () => {
+    revoke.disabled = true;
+    await callSignedIn("DELETE", `/api/v1/shares/${share.id}`);
+    item.remove();
+  });
+  item.append(about, revoke);
+  return item;
+}
+
+async function showShares() {
+  const { entry, drive } = shared;
+  const { shares } = await callSignedIn("GET", `/api/v1/shares?drive_id=${drive}&limit=1000`);
+  const mine = shares.filter((share) => share.entry_id === entry.id && !share.revoked_at);
+  place("shares").replaceChildren(...mine.map(sharedRow));
+}
+
+const numberOf = (text) => (text === "" ? null : Number.isNaN(Number(text)) ? text : Number(text));
+
+submitByApi(place("share-form"), {
+  send: (method, path, { password, expires_in_days, max_downloads }) =>
+    callSignedIn(method, path, {
+      entry_id: shared.entry.id,
+      password,
+      expires_in_days: numberOf(expires_in_days),
+      max_downloads: numberOf(max_downloads),
+    }),
+  done: ({ url }) => {
+    place("share-url").value = url;
+    place("share-made").hidden = false;
+    place("share-url").select();
+    showShares();
+  },
+});
+place("share-copy").addEventListener("click", async () => {
+  place("share-url").select();
+  await navigator.clipboard?.writeText(place("share-url").value);
+});
+
+/** Make links to a file or folder, and end those there are. Throws ApiError where that is not for this person. */
+export async function shareEntry(entry, drive) {
+  shared = { entry, drive };
+  clearErrors(place("share-form"));
+  place("share-form").reset();
+  place("share-made").hidden = true;
+  place("share-name").textContent = entry.name;
+  await showShares();
+  place("share-dialog").showModal();
+}

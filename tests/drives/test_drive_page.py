@@ -1,0 +1,172 @@
+"""/drive in a real Chromium: the file manager as an artist uses it."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from accounts.models import User
+from drives.models import BlobPreview, Drive, File, Folder, ShareLink
+from tests.browser import chromium, open_page
+from tests.drives.test_shares_page import picture
+from tests.factories import put, token_of
+
+__all__ = ["chromium", "open_page"]  # fixtures
+pytestmark = pytest.mark.django_db(transaction=True)
+Open = Callable[..., Page]
+
+
+def signed_in(open_page: Open, user: User, width: int = 1440) -> Page:
+    """The page of the drive for who has signed in before."""
+    page = open_page("/login", width=width)
+    kept = {"access_token": token_of(user), "refresh_token": "kept", "token_expires_at": "9999999999999"}
+    page.evaluate(
+        "(kept) => Object.entries(kept).forEach(([key, value]) => localStorage.setItem(key, value))", kept
+    )
+    page.goto("/drive")
+    expect(page.get_by_role("heading", name="我的网盘")).to_be_visible()
+    return page
+
+
+def row(page: Page, name: str) -> Any:
+    return page.locator("#files li").filter(has_text=name)
+
+
+def choose(page: Page, *names: str) -> None:
+    for name in names:
+        row(page, name).get_by_role("checkbox").check()
+
+
+def tool(page: Page, name: str) -> Any:
+    return page.locator(".tools").get_by_role("button", name=name, exact=True)
+
+
+@pytest.fixture
+def filled(owner: User, drive: Drive) -> None:
+    put(owner, "/场景/深/木头.txt", b"deep")
+    put(owner, "/镜头/x.txt", b"x")
+    file = put(owner, "/猫.png", picture())
+    for size in BlobPreview.SIZES:
+        BlobPreview.objects.create(blob=file.blob, size=size, state="ready", due_at=timezone.now())
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_day_with_the_drive(open_page: Open, owner: User, tmp_path: Path, width: int) -> None:
+    page = signed_in(open_page, owner, width)
+    expect(page.locator("#files li")).to_have_count(3)
+    expect(row(page, "猫.png").locator(".thumb img")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    # A look, a walk, a search.
+    page.get_by_role("button", name="猫.png").click()
+    expect(page.locator("#picture")).to_be_visible()
+    page.locator("#preview").get_by_role("button", name="关闭").click()
+    page.get_by_role("button", name="场景").click()
+    page.get_by_role("button", name="深").click()
+    expect(page.get_by_role("button", name="木头.txt")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("button", name="深")).to_be_visible()
+    page.get_by_label("搜索此网盘").fill("木")
+    page.get_by_label("搜索此网盘").press("Enter")
+    expect(row(page, "木头.txt")).to_contain_text("/场景/深")
+    page.get_by_label("搜索此网盘").fill("")
+    page.get_by_label("搜索此网盘").press("Enter")
+    page.locator("#trail").get_by_role("button", name="全部文件").click()
+    expect(page.locator("#files li")).to_have_count(3)
+
+    # Uploads: a short file and one of several parts.
+    (tmp_path / "短.txt").write_bytes(b"short")
+    (tmp_path / "long.bin").write_bytes(b"x" * (6 << 20))
+    page.locator("#pick-files").set_input_files([tmp_path / "短.txt", tmp_path / "long.bin"])
+    expect(page.locator("#upload-says")).to_have_text("2 个文件已全部上传。", timeout=30_000)
+    expect(page.locator("#files li")).to_have_count(5)
+    assert File.objects.get(name="long.bin").size == 6 << 20
+    page.locator("#upload-close").click()
+
+    # A folder, a name that is taken, another name.
+    tool(page, "新建文件夹").click()
+    page.get_by_role("textbox", name="名称", exact=True).fill("场景")
+    page.get_by_role("button", name="确认", exact=True).click()
+    expect(page.locator("#name-form .form-error")).to_be_visible()
+    page.get_by_role("textbox", name="名称", exact=True).fill("新的")
+    page.get_by_role("button", name="确认", exact=True).click()
+    expect(row(page, "新的")).to_be_visible()
+    choose(page, "短.txt")
+    tool(page, "重命名").click()
+    page.get_by_role("textbox", name="名称", exact=True).fill("长.txt")
+    page.get_by_role("button", name="确认", exact=True).click()
+    expect(row(page, "长.txt")).to_be_visible()
+
+    # Two of them into the folder, a copy back.
+    choose(page, "长.txt", "long.bin")
+    tool(page, "移动").click()
+    page.locator("#places").get_by_role("button", name="新的").click()
+    expect(page.locator("#no-places")).to_be_visible()
+    page.get_by_role("button", name="放在这里").click()
+    expect(page.locator("#files li")).to_have_count(4)
+    assert set(File.objects.filter(folder__name="新的").values_list("name", flat=True)) == {
+        "长.txt",
+        "long.bin",
+    }
+    choose(page, "猫.png")
+    tool(page, "复制").click()
+    page.get_by_role("button", name="放在这里").click()
+    expect(row(page, "猫 (1).png")).to_be_visible()
+
+    # A selection as a ZIP, a file as it is.
+    choose(page, "猫.png", "场景")
+    with page.expect_download() as download:
+        tool(page, "下载").click()
+    assert download.value.suggested_filename.endswith(".zip")
+    page.locator("#all").check()
+    page.locator("#all").uncheck()
+
+    # Away, back, away for good.
+    choose(page, "猫 (1).png", "新的")
+    tool(page, "移入回收站").click()
+    expect(page.locator("#files li")).to_have_count(3)
+    page.get_by_role("tab", name="回收站").click()
+    expect(page.locator("#files li")).to_have_count(2)
+    choose(page, "新的")
+    tool(page, "恢复").click()
+    expect(page.locator("#files li")).to_have_count(1)
+    tool(page, "清空回收站").click()
+    page.locator("#sure-yes").click()
+    expect(page.locator("#empty")).to_be_visible()
+    page.get_by_role("tab", name="文件").click()
+    expect(page.locator("#files li")).to_have_count(4)
+    assert Folder.objects.get(name="新的").path == "/新的"
+    assert not File.objects.filter(name="猫 (1).png").exists()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.usefixtures("filled")
+def test_sharing(open_page: Open, owner: User) -> None:
+    page = signed_in(open_page, owner)
+    choose(page, "场景")
+    tool(page, "分享").click()
+    page.get_by_label("有效天数").fill("0")
+    page.get_by_role("button", name="创建链接").click()
+    expect(page.locator("#share-days-error")).to_be_visible()
+    page.get_by_label("有效天数").fill("3")
+    page.get_by_label("下载次数上限").fill("5")
+    page.locator("#share-password").fill("芝麻")
+    page.get_by_role("button", name="创建链接").click()
+    expect(page.get_by_label("地址")).to_have_value(re.compile("/s/.{32}$"))
+    share = ShareLink.objects.get()
+    assert (share.max_downloads, share.has_password, share.expires_at is not None) == (5, True, True)
+    expect(page.locator("#shares li")).to_contain_text("下载次数：0 / 5")
+    page.locator("#shares").get_by_role("button", name="撤销").click()
+    expect(page.locator("#shares li")).to_have_count(0)
+    share.refresh_from_db()
+    assert share.revoked_at is not None
+
+
+def test_who_is_not_signed_in_signs_in_first(open_page: Open) -> None:
+    page = open_page("/drive")
+    page.wait_for_url("**/login")
