@@ -1,7 +1,7 @@
 """The functions by which contents are written down and files put into a drive: one call for one or for thousands.
 
 PostgreSQL keeps their plans for a connection; sent as statements they cost more to plan than to run
-(docs/adr/0013-files-land-by-a-function.md). Beside `uploads_land` they are called by drives.services.blobs.write_down
+(docs/adr/0014-files-land-by-a-function.md). Beside `uploads_land` they are called by drives.services.blobs.write_down
 and drives.services.tree.put_files.
 """
 

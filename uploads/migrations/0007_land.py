@@ -1,7 +1,7 @@
 """The function by which files of an upload task land: their contents written down, the files put into the drive and
 counted on the task, in one call and one transaction.
 
-uploads.services.landing.land is its only caller (docs/adr/0013-files-land-by-a-function.md).
+uploads.services.landing.land is its only caller (docs/adr/0014-files-land-by-a-function.md).
 """
 
 from django.db import migrations
