@@ -29,6 +29,7 @@ class UploadTask(StateRow):
 
     pending ──first bytes──▶ uploading ──last file──▶ completed
        └───────────┴──▶ cancelled | failed (expired, or nothing is left but files whose retries are spent)
+    completed ──▶ failed, where content that went straight into the bucket turns out not to be what was declared
 
     The drive holds a reservation for every file that has not landed while the task is open. A paused task is open,
     too, but takes no bytes; `client_key` is the id that a client without manifests gave to its upload.
@@ -45,6 +46,7 @@ class UploadTask(StateRow):
     TRANSITIONS = {
         Status.PENDING: {Status.UPLOADING, Status.COMPLETED, Status.FAILED, Status.CANCELLED},
         Status.UPLOADING: {Status.COMPLETED, Status.FAILED, Status.CANCELLED},
+        Status.COMPLETED: {Status.FAILED},
     }
 
     user = models.ForeignKey(

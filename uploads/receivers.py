@@ -5,9 +5,11 @@ from typing import Any
 from django.dispatch import receiver
 
 from common.ids import as_uuid
-from drives.signals import uploads_in_use
+from drives.models import Blob
+from drives.signals import content_read, uploads_in_use
 from drives.storage.buckets import SENT
 from uploads.models import TaskFile, UploadPart, UploadTask
+from uploads.services.taking_back import take_back_others
 
 
 @receiver(uploads_in_use)
@@ -32,3 +34,9 @@ def needed_by_open_files(sender: Any, ids: set[str], **kwargs: Any) -> set[str]:
         *by_key.values_list("storage_key", flat=True),
         *apart.values_list("staging_id", flat=True),
     }
+
+
+@receiver(content_read)
+def hold_to_what_was_declared(sender: Any, blob: Blob, md5: str, **kwargs: Any) -> None:
+    """Content that went straight into the bucket is held to its declared MD5 as soon as somebody knows it."""
+    take_back_others(blob=blob, md5=md5)

@@ -11,6 +11,7 @@ from drives.errors import SizeMismatch
 from drives.models import Blob
 from drives.services.blobs import Digests, digests_of
 from drives.services.garbage import pointers
+from drives.signals import content_read
 from drives.storage import StorageError, blob_storage
 from drives.storage.buckets import BucketStorage
 
@@ -51,6 +52,7 @@ def verify_blob(*, blob_id: UUID) -> Blob | None:
         digests = digests_of(file, with_md5=True)
     if digests.size != blob.size:
         raise StorageError(f"{blob.storage_key} has {digests.size} bytes, {blob.size} were announced.")
+    content_read.send(sender=Blob, blob=blob, md5=digests.md5)
     return write_down(blob, digests) or merge(blob, digests) or write_down(blob, digests)
 
 
