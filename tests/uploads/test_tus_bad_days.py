@@ -17,8 +17,10 @@ from tests.conftest import Client
 from tests.racing import race
 from tests.uploads.conftest import content_of, md5_of, staged, sums
 from tests.uploads.tus_client import Tus, row_of
+from uploads.errors import UploadClosed, UploadTooLong
 from uploads.models import UploadPart, UploadTask
 from uploads.services import files
+from uploads.services.tus import receive
 
 pytestmark = pytest.mark.django_db
 CONTENT = os.urandom(2_500_000)
@@ -161,3 +163,25 @@ def test_termination_while_bytes_arrive(owner: User, drive: Drive) -> None:
         assert (sent, terminated) == (204, 409)
         assert_landed_once(url, drive)
     assert staged() == []
+
+
+def test_a_body_without_a_length_that_does_not_end(tus: Tus, owner: User) -> None:
+    """What fits stays; nothing is ever written behind the end of the file."""
+    url = tus.begin(7)
+    row = row_of(url)
+    with pytest.raises(UploadTooLong):
+        receive(task_file=row, actor=owner, offset=0, blocks=[b"cont", b"entless"])
+    assert blob_storage().staging_path(row_of(url).upload_id).read_bytes() == b"cont"
+    assert not File.objects.exists()
+
+
+def test_a_task_that_is_cancelled_while_the_bytes_come(tus: Tus, owner: User, owner_api: Client) -> None:
+    row = row_of(tus.begin(7))
+
+    def blocks() -> Iterator[bytes]:
+        yield b"cont"
+        assert owner_api.put(f"/upload-tasks/{row.task_id}/cancel").status_code == 200
+
+    with pytest.raises(UploadClosed):
+        receive(task_file=row, actor=owner, offset=0, blocks=blocks())
+    assert (UploadPart.objects.count(), staged()) == (0, [])
