@@ -138,8 +138,10 @@ def clone_job(*, job: RenderJob, user: User, changes: dict[str, Any]) -> RenderJ
     kept |= {"frames": job.frame_range, "test_frames": job.has_test_frames}
     if job.scene_file_id is None:
         kept["scene_file"] = job.scene_path
-    if changes.keys() & {"scene_file_id", "scene_file", "drive_id"}:
-        kept |= {"scene_file_id": None, "scene_file": "", "engine": ""}
+    if "drive_id" in changes:
+        kept |= {"scene_file_id": None, "scene_file": job.scene_path}
+    if changes.keys() & {"scene_file_id", "scene_file"}:
+        kept |= {"scene_file_id": None, "engine": ""}
         if "scene_file_id" in changes:
             kept["drive_id"] = None
     if changes.keys() & {"scene_file_id", "scene_file", "engine", "maya_version"}:

@@ -58,6 +58,8 @@ def note_failure(job: RenderJob, error: DomainError) -> None:
 
 def secure(job: RenderJob, plan: Plan) -> None:
     """Fix what will be rendered and at which price, and hold the money. Call in the submit's transaction."""
+    job.unit_price = plan.quote.rule.price
+    hold_for(job, plan.quote.frames)
     JobFile.objects.filter(job=job).delete()
     JobFile.objects.bulk_create(
         [
@@ -69,7 +71,7 @@ def secure(job: RenderJob, plan: Plan) -> None:
     width, height = picture_size(job, plan.report.data)
     RenderJob.objects.filter(pk=job.pk).update(
         price_rule=plan.quote.rule,
-        unit_price=plan.quote.rule.price,
+        unit_price=job.unit_price,
         estimated_cost=plan.quote.cost,
         frame_range=plan.frame_range,
         total_frames=plan.quote.frames,
@@ -79,7 +81,6 @@ def secure(job: RenderJob, plan: Plan) -> None:
         height=height,
     )
     job.refresh_from_db()
-    hold_for(job, plan.quote.frames)
 
 
 def hold_for(job: RenderJob, count: int) -> None:

@@ -1,16 +1,20 @@
 """What a client reads: lists, logs, frames, outputs, report, estimate, engines."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from billing.models import PriceRule
 from drives.models import File
-from rendering.models import JobLog, RenderJob, RenderNode, SceneReport
-from rendering.services import news
+from drives.services.blobs import store_chunks
+from rendering.engines import Failure
+from rendering.models import Frame, JobLog, RenderJob, RenderNode, SceneReport
+from rendering.services import attempts, news
 from rendering.services.jobs import cancel_job, resume_job
 from tests.conftest import Client
 from tests.factories import put
@@ -168,6 +172,169 @@ def test_parts_of_a_task_cost_the_same_however_many(
         owner_api.get(f"{path}?limit=1")
     with django_assert_max_num_queries(5) as many:
         assert len(owner_api.get(path).json()[part]) >= 6
+    assert len(few) == len(many)
+
+
+# --- narrowed and ordered ---
+
+
+def test_narrowed(owner_api: Client, owner: User, node: RenderNode) -> None:
+    makers.draft(owner, task_name="Night 夜景", priority=3)
+    makers.queued(owner, task_name="day")
+    makers.draft(owner, task_name="night 2", engine="simulated")
+    RenderJob.objects.filter(task_name="day").update(created_at="2026-01-02T12:00:00Z")
+
+    def found(query: str) -> list[str]:
+        return sorted(names(owner_api.get(f"/tasks?{query}")))
+
+    assert found("search=NIGHT") == ["Night 夜景", "night 2"]
+    assert found("search=夜") == ["Night 夜景"]
+    assert found("engine=simulated") == ["night 2"]
+    assert found("priority=3&engine=blender") == ["Night 夜景"]
+    assert found("status=2,7") == ["day"]
+    assert found("created_before=2026-01-03") == ["day"]
+    assert found("created_after=2026-01-02T12:00:00Z&created_before=2026-01-02T12:00:01+00:00") == ["day"]
+    assert found("created_after=2026-01-03") == ["Night 夜景", "night 2"]
+    assert found("search=%25") == []
+
+
+def test_ordered(owner_api: Client, owner: User, scene: File) -> None:
+    for name, priority in (("b", 2), ("a", 1), ("c", 2)):
+        makers.draft(owner, scene, task_name=name, priority=priority)
+    assert names(owner_api.get("/tasks?ordering=task_name")) == ["a", "b", "c"]
+    assert names(owner_api.get("/tasks?ordering=-priority")) == ["c", "b", "a"]
+    assert names(owner_api.get("/tasks?ordering=-completed_at")) == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "ordering=user",
+        "ordering=--status",
+        "priority=9",
+        "priority=x",
+        "created_after=yesterday",
+        "created_before=2026-02-31",
+        "created_after=2026-01-01T25:00:00Z",
+        "search=%00",
+        "status=2,x",
+    ],
+)
+def test_narrowings_that_are_not_taken(owner_api: Client, query: str) -> None:
+    answer = owner_api.get(f"/tasks?{query}")
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (
+        422,
+        ["query", query.partition("=")[0]],
+    )
+
+
+# --- frames and attempts, narrowed; logs; figures ---
+
+
+def test_frames_and_attempts_by_status(owner_api: Client, owner: User, node: RenderNode) -> None:
+    job = makers.queued(owner, frames="1-4")
+    makers.fail(makers.claimed(node), is_permanent=True)
+    makers.succeed(makers.claimed(node))
+
+    path = f"/tasks/{job.pk}"
+    assert [frame["number"] for frame in owner_api.get(f"{path}/frames?status=ready").json()["frames"]] == [
+        3,
+        4,
+    ]
+    assert owner_api.get(f"{path}/frames?step=main&status=failed").json()["total"] == 1
+    assert owner_api.get(f"{path}/frames?step=other").json()["total"] == 0
+    assert owner_api.get(f"{path}/frames?status=lost").status_code == 422
+    every = owner_api.get(f"{path}/attempts").json()["attempts"]
+    assert [(attempt["step"], attempt["frames"], attempt["status"]) for attempt in every] == [
+        ("main", [2], "succeeded"), ("main", [1], "failed"),
+    ]  # fmt: skip
+    assert owner_api.get(f"{path}/attempts?status=failed").json()["total"] == 1
+    assert owner_api.get(f"{path}/attempts?status=ready").status_code == 422
+
+
+def test_the_log_of_an_attempt(
+    owner_api: Client, stranger_api: Client, owner: User, node: RenderNode
+) -> None:
+    job = makers.queued(owner, frames="1")
+    attempt = makers.claimed(node)
+    attempts.renew(attempt_id=attempt.pk, progress=1, message="", log_tail="Fra:1 内存\n")
+    path = f"/tasks/{job.pk}/attempts/{attempt.pk}/log"
+
+    running = owner_api.get(path)
+    assert (running.content.decode(), running["Content-Type"]) == (
+        "Fra:1 内存\n",
+        "text/plain; charset=utf-8",
+    )
+    usage = attempts.Usage(exit_code=3, log_tail="end", log_blob=store_chunks(["Fra:1 内存\nend\n".encode()]))
+    attempts.fail(attempt_id=attempt.pk, failure=Failure("crashed", "It went."), usage=usage)
+
+    whole: Any = owner_api.get(path)
+    assert b"".join(whole.streaming_content).decode() == "Fra:1 内存\nend\n"
+    assert whole["Content-Type"] == "text/plain; charset=utf-8"
+    part: Any = owner_api.get(path, headers={"Range": "bytes=-4"})
+    assert (part.status_code, b"".join(part.streaming_content)) == (206, b"end\n")
+    [shown] = owner_api.get(f"/tasks/{job.pk}/attempts").json()["attempts"]
+    linked: Any = Client().get(shown["log_url"].removeprefix("http://testserver"))
+    assert b"".join(linked.streaming_content).endswith(b"end\n")
+    other = makers.queued(owner)
+    assert owner_api.get(f"/tasks/{other.pk}/attempts/{attempt.pk}/log").status_code == 404
+    assert stranger_api.get(path).status_code == 404
+
+
+def test_figures(owner_api: Client, owner: User, node: RenderNode) -> None:
+    RenderNode.objects.update(cores=16)  # of four slots
+    job = makers.queued(owner, frames="1-4")
+    makers.fail(makers.claimed(node))
+    for _frame in range(3):
+        makers.succeed(makers.claimed(node))
+    lost = makers.claimed(node)
+    attempts.lose(attempt_id=lost.pk)
+    job.attempts.update(ended_at=F("created_at") + timedelta(seconds=10), peak_memory_size=2**30)
+    for number in (1, 2, 3):
+        Frame.objects.filter(number=number, status="done").update(seconds=number)
+
+    body = owner_api.get(f"/tasks/{job.pk}/statistics").json()
+
+    assert body["frames"] == {"total": 4, "done": 3, "failed": 0, "open": 1}
+    assert body["frame_seconds"] == {"min": 1.0, "mean": 2.0, "max": 3.0}
+    assert body["slowest_frames"][0] == {"step": "main", "number": 3, "seconds": 3.0}
+    assert body["attempts"] == {
+        "total": 5,
+        "running": 0,
+        "succeeded": 3,
+        "failed": 1,
+        "lost": 1,
+        "stopped": 0,
+    }
+    assert (body["retries"], body["wall_seconds"], body["core_seconds"]) == (1, 50.0, 200.0)
+    assert (body["cpu_seconds"], body["peak_memory_size"]) == (4.5, 2**30)
+    assert (body["estimated_cost"], body["actual_cost"], body["charged_frames"]) == (2.0, None, 0)
+    assert body["elapsed_seconds"] > 0
+
+
+def test_figures_of_a_draft(owner_api: Client, owner: User) -> None:
+    body = owner_api.get(f"/tasks/{makers.draft(owner).pk}/statistics").json()
+    assert body["frame_seconds"] == {"min": None, "mean": None, "max": None}
+    assert (body["slowest_frames"], body["wall_seconds"], body["elapsed_seconds"]) == ([], 0.0, None)
+
+
+@pytest.mark.parametrize("part", ["statistics", "attempts"])
+def test_figures_and_attempts_cost_the_same_however_many(
+    owner_api: Client,
+    owner: User,
+    node: RenderNode,
+    part: str,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    job = makers.queued(owner, frames="1-6")
+    makers.succeed(makers.claimed(node))
+    path = f"/tasks/{job.pk}/{part}"
+    with django_assert_max_num_queries(6) as few:
+        owner_api.get(path)
+    for _frame in range(5):
+        makers.succeed(makers.claimed(node))
+    with django_assert_max_num_queries(6) as many:
+        owner_api.get(path)
     assert len(few) == len(many)
 
 

@@ -1,0 +1,72 @@
+"""What operators do with tasks in the back office."""
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from accounts.permissions import StaffGroup
+from rendering.models import RenderJob, RenderNode
+from rendering.services.jobs import pause_job
+from tests.accounts.staff import act, office_of, operator, page
+from tests.rendering import makers
+
+pytestmark = pytest.mark.django_db
+Status = RenderJob.Status
+
+
+@pytest.fixture
+def office(db: None) -> Client:
+    return office_of(operator("farm"))
+
+
+def test_failed_frames_of_several_tasks_are_tried_again(
+    office: Client, owner: User, node: RenderNode
+) -> None:
+    failed = makers.in_status(owner, Status.FAILED, node)
+    draft = makers.draft(owner, task_name="a draft")
+
+    act(office, "retry_failed", failed, draft)
+
+    failed.refresh_from_db()
+    draft.refresh_from_db()
+    assert (failed.status, failed.failed_frames, draft.status) == (Status.QUEUED, 0, Status.DRAFT)
+    assert "a draft: " in office.get(page(RenderJob, "changelist")).content.decode()
+    assert makers.audit() == {}
+
+
+def test_priority_is_raised_step_by_step(office: Client, owner: User, node: RenderNode) -> None:
+    job, urgent = makers.queued(owner), makers.queued(owner, priority=3)
+    act(office, "raise_priority", job, urgent)
+    job.refresh_from_db()
+    urgent.refresh_from_db()
+    assert (job.priority, urgent.priority) == (2, 3)
+
+
+def test_an_operator_resumes_what_an_operator_paused(office: Client, owner: User, node: RenderNode) -> None:
+    job = makers.queued(owner)
+    act(office, "pause", job)
+    job.refresh_from_db()
+    assert (job.status, job.pause_reason) == (Status.PAUSED, "operator")
+    act(office, "resume", job)
+    job.refresh_from_db()
+    assert job.status == Status.QUEUED
+
+
+@pytest.mark.parametrize("group", [StaffGroup.FINANCE, StaffGroup.AUDITOR])
+@pytest.mark.parametrize("action", ["retry_failed", "raise_priority", "resume"])
+def test_others_may_not(owner: User, node: RenderNode, group: str, action: str) -> None:
+    job = makers.queued(owner)
+    pause_job(job=job, reason=RenderJob.PauseReason.OPERATOR)
+    act(office_of(operator(group)), action, job)
+    job.refresh_from_db()
+    assert (job.status, job.priority) == (Status.PAUSED, 1)
+
+
+def test_tasks_are_narrowed(office: Client, owner: User, node: RenderNode) -> None:
+    makers.draft(owner, task_name="not shown")
+    job = makers.queued(owner, task_name="shown here")
+    pause_job(job=job, reason=RenderJob.PauseReason.OPERATOR)
+    query = {"status__exact": "4", "pause_reason__exact": "operator", "engine": "blender"}
+    shown = office.get(page(RenderJob, "changelist"), query).content.decode()
+    assert "shown here" in shown
+    assert "not shown" not in shown
