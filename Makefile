@@ -6,7 +6,7 @@
 python := .venv/bin/python
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup engine run demo test bench benchdrives benchrendering benchtransfers lint lock messages clean distclean
+.PHONY: help setup engine run demo test bench benchdrives benchrendering benchtransfers soak lint lock messages clean distclean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -29,6 +29,9 @@ demo: engine ## do the main job as a client would: upload, render, watch, downlo
 
 test: engine ## run the whole suite against real PostgreSQL and Redis [ARGS="-k name"]
 	@$(python) -m pytest -n 2 --dist loadgroup $(ARGS)
+
+soak: engine ## what dies and comes back while it renders, at length [ARGS="-k redis"]
+	@SOAK=1 $(python) -m pytest -n 0 tests/rendering/test_faults.py $(ARGS)
 
 bench: setup ## measure uploads beside other servers, some minutes [ARGS="--quick"]
 	@$(python) -m benchmarks.uploads $(ARGS)

@@ -105,7 +105,7 @@ class Farm:
 
     def wait_until_ready(self) -> "Farm":
         """Wait until it answers and has a node. The schedules that pick up what was lost then run every second."""
-        assert self.answers.wait(90), self.output
+        assert self.answers.wait(240), self.output
         assert self.base, self.output
         self.ask(
             "UPDATE django_celery_beat_intervalschedule SET every = 1 WHERE period = 'seconds' AND every = 5"
