@@ -202,6 +202,7 @@ def main() -> None:
     arguments = parser.parse_args()
     platform = Platform(arguments.scratch.resolve())
     load = [os.getloadavg()[0]]
+    bench: Bench | None = None
     try:
         platform.start()
         os.environ.update(platform.env)
@@ -213,9 +214,10 @@ def main() -> None:
         rows = bench.lines(arguments.rounds)
         rows += bench.fetching(arguments.files, arguments.rounds)
         rows += bench.overhead(arguments.textures, arguments.frames, arguments.rounds)
-        bench.node.stop()
-        bench.node.reporter.join()
     finally:
+        if bench is not None:
+            bench.node.stop()
+            bench.node.reporter.join()
         platform.stop()
     load.append(os.getloadavg()[0])
     print(aligned([["", "median (least-most)"], *rows]))
