@@ -10,7 +10,16 @@ from django.db import DatabaseError, connection, transaction
 from accounts.models import User
 from billing.errors import HoldExceeded, IdempotencyConflict, InsufficientBalance
 from billing.models import Bill, Hold, LedgerEntry, Wallet
-from billing.services.ledger import Charge, credit, place_hold, post_entry, settle_hold, up_to_fen, wallet_of
+from billing.services.ledger import (
+    Charge,
+    credit,
+    extend_hold,
+    place_hold,
+    post_entry,
+    settle_hold,
+    up_to_fen,
+    wallet_of,
+)
 from common.ids import new_id
 from tests.billing.audit import violations
 
@@ -94,6 +103,25 @@ def test_settling_twice_charges_once(owner: User) -> None:
     first = settle_hold(hold=held, charges=frames(3), description="job")
     assert settle_hold(hold=held, charges=frames(9), description="job") == first
     assert wallet_of(owner).balance == Decimal("98.5")
+    assert violations() == []
+
+
+def test_a_hold_is_extended_once_for_a_key(owner: User) -> None:
+    held = hold(owner, "10")
+    for _twice in range(2):
+        extend_hold(hold=held, amount=Decimal(5), key="more", description="job")
+    with pytest.raises(IdempotencyConflict):
+        extend_hold(hold=held, amount=Decimal(6), key="more", description="job")
+    with pytest.raises(InsufficientBalance):
+        extend_hold(hold=held, amount=Decimal(1000), key="too much", description="job")
+    held.refresh_from_db()
+    assert (held.amount, wallet_of(owner).held) == (15, 15)
+    bill = settle_hold(hold=held, charges=frames(30), description="job")
+    assert bill is not None
+    assert bill.amount == 15
+    with pytest.raises(ValueError, match="closed"):
+        extend_hold(hold=held, amount=Decimal(1), key="late", description="job")
+    assert wallet_of(owner).held == 0
     assert violations() == []
 
 

@@ -17,6 +17,8 @@ from rendering.errors import FrameRangeInvalid, FrameRangeTooLong
         ("5,1-3", [1, 2, 3, 5]),
         (" 1 - 3 ", [1, 2, 3]),
         ("1-1:2", [1]),
+        ("10-4:-3", [4, 7, 10]),
+        ("10-20:5,1", [1, 10, 15, 20]),
     ],
 )
 def test_expressions(text: str, numbers: list[int]) -> None:
@@ -42,6 +44,13 @@ def test_expressions(text: str, numbers: list[int]) -> None:
         "1;2",
         "１-x",
         "1000001",
+        "(1-3)",
+        "1-5:-1",
+        "1-9:2,2-10:2",
+        "9" * 400,
+        "1-3" * 100,
+        "1," * 249 + "1",
+        "-" * 400,
     ],
 )
 def test_what_is_no_range(text: str) -> None:
@@ -98,3 +107,16 @@ def test_start_end_and_step_that_make_no_range(start: int, end: int, step: int, 
 )
 def test_bounds_of_an_expression(text: str, bounds: tuple[int, int, int]) -> None:
     assert frame_range.bounds(text) == bounds
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "joined"),
+    [("1-3", [4, 5], "1-5"), ("1-9:2", [11], "1-11:2"), ("5", [5], "5"), ("1-3", [9], "1-3,9")],
+)
+def test_further_frames_join_an_expression(text: str, more: list[int], joined: str) -> None:
+    assert frame_range.joined(text, more) == joined
+
+
+def test_an_expression_that_grows_too_long() -> None:
+    with pytest.raises(FrameRangeInvalid):
+        frame_range.joined("1", [number * number for number in range(1, 900)])
