@@ -159,7 +159,9 @@ def tell_at_turns(subject: str, word: str, tell: Callable[[str], None], seconds:
     if answer == NOW:
         tell(word)
     elif answer == LATER:
-        thread = threading.Thread(target=tell_later, args=(keys, milliseconds, tell), daemon=True)
+        thread = threading.Thread(
+            target=tell_later, args=(keys, milliseconds, tell), name=f"last-word-{subject}", daemon=True
+        )
         thread.start()
 
 

@@ -13,6 +13,7 @@ from benchmarks.uploads.yuntu import Platform
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CLAIM_GOAL, FLAT_GOAL, DISPATCH_GOAL, FIRST_GOAL = 0.3, 1.5, 0.25, 1.0
+EVENTS_GOAL = 2.1
 
 
 def verdict(is_met: bool) -> str:
@@ -83,12 +84,25 @@ def measure_dispatch(frames: int, tasks: int, rounds: int, logs: Path) -> list[l
     return rows
 
 
+def measure_events(frames: int, seconds: float) -> list[list[str]]:
+    from benchmarks.rendering import events
+
+    found = events.burst(frames, seconds)
+    name = f"{found.frames:,} frames of a job in {found.seconds:.1f} s"
+    rows = [[name, "events", "a second", "", f"goal {EVENTS_GOAL}"]]
+    for kind, count in (("task:progress", found.progress), ("task:log", found.log)):
+        rate = count / found.seconds
+        met = verdict(rate <= EVENTS_GOAL and found.is_whole)
+        rows.append([f"{kind}, and the last one tells the end", str(count), f"{rate:.2f}", "", met])
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make benchrendering", description=__doc__)
     var = Path(os.environ.get("YUNTU_VAR") or REPOSITORY / "var")
     parser.add_argument("--scratch", type=Path, default=var / "bench", help="where the database is kept")
     parser.add_argument("--quick", action="store_true", help="one short round")
-    parser.add_argument("--only", choices=["claims", "dispatch"], help="a part of it")
+    parser.add_argument("--only", choices=["claims", "dispatch", "events"], help="a part of it")
     arguments = parser.parse_args()
     platform = Platform(arguments.scratch.resolve())
     platform.env["SIMULATED_ENGINE"] = "1"
@@ -101,9 +115,11 @@ def main() -> None:
         import django
 
         django.setup()
-        if arguments.only != "dispatch":
+        if arguments.only in (None, "events"):
+            tables.append(measure_events(1000 if arguments.quick else 10_000, 2 if arguments.quick else 10))
+        if arguments.only in (None, "claims"):
             tables.append(measure_claims(2 if arguments.quick else 5, rounds))
-        if arguments.only != "claims":
+        if arguments.only in (None, "dispatch"):
             frames, tasks = (400, 1000) if arguments.quick else (2000, 3000)
             tables.append(measure_dispatch(frames, tasks, rounds, platform.layout.logs))
         loads.append(os.getloadavg()[0])

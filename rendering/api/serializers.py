@@ -8,6 +8,7 @@ from rest_framework import serializers
 from billing.api.serializers import MoneyNumber
 from drives.links import link_to
 from rendering import frame_range
+from rendering.api.outlook_fields import OutlookFields
 from rendering.engines import ENGINES
 from rendering.models import Attempt, Frame, FrameOutput, JobDependency, JobLog, RenderJob
 from rendering.services.dependencies import Wait
@@ -177,6 +178,13 @@ class TaskSerializer(serializers.ModelSerializer):
     @extend_schema_field(serializers.IntegerField())
     def get_frame_step(self, job: RenderJob) -> int:
         return self.bounds(job)[2]
+
+
+class OneTaskSerializer(OutlookFields, TaskSerializer):
+    """A task with what only one at a time tells: running frames, its place in the queue, the time it will take."""
+
+    class Meta(TaskSerializer.Meta):
+        fields = (*TaskSerializer.Meta.fields, "queue_position", "estimated_seconds", "running")  # type: ignore[assignment]
 
 
 class TaskLogSerializer(serializers.ModelSerializer):

@@ -10,6 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from billing.errors import InsufficientBalance, NoPrice
@@ -66,6 +67,9 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
     @extend_schema(parameters=filters.PARAMETERS)
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().list(request, *args, **kwargs)
+
+    def get_serializer_class(self) -> type[BaseSerializer]:
+        return shapes.OneTaskSerializer if self.action == "retrieve" else super().get_serializer_class()
 
     @extend_schema(request=shapes.NewTaskSerializer, responses={201: shapes.TaskSerializer})
     def create(self, request: Request) -> Response:

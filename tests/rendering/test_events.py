@@ -1,6 +1,9 @@
 """What the owner hears, read from the stream that sockets catch up from."""
 
+import itertools
 import json
+import threading
+import time
 from datetime import datetime
 from typing import Any
 
@@ -9,11 +12,12 @@ from pytest_django import DjangoCaptureOnCommitCallbacks as Capture
 
 from accounts.models import User
 from common.realtime import connection, stream_of, take_aside
-from rendering.models import RenderJob, RenderNode, SceneReport
-from rendering.services import news
+from rendering.models import Attempt, Frame, RenderJob, RenderNode, SceneReport
+from rendering.services import attempts, news
 from rendering.services.admission import advance_job
 from rendering.services.jobs import cancel_job, pause_job, resume_job
 from rendering.services.submitting import submit_job
+from tests.conftest import Client
 from tests.factories import put
 from tests.rendering import makers
 
@@ -171,3 +175,97 @@ def test_progress_within_a_frame_does_not_go_back_behind_other_nodes(owner: User
     news.tell_frame_progress(mine.job, frame=1, percent=10)
 
     assert of_kind(owner, "task:progress")[-1]["progress"] == 50
+
+
+# --- bursts ---
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_a_burst_two_a_second_are_told_and_always_the_last(owner: User, node: RenderNode) -> None:
+    job = makers.queued(owner, frames="1-100")
+    connection().delete(stream_of(owner.pk))
+    began = time.monotonic()
+    for frame in range(1, 101):
+        RenderJob.objects.filter(pk=job.pk).update(done_frames=frame)
+        news.tell_progress(job, frame=frame)
+        news.log_frames(job, [news.Line(f"frame {frame}")])
+    seconds = time.monotonic() - began
+    deadline = time.monotonic() + 10
+    while connection().keys("*:word:*") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    wait_for_threads()
+
+    told = of_kind(owner, "task:progress")
+    shown = [data["progress"] for data in told]
+    assert (told[-1]["done_frames"], told[-1]["current_frame"]) == (100, 100)
+    assert shown == sorted(shown)
+    stamps = [datetime.fromisoformat(data["timestamp"]) for data in told]
+    assert all((later - earlier).total_seconds() > 0.4 for earlier, later in itertools.pairwise(stamps))
+    lines = [data for data in of_kind(owner, "task:log") if data["message"].startswith("frame ")]
+    assert sum(data["count"] for data in lines) == 100
+    assert len(lines) <= 2 * seconds + 2
+    assert job.logs.filter(message__startswith="frame ").count() == 100
+
+
+def wait_for_threads() -> None:
+    for thread in threading.enumerate():
+        if thread.name.startswith("last-word"):
+            thread.join(5)
+
+
+# --- outlook ---
+
+
+def test_running_frames_count_with_their_part_and_nothing_goes_back(
+    owner: User, owner_api: Client, node: RenderNode
+) -> None:
+    job = makers.queued(owner, frames="1-4")
+
+    def shown() -> dict[str, Any]:
+        answer: dict[str, Any] = owner_api.get(f"/tasks/{job.pk}").json()
+        return answer
+
+    assert (shown()["progress"], shown()["queue_position"], shown()["estimated_seconds"]) == (0, 0, None)
+    first, second = makers.claimed(node), makers.claimed(node)
+    Attempt.objects.filter(pk=first.pk).update(progress=60)
+    Attempt.objects.filter(pk=second.pk).update(progress=20)
+    assert shown()["progress"] == 20
+    assert shown()["running"] == [
+        {"step": "main", "number": 1, "progress": 60.0}, {"step": "main", "number": 2, "progress": 20.0},
+    ]  # fmt: skip
+    attempts.lose(attempt_id=first.pk)
+    assert (shown()["progress"], len(shown()["running"])) == (20, 1)
+    makers.succeed(second)
+    Frame.objects.filter(number=2).update(seconds=10)
+    assert (shown()["progress"], shown()["estimated_seconds"]) == (25, 30)
+    third, fourth = makers.claimed(node), makers.claimed(node)
+    assert (third.pk != fourth.pk, shown()["estimated_seconds"]) == (True, 15)
+    pause_job(job=job)
+    paused = shown()
+    assert (paused["progress"], paused["queue_position"], paused["estimated_seconds"]) == (25, None, None)
+
+
+def test_several_frames_of_an_attempt_share_its_progress(
+    owner: User, owner_api: Client, node: RenderNode
+) -> None:
+    job = makers.queued(owner, frames="1-10")
+    RenderJob.objects.filter(pk=job.pk).update(chunk_size=5)
+    attempt = makers.claimed(node)
+    Attempt.objects.filter(pk=attempt.pk).update(progress=50)
+    shown = owner_api.get(f"/tasks/{job.pk}").json()
+    assert (shown["progress"], shown["running"]) == (25, [{"step": "main", "number": 3, "progress": 50.0}])
+
+
+def test_the_place_in_the_queue(owner: User, owner_api: Client, stranger: User, node: RenderNode) -> None:
+    mine = makers.queued(owner, frames="1-3")
+    makers.queued(stranger, frames="1-7", priority=2)
+    makers.queued(stranger, frames="1-5", priority=0)
+    later = makers.queued(owner, frames="1-2")
+
+    def place(job: RenderJob) -> int | None:
+        position: int | None = owner_api.get(f"/tasks/{job.pk}").json()["queue_position"]
+        return position
+
+    assert (place(mine), place(later)) == (7, 10)
+    cancel_job(job=mine)
+    assert (place(mine), place(later)) == (None, 7)
