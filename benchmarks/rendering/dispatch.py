@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from celery import current_app
 from django.utils import timezone
 
 from accounts.models import User
@@ -89,7 +90,9 @@ def raw_rate(count: int, logs: Path) -> float:
 @contextmanager
 def farm(logs: Path) -> Iterator[None]:
     """Two nodes and the worker that takes what is submitted."""
-    worker = "-m celery -A config worker --pool threads -c 2 -Q default,preflight -n worker@%h -l WARNING"
+    worker = (
+        "-m celery -A config worker --pool threads -c 4 -Q default,preflight,previews -n worker@%h -l WARNING"
+    )
     beat = "-m celery -A config beat --scheduler django_celery_beat.schedulers:DatabaseScheduler --pidfile= -l WARNING"
     nodes = [
         ["manage.py", "render_node", "--name", f"bench-{each}", "--slots", str(SLOTS)]
@@ -151,8 +154,22 @@ def frame_rate(user: User, scene: File, frames: int, chunk: int) -> float:
     return frames / (time.perf_counter() - begun)
 
 
+def is_idle() -> bool:
+    """Whether nothing waits for the worker, twice in a second: what came before is through."""
+    with current_app.connection_for_read() as broker:
+        channel: Any = broker.default_channel
+        for _look in range(2):
+            time.sleep(0.5)
+            if any(
+                channel.queue_declare(name).message_count for name in ("default", "preflight", "previews")
+            ):
+                return False
+    return True
+
+
 def first_frame_seconds(user: User, scene: File) -> float:
-    """From submit to the first frame running, on an idle farm."""
+    """From submit to the first frame running, on a farm that has done what it had to do."""
+    until(is_idle, 60, "the worker is idle")
     begun = time.time()
     job = submit(user, scene, 1, 1)
     until(lambda: Attempt.objects.filter(job=job).exists(), 60, "the first frame")
