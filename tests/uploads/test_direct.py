@@ -196,6 +196,24 @@ def test_a_task_cancelled_while_the_bytes_come_keeps_nothing(
     assert staged() == []
 
 
+def test_a_drive_deleted_while_the_bytes_come_takes_nothing(
+    owner: User, owner_api: Client, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (sender,) = begin(owner_api, announced("/x", b"content"))
+    from uploads.services import files
+
+    real = files.keep
+
+    def delete_first(**arguments: Any) -> Kept:
+        delete_drive(drive=drive, actor=owner)
+        return real(**arguments)
+
+    monkeypatch.setattr(files, "keep", delete_first)
+    answer = sender.whole(b"content")
+    assert (answer.status_code, answer.json()["code"]) == (403, "drive_read_only")
+    assert_untouched(sender)
+
+
 def test_files_follow_a_renamed_folder_and_make_a_trashed_one_anew(owner: User, owner_api: Client) -> None:
     first, second = begin(owner_api, announced("/a/1", b"1"), announced("/a/2", b"2"))
     folder = Folder.objects.select_related("drive").get(path="/a")
