@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from billing.errors import InsufficientBalance
 from common.errors import Invalid, NotVisible, TransitionNotAllowed
 from drives.api.downloads import serve_blob
+from drives.errors import DriveReadOnly
 from rendering import errors
 from rendering.api import serializers as shapes
 from rendering.api.base import RANGE, TaskDoors
@@ -32,7 +33,7 @@ class TaskFramesViewSet(TaskDoors):
     refusals = {
         "add_frames": (
             *RANGE, errors.NothingToRender, errors.EngineUnavailable, errors.NoNodeFits, InsufficientBalance,
-            TransitionNotAllowed,
+            DriveReadOnly, TransitionNotAllowed,
         )
     }  # fmt: skip
 

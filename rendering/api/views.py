@@ -34,10 +34,10 @@ READING = (errors.SceneMissing, errors.EngineUnavailable)
 PLANNING = (*READING, *RANGE, errors.InspectionFailed, errors.NotAScene, NoPrice)
 SUBMITTING = (
     *PLANNING, errors.NoNodeFits, errors.NoCamera, errors.NoLayer, BadName, errors.ReferenceCycle,
-    errors.ReferencesTooDeep, errors.MissingAssets, InsufficientBalance, TransitionNotAllowed,
+    errors.ReferencesTooDeep, errors.MissingAssets, InsufficientBalance, DriveReadOnly, TransitionNotAllowed,
 )  # fmt: skip
 REOPENING = (
-    *RANGE, errors.NothingToRender, errors.EngineUnavailable, errors.NoNodeFits, InsufficientBalance,
+    *RANGE, errors.NothingToRender, errors.EngineUnavailable, errors.NoNodeFits, InsufficientBalance, DriveReadOnly,
     TransitionNotAllowed,
 )  # fmt: skip
 
@@ -50,7 +50,7 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
     refusals = {
         "create": CREATING,
         "clone": CREATING,
-        "destroy": (errors.JobRunning,),
+        "destroy": (errors.JobRunning, TransitionNotAllowed),
         "submit": SUBMITTING,
         "pause": (TransitionNotAllowed,),
         "resume": (*SUBMITTING, errors.PausedByOperator),

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from common.ids import new_id
@@ -109,7 +109,11 @@ def release_all() -> None:
 
 
 def stop_frames(job: RenderJob, target: Frame.Status, *, running_only: bool = False) -> None:
-    """Take frames from their attempts; the runners see it within two seconds and end their processes."""
+    """Take frames from their attempts; the runners see it within two seconds and end their processes.
+
+    The job's row is locked. An attempt ends for having no frame any more: one that was made since the frames were
+    taken has some, and is left to its claim.
+    """
     taken = [Frame.Status.RUNNING] if running_only else [*Frame.OPEN_STATUSES]
     frames = Frame.objects.filter(job=job, status__in=taken)
     if target == Frame.Status.READY:
@@ -117,7 +121,8 @@ def stop_frames(job: RenderJob, target: Frame.Status, *, running_only: bool = Fa
     else:
         frames.update(status=target, updated_at=timezone.now())
     now = timezone.now()
-    Attempt.objects.filter(job=job, status=Attempt.Status.RUNNING).update(
+    kept = Frame.objects.filter(attempt=OuterRef("pk"), status=Frame.Status.RUNNING)
+    Attempt.objects.filter(~Exists(kept), job=job, status=Attempt.Status.RUNNING).update(
         status=Attempt.Status.STOPPED, ended_at=now, updated_at=now
     )
 
@@ -126,12 +131,17 @@ def stop_strays(job: RenderJob) -> None:
     """Stop what runs of a job that does not render any more.
 
     Call once its new status is committed: a claim that still saw the old one has either taken its frame before this,
-    and is stopped here, or sees the new status when it is done, and calls this itself.
+    and is stopped here, or sees the new status when it is done, and calls this itself. The status is read once more:
+    a job that goes on meanwhile keeps its frames.
     """
-    if job.status in RenderJob.FINAL_STATUSES:
-        stop_frames(job, Frame.Status.CANCELLED)
-    elif job.status == RenderJob.Status.PAUSED:
-        stop_frames(job, Frame.Status.READY, running_only=True)
+    with transaction.atomic():
+        status = (
+            RenderJob.objects.select_for_update(no_key=True).values_list("status", flat=True).get(pk=job.pk)
+        )
+        if status in RenderJob.FINAL_STATUSES:
+            stop_frames(job, Frame.Status.CANCELLED)
+        elif status == RenderJob.Status.PAUSED:
+            stop_frames(job, Frame.Status.READY, running_only=True)
 
 
 def jobs_with_strays() -> list[RenderJob]:

@@ -1,5 +1,6 @@
 """What may be done with a job now, asked with its row locked."""
 
+from common.errors import NotVisible
 from rendering.errors import PausedByOperator
 from rendering.models import RenderJob
 
@@ -8,9 +9,11 @@ def lock_for(job: RenderJob, action: str) -> RenderJob:
     """The job's row as it is, locked, where `action` goes now. Call inside a transaction.
 
     The lock leaves the key free, see `attempts.lock_job`; what the row points to is read after it.
-    Raises TransitionNotAllowed.
+    Raises TransitionNotAllowed; NotVisible once it is deleted.
     """
     locked = RenderJob.objects.select_for_update(no_key=True).get(pk=job.pk)
+    if locked.deleted_at is not None:
+        raise NotVisible
     require(locked, action)
     return locked
 

@@ -5,12 +5,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from rendering.errors import JobRunning
-from rendering.models import RenderJob
+from rendering.models import Frame, RenderJob
 from rendering.services import news
 from rendering.services.closing import settle
 from rendering.services.dependencies import tell_dependents
 from rendering.services.dispatch import dispatch_on_commit
-from rendering.services.frames import release_on_commit, show_ready, stop_strays
+from rendering.services.frames import release_on_commit, show_ready, stop_frames, stop_strays
 from rendering.services.guards import lock_for, require
 from rendering.services.submitting import submit_job
 
@@ -54,6 +54,8 @@ def go_on(job: RenderJob) -> RenderJob:
         locked = RenderJob.objects.select_for_update(no_key=True).get(pk=job.pk)
         if (locked.status, locked.pause_reason) != (Status.PAUSED, reason):
             raise locked.refusal()
+        # Whoever paused it may not have come to that yet.
+        stop_frames(job, Frame.Status.READY, running_only=True)
         job.move_to(Status.QUEUED, pause_reason=Reason.NONE, **approval)
         show_ready(job)
         if approval:
@@ -85,13 +87,17 @@ def cancel_job(*, job: RenderJob) -> RenderJob:
 def delete_job(*, job: RenderJob) -> None:
     """Hide a job from its owner; results stay in the drive, attempts and bills stay as evidence.
 
-    One that waits is cancelled first. Raises JobRunning.
+    One that waits is cancelled first. Raises JobRunning, also for one that goes on at this moment; and
+    TransitionNotAllowed for one that ends meanwhile.
     """
     if job.status == Status.RENDERING:
         raise JobRunning(**job.refusal().data)
     if job.status not in RenderJob.FINAL_STATUSES:
         cancel_job(job=job)
-    RenderJob.objects.filter(pk=job.pk).update(deleted_at=timezone.now(), updated_at=timezone.now())
+    over = RenderJob.objects.filter(pk=job.pk, status__in=RenderJob.FINAL_STATUSES)
+    if not over.update(deleted_at=timezone.now(), updated_at=timezone.now()):
+        job.refresh_from_db()
+        raise JobRunning(**job.refusal().data)
 
 
 def set_priority(*, job: RenderJob, priority: int) -> RenderJob:

@@ -63,8 +63,8 @@ def bounded(count: int) -> int:
 
 
 def scene_of(job: RenderJob) -> File:
-    """The job's scene as it stands in the drive now. Raises SceneMissing."""
-    rows = File.objects.living().select_related("folder", "blob")
+    """The job's scene as it stands in the drive now, and as its owner may still read it. Raises SceneMissing."""
+    rows = File.objects.visible_to(job.user).select_related("folder", "blob")
     scene = rows.filter(pk=job.scene_file_id).first() if job.scene_file_id else None
     if scene is None:
         raise SceneMissing(field="scene_file")

@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from common.errors import NotVisible
+from drives.permissions import Right, require
 from rendering import frame_range
 from rendering.errors import NothingToRender
 from rendering.models import Frame, NodeBlock, RenderJob, RenderStep
@@ -15,8 +16,9 @@ from rendering.services import news
 from rendering.services.dispatch import dispatch_on_commit
 from rendering.services.frames import make_frames, make_ready, release_on_commit
 from rendering.services.guards import lock_for
+from rendering.services.limits import limits_of
 from rendering.services.plans import bounded
-from rendering.services.submitting import hold_for
+from rendering.services.submitting import cover
 from rendering.services.versions import check_nodes, version_for
 
 Status = RenderJob.Status
@@ -25,9 +27,9 @@ Status = RenderJob.Status
 def retry_frames(*, job: RenderJob, frames: str = "", step: str = "") -> RenderJob:
     """Try frames again that failed for good: all, or those of a range and a step. They start afresh, on any node.
 
-    A job that had failed is queued again, and the price of these frames is held anew.
+    A job that had failed is queued again; where the price of these frames is held no more, it is held anew.
     Raises TransitionNotAllowed, NotVisible (step), FrameRangeInvalid, FrameRangeTooLong, NothingToRender,
-    EngineUnavailable, NoNodeFits, InsufficientBalance.
+    EngineUnavailable, NoNodeFits, InsufficientBalance, DriveReadOnly.
     """
     with transaction.atomic():
         job = lock_for(job, "retry")
@@ -49,8 +51,8 @@ def retry_frames(*, job: RenderJob, frames: str = "", step: str = "") -> RenderJ
             "due_at": None,
         }
         make_ready(job, Frame.objects.filter(pk__in=ids), **fresh)
-        if job.status == Status.FAILED:
-            hold_for(job, len(ids))
+        job.refresh_from_db(fields=["failed_frames"])
+        cover(job)
         reopen(job, is_on_trial=job.pause_reason == RenderJob.PauseReason.APPROVAL)
         news.log(job, _("%(count)s failed frames are tried again.") % {"count": len(ids)})
     return job
@@ -60,7 +62,7 @@ def add_frames(*, job: RenderJob, frames: str, step: str = "") -> RenderJob:
     """Render further frames, of all steps or of one, at the price of the others; those that are there stay as they are.
 
     Raises TransitionNotAllowed, NotVisible (step), FrameRangeInvalid, FrameRangeTooLong, NothingToRender,
-    EngineUnavailable, NoNodeFits, InsufficientBalance.
+    EngineUnavailable, NoNodeFits, InsufficientBalance, DriveReadOnly.
     """
     numbers = frame_range.parse(frames)
     with transaction.atomic():
@@ -72,13 +74,14 @@ def add_frames(*, job: RenderJob, frames: str, step: str = "") -> RenderJob:
         if not count:
             raise NothingToRender
         bounded(job.total_frames + count)
-        hold_for(job, count)
         known = frame_range.joined(job.frame_range, [number for new in wanted.values() for number in new])
         RenderJob.objects.filter(pk=job.pk).update(
             total_frames=F("total_frames") + count,
             estimated_cost=F("estimated_cost") + count * F("unit_price"),
             frame_range=known,
         )
+        job.refresh_from_db(fields=["total_frames", "estimated_cost", "frame_range"])
+        cover(job)
         for each, new in wanted.items():
             make_frames(each, new, Frame.Status.WAITING)
         release_on_commit(job)
@@ -95,11 +98,23 @@ def step_of(job: RenderJob, name: str) -> RenderStep:
 
 
 def reopen(job: RenderJob, *, is_on_trial: bool = False) -> None:
-    """Queue a job that was over, or whose test frames are rendered once more. Its row is locked."""
+    """Queue a job that was over, or whose test frames are rendered once more. Its row is locked.
+
+    Raises NotVisible or DriveReadOnly for an owner who may not write in the drive any more.
+    """
+    require(job.user, Right.WRITE, job.drive)
     if job.status in RenderJob.FINAL_STATUSES or is_on_trial:
         check_nodes(job, version_for(job))
         cleared: dict[str, Any] = {"failure_code": "", "failure_data": {}, "error_message": ""}
-        job.move_to(Status.QUEUED, pause_reason=RenderJob.PauseReason.NONE, completed_at=None, **cleared)
+        # A licence may have been limited since, which touches no job that is over.
+        limits = [limit.pk for limit in limits_of(job).all]
+        job.move_to(
+            Status.QUEUED,
+            pause_reason=RenderJob.PauseReason.NONE,
+            completed_at=None,
+            limits=limits,
+            **cleared,
+        )
     else:
         RenderJob.objects.filter(pk=job.pk).update(updated_at=timezone.now())
         job.refresh_from_db()

@@ -93,12 +93,15 @@ def draw_results(*, job_id: UUID) -> None:
     with tempfile.TemporaryDirectory(prefix="results-") as folder:
         sheet = Path(folder) / "sheet.jpg"
         draw_sheet(found).save(sheet, quality=85)
-        RenderJob.objects.filter(pk=job.pk).update(contact_sheet=store_file(sheet))
+        # Of a job that went on meanwhile it would be the sheet of an earlier end; `undrawn_jobs` finds its last.
+        same_end = RenderJob.objects.filter(pk=job.pk, completed_at=job.completed_at)
+        is_current = same_end.update(contact_sheet=store_file(sheet))
         film = Path(folder) / "film.mp4"
-        if len(found) > 1 and draw_film(found, film, fps=fps_of(job)):
-            RenderJob.objects.filter(pk=job.pk).update(preview_video=store_file(film))
+        if is_current and len(found) > 1 and draw_film(found, film, fps=fps_of(job)):
+            same_end.update(preview_video=store_file(film))
     end_turn(turn_of(job.pk))
-    news.tell_results(job)
+    if is_current:
+        news.tell_results(job)
 
 
 def shown_frames(job: RenderJob) -> list[Shown]:

@@ -9,6 +9,8 @@ from django.utils.translation import gettext as _
 from billing.services.ledger import extend_hold, place_hold, up_to_fen
 from common.errors import DomainError, TransitionNotAllowed
 from common.ids import new_id
+from drives import permissions
+from drives.permissions import Right
 from rendering import messages
 from rendering.models import JobFile, RenderJob
 from rendering.services import news
@@ -23,10 +25,12 @@ Status = RenderJob.Status
 def submit_job(*, job: RenderJob) -> RenderJob:
     """Put a draft on its way: what is known is checked now, money is held, the rest follows in the background.
 
-    Raises TransitionNotAllowed, and what `plan_job` and `place_hold` raise; the job stays a draft then.
+    Raises TransitionNotAllowed, NotVisible or DriveReadOnly for who may not write in the drive any more, and what
+    `plan_job` and `place_hold` raise; the job stays a draft then.
     """
     # Asked first, so that a job in another state is not told about its scene.
     require(job, "submit")
+    permissions.require(job.user, Right.WRITE, job.drive)
     if job.scene_file_id is None and (scene := find_by_path(job.drive, job.scene_path)):
         RenderJob.objects.filter(pk=job.pk).update(scene_file=scene, scene_path=scene_path_of(scene))
         job.refresh_from_db()
@@ -58,8 +62,8 @@ def note_failure(job: RenderJob, error: DomainError) -> None:
 
 def secure(job: RenderJob, plan: Plan) -> None:
     """Fix what will be rendered and at which price, and hold the money. Call in the submit's transaction."""
-    job.unit_price = plan.quote.rule.price
-    hold_for(job, plan.quote.frames)
+    job.unit_price, job.total_frames = plan.quote.rule.price, plan.quote.frames
+    cover(job)
     JobFile.objects.filter(job=job).delete()
     JobFile.objects.bulk_create(
         [
@@ -74,7 +78,7 @@ def secure(job: RenderJob, plan: Plan) -> None:
         unit_price=job.unit_price,
         estimated_cost=plan.quote.cost,
         frame_range=plan.frame_range,
-        total_frames=plan.quote.frames,
+        total_frames=job.total_frames,
         engine_version=plan.version,
         asset_paths=plan.resolution.remap,
         width=width,
@@ -83,18 +87,21 @@ def secure(job: RenderJob, plan: Plan) -> None:
     job.refresh_from_db()
 
 
-def hold_for(job: RenderJob, count: int) -> None:
-    """Hold the price of `count` frames more: with what the job holds already, or anew. Its row is locked.
+def cover(job: RenderJob) -> None:
+    """Hold the price of every frame that may still be charged, as far as the job does not hold it already.
 
-    Raises InsufficientBalance.
+    What had failed before an earlier settlement is held no more, and counts anew once it is retried. The job's row is
+    locked and was read since its last change. Raises InsufficientBalance.
     """
     if job.unit_price is None:  # never submitted
         return
+    hold = open_hold(job)
+    held = int(hold.amount // job.unit_price) if hold else 0
+    count = job.total_frames - job.failed_frames - job.charged_frames - held
     amount = up_to_fen(count * job.unit_price)
     description = _("Render %(name)s: %(count)s frames") % {"name": job.task_name, "count": count}
-    hold = open_hold(job)
     key = f"job:{new_id()}"
-    if hold and amount:
+    if hold and amount > 0:
         extend_hold(hold=hold, amount=amount, key=key, description=description)
     elif not hold:
         job.hold = None

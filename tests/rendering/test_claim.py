@@ -1,8 +1,10 @@
 """Which frame a node gets."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -10,9 +12,10 @@ from django.utils import timezone
 from accounts.models import User
 from rendering.models import Attempt, Frame, RenderJob, RenderNode
 from rendering.services import claims
+from rendering.services.frames import stop_strays
 from rendering.services.jobs import cancel_job, pause_job, resume_job
 from tests.factories import make_user
-from tests.racing import race
+from tests.racing import race, somebody_waits_for_a_lock, wait_for
 from tests.rendering import makers
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +38,7 @@ def test_a_claim_gives_a_lease_on_one_frame(owner: User, node: RenderNode) -> No
 
     now = timezone.now()
     assert (attempt.job_id, attempt.node, attempt.status) == (job.pk, node, "running")
-    assert timedelta(seconds=2) < attempt.lease_expires_at - now <= timedelta(seconds=5)
+    assert timedelta(seconds=2) < attempt.lease_expires_at - now <= settings.RENDER_LEASE
     frame = Frame.objects.get(status="running")
     assert (frame.number, frame.attempt) == (5, attempt)
     assert list(frame.attempts.all()) == [attempt]
@@ -238,6 +241,34 @@ def test_a_claim_that_saw_the_job_before_it_was_paused(owner: User, node: Render
 
     attempt, frame = Attempt.objects.get(), Frame.objects.get()
     assert (attempt.status, frame.status, frame.failures, frame.losses) == ("stopped", "ready", 0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_pause_that_comes_to_its_frames_late_leaves_what_goes_on(owner: User, node: RenderNode) -> None:
+    """The job was resumed before the pause had stopped anything; then a frame is claimed at every moment of it."""
+    job = makers.queued(owner, frames="1")
+    before = makers.claimed(node)
+    RenderJob.objects.filter(pk=job.pk).update(status=Status.PAUSED, pause_reason="user")
+    paused = RenderJob.objects.get(pk=job.pk)
+
+    resume_job(job=RenderJob.objects.get(pk=job.pk))
+    before.refresh_from_db()
+    assert before.status == "stopped"
+    now = makers.claimed(node)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            RenderJob.objects.select_for_update(no_key=True).get(pk=job.pk)
+            late = pool.submit(race, 1, lambda _number: stop_strays(paused))
+            wait_for(somebody_waits_for_a_lock)
+            race(1, lambda _number: claims.take_frames(node, "blender"))
+        late.result()
+
+    assert Attempt.objects.get(status="running") == now
+    assert makers.audit() == {}
+    makers.succeed(now)
+    job.refresh_from_db()
+    assert (job.status, makers.audit()) == (Status.COMPLETED, {})
 
 
 @pytest.mark.django_db(transaction=True)

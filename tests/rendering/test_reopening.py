@@ -6,14 +6,20 @@ from typing import Any
 import pytest
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from accounts.models import User
+from accounts.models import TeamMember, User
+from accounts.services.teams import create_team
 from billing.models import Bill, PriceRule
-from common.errors import DomainError
+from common.errors import DomainError, NotVisible
+from drives.models import Drive, File
+from rendering.errors import JobRunning
 from rendering.models import Frame, NodeBlock, RenderJob, RenderNode
+from rendering.services import claims
 from rendering.services.frames import release_all
-from rendering.services.jobs import cancel_job, pause_job
+from rendering.services.jobs import cancel_job, delete_job, pause_job
+from rendering.services.limits import limit_licence
 from rendering.services.reopening import add_frames, retry_frames
 from tests.conftest import Client
+from tests.factories import put
 from tests.racing import race
 from tests.rendering import makers
 
@@ -21,9 +27,9 @@ pytestmark = pytest.mark.django_db
 Status = RenderJob.Status
 
 
-def one_failed(owner: User, node: RenderNode, **wishes: Any) -> RenderJob:
+def one_failed(owner: User, node: RenderNode, file: File | None = None) -> RenderJob:
     """A job of three frames that failed: two are rendered and paid."""
-    job = makers.queued(owner, frames="1-3", **wishes)
+    job = makers.queued(owner, file, frames="1-3")
     makers.fail(makers.claimed(node), is_permanent=True)
     for _frame in range(2):
         makers.succeed(makers.claimed(node))
@@ -92,6 +98,90 @@ def test_a_retry_of_a_job_that_renders_holds_nothing_more(
     render_all(job, node)
     assert (job.status, job.actual_cost) == (Status.COMPLETED, Decimal("1.5"))
     assert makers.audit() == {}
+
+
+def test_what_failed_before_is_held_anew_while_further_frames_are_rendered(
+    owner_api: Client, owner: User, node: RenderNode
+) -> None:
+    """The hold of a job that goes on with further frames knows nothing of what had failed before."""
+    balance, _held = makers.money(owner)
+    job = one_failed(owner, node)
+    add_frames(job=job, frames="4")
+    assert makers.money(owner) == (balance - 1, Decimal("0.5"))
+
+    assert owner_api.post(f"/tasks/{job.pk}/retry").status_code == 200
+
+    assert makers.money(owner) == (balance - 1, 1)
+    assert makers.audit() == {}
+    render_all(job, node)
+    assert (job.status, job.actual_cost, job.charged_frames) == (Status.COMPLETED, 2, 4)
+    assert makers.money(owner) == (balance - 2, 0)
+    assert makers.audit() == {}
+
+
+def test_a_licence_that_was_limited_meanwhile_counts(owner: User, node: RenderNode) -> None:
+    job = one_failed(owner, node)
+    licence = limit_licence(key="blender", maximum=1)
+
+    retry_frames(job=job)
+    add_frames(job=job, frames="4")
+    release_all()
+
+    makers.claimed(node)
+    assert claims.claim(node=node, engine="blender") is None
+    licence.refresh_from_db()
+    assert licence.running == 1
+    assert makers.audit() == {}
+
+
+def test_a_job_is_deleted_or_goes_on(owner: User, node: RenderNode) -> None:
+    """Nobody pays for what they do not see any more."""
+    job = one_failed(owner, node)
+    seen = RenderJob.objects.get(pk=job.pk)
+    add_frames(job=job, frames="4")
+    with pytest.raises(JobRunning):
+        delete_job(job=seen)
+    assert RenderJob.objects.get(pk=job.pk).deleted_at is None
+
+    cancel_job(job=RenderJob.objects.get(pk=job.pk))
+    other = one_failed(owner, node)
+    delete_job(job=RenderJob.objects.get(pk=other.pk))
+    for act in (lambda: add_frames(job=other, frames="4"), lambda: retry_frames(job=other)):
+        with pytest.raises(NotVisible):
+            act()
+    assert RenderJob.objects.get(pk=other.pk).status == Status.FAILED
+    assert makers.audit() == {}
+
+
+@pytest.mark.parametrize(("role", "code"), [("viewer", "drive_read_only"), ("", "not_found")])
+def test_who_may_not_write_in_the_drive_any_more_renders_nothing(
+    owner_api: Client, owner: User, stranger: User, node: RenderNode, role: str, code: str
+) -> None:
+    team = create_team(owner=stranger, name="studio")
+    membership = TeamMember.objects.create(team=team, user=owner, role="member")
+    drive = Drive.objects.create(team=team, name="shared")
+    file = put(owner, "/proj/a.blend", b"BLENDER team", drive=drive)
+    makers.set_report(file)
+    failed = one_failed(owner, node, file=file)
+    draft = makers.draft(owner, file)
+    if role:
+        TeamMember.objects.filter(pk=membership.pk).update(role=role)
+    else:
+        membership.delete()
+    money = makers.money(owner)
+    before = list(RenderJob.objects.order_by("pk").values("status", "failure_code"))
+
+    asked = [
+        (f"/tasks/{draft.pk}/submit", None),
+        (f"/tasks/{failed.pk}/retry", {}),
+        (f"/tasks/{failed.pk}/frames", {"frames": "9"}),
+    ]
+    for path, body in asked:
+        assert owner_api.post(path, body).json()["code"] == code, path
+    if not role:
+        assert owner_api.get(f"/tasks/{draft.pk}/report").json()["code"] == "scene_missing"
+    assert makers.money(owner) == money
+    assert list(RenderJob.objects.order_by("pk").values("status", "failure_code")) == before
 
 
 def test_a_paused_job_stays_paused(owner: User, node: RenderNode) -> None:

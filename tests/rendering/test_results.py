@@ -27,7 +27,9 @@ from drives.storage import blob_storage
 from rendering.models import Attempt, RenderJob, RenderNode, RenderStep
 from rendering.services import attempts, results
 from rendering.services.attempts import FrameResult, Usage
+from rendering.services.frames import release_all
 from rendering.services.landing import Output
+from rendering.services.reopening import add_frames
 from rendering.tasks import draw_results
 from tests.conftest import Client
 from tests.factories import put
@@ -120,6 +122,32 @@ def test_drawing_twice_changes_nothing_and_the_sweep_leaves_it(
     assert not unreferenced().filter(pk__in=drawn).exists()
     RenderJob.objects.update(contact_sheet=None)
     assert unreferenced().filter(pk=drawn[0]).exists()
+
+
+def test_a_job_that_goes_on_while_it_is_drawn_is_drawn_once_more(
+    owner: User, node: RenderNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = finished(owner, node, tmp_path, frames="1-2")
+    draw = results.draw_sheet
+
+    def slowly(found: Any) -> Image.Image:
+        monkeypatch.setattr(results, "draw_sheet", draw)
+        add_frames(job=job, frames="3")
+        release_all()
+        deliver(makers.claimed(node), tmp_path)
+        return draw(found)
+
+    monkeypatch.setattr(results, "draw_sheet", slowly)
+
+    draw_results(str(job.pk))
+
+    job.refresh_from_db()
+    assert (job.status, job.contact_sheet, job.preview_video) == (RenderJob.Status.COMPLETED, None, None)
+    assert results.undrawn_jobs(timezone.now()) == [job.pk]
+    draw_results(str(job.pk))
+    job.refresh_from_db()
+    with Image.open(io.BytesIO(content(job.contact_sheet))) as sheet:
+        assert sheet.size == (2 * 480, 2 * (270 + results.LABEL_HEIGHT))
 
 
 def test_a_job_without_pictures_or_with_odd_ones(owner: User, node: RenderNode, tmp_path: Path) -> None:
