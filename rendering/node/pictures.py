@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 import OpenImageIO as oiio  # noqa: N813  (its own documentation calls it so)
 
-from drives.pictures import BrokenPicture, is_main_layer, jpeg_is_whole, shown_channels, write_preview
+from drives.pictures import (
+    PREVIEW_SIDE,
+    BrokenPicture,
+    is_main_layer,
+    jpeg_is_whole,
+    shown_channels,
+    write_preview,
+)
 
 BAND_SIZE = 64 << 20
 SHOWN_SIZE = 256 << 20
@@ -28,15 +35,20 @@ DEEP_ROWS = 16
 class Look:
     """A whole picture: its size in pixels, whether all of it has one colour, and what to draw small, if anything."""
 
+    path: Path
     width: int
     height: int
     is_flat: bool
     shown: oiio.ImageBuf | None
+    is_preview: bool = False
+    """Small and as browsers show it: it is its own preview."""
 
     def draw(self, target: Path) -> Path | None:
-        """Its preview, written to `target`. Raises BrokenPicture."""
+        """Its preview, written to `target` where there has to be one. Raises BrokenPicture."""
         if self.shown is None:
             return None
+        if self.is_preview:
+            return self.path
         write_preview(self.shown, target)
         return target
 
@@ -68,11 +80,13 @@ def look_at(path: Path, *, width: int | None, height: int | None) -> Look:
     if spec.deep:
         pixels = flattened(path, chosen) if size <= MAX_DEEP_SIZE else None
     if pixels is None:
-        return Look(spec.full_width, spec.full_height, is_flat=False, shown=None)
+        return Look(path, spec.full_width, spec.full_height, is_flat=False, shown=None)
     seen = in_window(pixels, spec)
     if seen.dtype.kind == "f" and not np.isfinite(seen[..., :3]).any():
         raise BrokenPicture(f"{path.name} holds no numbers")
-    return Look(spec.full_width, spec.full_height, is_flat(seen), as_image(seen, spec))
+    is_small = max(spec.full_width, spec.full_height) <= PREVIEW_SIDE and spec.format == oiio.UINT8
+    is_preview = is_small and reader.format_name() == "png" and path.suffix.lower() == ".png"
+    return Look(path, spec.full_width, spec.full_height, is_flat(seen), as_image(seen, spec), is_preview)
 
 
 def parts_of(path: Path, reader: oiio.ImageInput) -> list[oiio.ImageSpec]:

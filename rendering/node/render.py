@@ -30,6 +30,7 @@ from rendering.services.attempts import Usage
 
 logger = logging.getLogger(__name__)
 LOG_NAME = "log.txt"
+NEWS_SECONDS = 0.5
 NO_ROOM_SIZE = 64 << 20  # bytes of a disk that is as good as full
 
 
@@ -50,6 +51,7 @@ class FrameRun:
             part.mkdir(parents=True)
         self.log = AttemptLog(folder / LOG_NAME)
         self.progress, self.message = 0.0, ""
+        self.told_progress, self.told_at = 0.0, 0.0
         self.error: tuple[str, str] | None = None
         self.is_lost = False
 
@@ -92,7 +94,15 @@ class FrameRun:
             # A database that is away for a moment is no reason to throw work away; the lease judges.
             logger.warning("attempt %s could not renew its lease: %s", self.attempt.pk, error)
             connection.close_if_unusable_or_obsolete()
+        self.tell_progress()
         return not self.is_lost
+
+    def tell_progress(self) -> None:
+        """Of a program that says more in half a second, the last is told with the next heartbeat."""
+        now = time.monotonic()
+        if self.progress != self.told_progress and now - self.told_at >= NEWS_SECONDS:
+            self.told_progress, self.told_at = self.progress, now
+            news.tell_frame_progress(self.job, frame=self.numbers[0], percent=self.progress)
 
     @contextmanager
     def lease_kept(self) -> Iterator[None]:
@@ -153,7 +163,7 @@ class FrameRun:
         self.message = meaning.status or self.message
         if meaning.progress is not None:
             self.progress = meaning.progress
-            news.tell_frame_progress(self.job, frame=self.numbers[0], percent=self.progress)
+            self.tell_progress()
 
     def hand_over(self, landing: Landing, outcome: Outcome) -> None:
         """Store what the run left and tell how it went. Raises LateResult, Interrupted, OSError."""
