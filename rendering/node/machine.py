@@ -27,14 +27,16 @@ def usable_memory_size() -> int:
 
 
 def free_memory_size() -> int:
-    """Bytes of memory that programs may still take."""
+    """Bytes of memory that programs may still take, of what is usable."""
     free = next(
         int(line.split()[1]) * 1024
         for line in Path("/proc/meminfo").read_text().splitlines()
         if line.startswith("MemAvailable:")
     )
     limit, used = number_of(MEMORY_LIMITS), number_of(MEMORY_USES)
-    return min(free, max(limit - used, 0)) if limit and used else free
+    if limit and used:
+        free = min(free, max(limit - used, 0))
+    return min(free, usable_memory_size())
 
 
 def load() -> float:
