@@ -55,6 +55,7 @@ class TaskFramesViewSet(TaskDoors):
     def frames(self, request: Request, pk: UUID) -> Response:
         """Frames by step and number."""
         rows = Frame.objects.filter(job=self.get_object()).select_related("step", "attempt")
+        rows = rows.defer("attempt__log_tail")  # two hundred lines for each frame
         if step := self.asked("step"):
             rows = rows.filter(step__name=step)
         rows = self.with_status(rows, Frame.Status.values)

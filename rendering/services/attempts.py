@@ -153,11 +153,15 @@ def land_frames(*, attempt_id: UUID, results: list[FrameResult]) -> None:
 
 
 def land(attempt: Attempt, results: list[FrameResult]) -> None:
-    """Results become files of the drive, their frames are done. The job's row is locked."""
+    """Results become files of the drive, their frames are done. The job's row is locked.
+
+    What has landed already is left as it is: a node that did not hear so delivers it again.
+    """
+    job = attempt.job
+    frames = {frame.number: frame for frame in running_frames(attempt)} if results else {}
+    results = [result for result in results if result.number in frames]
     if not results:
         return
-    job = attempt.job
-    frames = {frame.number: frame for frame in running_frames(attempt)}
     outputs = [(result, output) for result in results for output in result.outputs]
     files = place_outputs(job=job, step=attempt.step, outputs=[output for _result, output in outputs])
     FrameOutput.objects.bulk_create(

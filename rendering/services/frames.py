@@ -19,20 +19,22 @@ SELECT frame.id, %(now)s, %(now)s, %(job)s, %(step)s, frame.number, %(status)s, 
   FROM unnest(%(ids)s::uuid[], %(numbers)s::int[]) AS frame (id, number)
 """
 
-# Frames that wait for nothing any more: their job's test frames are approved or they are among them, and what the
-# job depends on is completed, or has rendered the frame of the same number in all its steps. The jobs are locked
-# first and in order, as everybody does who changes frames of a job.
+# Jobs with frames that wait, locked first and in order, as everybody does who changes frames of a job. In a statement
+# of its own: one that waits for a lock would judge by what was before.
+WAITING = """
+SELECT id FROM rendering_renderjob held
+ WHERE status IN (2, 3, 4) AND {scope}
+   AND EXISTS (SELECT 1 FROM rendering_frame f WHERE f.job_id = held.id AND f.status = 'waiting')
+ ORDER BY id FOR NO KEY UPDATE
+"""
+# Of them the frames that wait for nothing any more: their job's test frames are approved or they are among them, and
+# what the job depends on is completed, or has rendered the frame of the same number in all its steps.
 RELEASE = """
-WITH job AS MATERIALIZED (
-  SELECT id, has_test_frames AND approved_at IS NULL AS is_on_trial, test_numbers FROM rendering_renderjob held
-   WHERE status IN (2, 3, 4) AND {scope}
-     AND EXISTS (SELECT 1 FROM rendering_frame f WHERE f.job_id = held.id AND f.status = 'waiting')
-   ORDER BY id FOR NO KEY UPDATE
-), released AS (
+WITH released AS (
   UPDATE rendering_frame f SET status = 'ready', updated_at = now()
-    FROM job
-   WHERE f.job_id = job.id AND f.status = 'waiting' AND {numbers}
-     AND (NOT job.is_on_trial OR f.number = ANY(job.test_numbers))
+    FROM rendering_renderjob job
+   WHERE job.id = ANY(%(jobs)s) AND f.job_id = job.id AND f.status = 'waiting' AND {numbers}
+     AND (NOT job.has_test_frames OR job.approved_at IS NOT NULL OR f.number = ANY(job.test_numbers))
      AND NOT EXISTS (
        SELECT 1 FROM rendering_jobdependency d JOIN rendering_renderjob upstream ON upstream.id = d.on_id
         WHERE d.job_id = job.id AND upstream.status <> 5 AND NOT (d.kind = 'frame' AND coalesce((
@@ -80,10 +82,12 @@ def show_ready(job: RenderJob) -> None:
 def release(scope: str, numbers: Iterable[int] | None = None, **values: Any) -> None:
     """Let the nodes have frames that waited and do so for nothing any more. `scope` is a condition on `held`."""
     narrowed = "true" if numbers is None else "f.number = ANY(%(numbers)s)"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            RELEASE.format(scope=scope, numbers=narrowed), {**values, "numbers": list(numbers or ())}
-        )
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(WAITING.format(scope=scope), values)
+        jobs = [job for (job,) in cursor.fetchall()]
+        if not jobs:
+            return
+        cursor.execute(RELEASE.format(numbers=narrowed), {"jobs": jobs, "numbers": list(numbers or ())})
         engines = {engine for (engine,) in cursor.fetchall()}
     for engine in engines:
         dispatch(engine)

@@ -287,6 +287,24 @@ def deliver_two(attempt: Attempt, names: tuple[str, ...]) -> None:
     attempts.succeed(attempt_id=attempt.pk, results=[result], usage=Usage())
 
 
+def test_what_landed_early_may_be_delivered_again(owner: User, node: RenderNode) -> None:
+    """The node did not hear that it had: it delivers it once more, alone and at the end of the run."""
+    job = makers.queued(owner, frames="1-2", chunk_size=2)
+    attempt = makers.claimed(node)
+    blob = makers.picture_blob()
+    results = [FrameResult(number, [Output(f"{number}.png", blob, blob, 64, 36)]) for number in (1, 2)]
+
+    for _time in range(2):
+        attempts.land_frames(attempt_id=attempt.pk, results=results[:1])
+    job.refresh_from_db()
+    assert (job.done_frames, Frame.objects.get(number=2).status) == (1, "running")
+    attempts.succeed(attempt_id=attempt.pk, results=results, usage=Usage())
+
+    job.refresh_from_db()
+    assert (job.status, job.done_frames, job.actual_cost) == (Status.COMPLETED, 2, 1)
+    assert makers.audit() == {}
+
+
 def test_a_frame_may_have_several_outputs(owner: User, node: RenderNode) -> None:
     makers.queued(owner, frames="1")
     deliver_two(makers.claimed(node), ("0001.png", "0001_depth.png"))

@@ -1,11 +1,13 @@
 """Tasks that wait for others: the whole of them, or frame by frame."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
 import pytest
+from django.db import transaction
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from accounts.models import Notification, User
@@ -17,7 +19,7 @@ from rendering.services.dependencies import Wait, set_dependencies
 from rendering.services.frames import release_all
 from rendering.services.jobs import cancel_job
 from tests.conftest import Client
-from tests.racing import race
+from tests.racing import race, somebody_waits_for_a_lock, wait_for
 from tests.rendering import makers
 
 pytestmark = pytest.mark.django_db
@@ -266,6 +268,22 @@ def test_queued_while_what_it_waits_for_is_completed(owner: User, node: RenderNo
         assert numbers(job, "ready") == [1, 2, 3]
         cancel_job(job=RenderJob.objects.get(pk=job.pk))
     assert makers.audit() == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_release_that_waited_for_the_job_sees_what_it_waits_for_now(owner: User, node: RenderNode) -> None:
+    first, other = makers.queued(owner, frames="1"), makers.queued(owner, frames="1")
+    job = waiting_for(first)
+    RenderJob.objects.filter(pk=first.pk).update(status=Status.COMPLETED)  # its frames are not released yet
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            set_dependencies(job=job, waits=[Wait(other.pk)], user=owner)
+            released = pool.submit(race, 1, lambda _number: release_all())
+            wait_for(somebody_waits_for_a_lock)
+        released.result()
+
+    assert numbers(job, "waiting") == [1, 2, 3]
 
 
 def test_what_a_dead_process_did_not_release_is_released(
