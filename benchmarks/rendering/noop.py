@@ -7,7 +7,12 @@ from celery import Celery
 
 BROKER = os.environ["REDIS_URL"]
 DONE = "bench:done"
-app = Celery("noop", broker=BROKER.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host="))
+# Not the application of this process: the platform's own messages would leave by it, and reach nobody.
+app = Celery(
+    "noop",
+    broker=BROKER.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host="),
+    set_as_current=False,
+)
 app.conf.update(
     task_ignore_result=True,
     task_default_queue="bench-noop",
