@@ -107,12 +107,13 @@ def reopen(job: RenderJob, *, is_on_trial: bool = False) -> None:
         check_nodes(job, version_for(job))
         cleared: dict[str, Any] = {"failure_code": "", "failure_data": {}, "error_message": ""}
         # A licence may have been limited since, which touches no job that is over.
-        limits = [limit.pk for limit in limits_of(job).all]
+        limits = limits_of(job)
         job.move_to(
             Status.QUEUED,
             pause_reason=RenderJob.PauseReason.NONE,
             completed_at=None,
-            limits=limits,
+            share=limits.share,
+            limits=[limit.pk for limit in limits.all],
             **cleared,
         )
     else:

@@ -1,9 +1,11 @@
 """More to render of a task: what failed once more, further frames; each charged once."""
 
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.db import connection
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from accounts.models import TeamMember, User
@@ -131,6 +133,23 @@ def test_a_licence_that_was_limited_meanwhile_counts(owner: User, node: RenderNo
     assert claims.claim(node=node, engine="blender") is None
     licence.refresh_from_db()
     assert licence.running == 1
+    assert makers.audit() == {}
+
+
+def test_a_job_of_before_there_were_shares_goes_on(owner: User, node: RenderNode) -> None:
+    """It was paid when it ended, though nobody counted its charged frames then."""
+    job = makers.in_status(owner, Status.COMPLETED, node)
+    RenderJob.objects.filter(pk=job.pk).update(share=None, limits=[], charged_frames=0)
+    balance, _held = makers.money(owner)
+    migration = import_module("rendering.migrations.0009_ended_jobs_are_charged")
+    with connection.cursor() as cursor:
+        cursor.execute(migration.CHARGED)
+
+    add_frames(job=job, frames="9")
+
+    render_all(job, node)
+    assert (job.status, job.done_frames, job.charged_frames) == (Status.COMPLETED, 3, 3)
+    assert makers.money(owner) == (balance - Decimal("0.5"), 0)
     assert makers.audit() == {}
 
 
