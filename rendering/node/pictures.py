@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import OpenImageIO as oiio  # noqa: N813  (its own documentation calls it so)
+from PIL import Image
 
 from drives.pictures import (
     PREVIEW_SIDE,
@@ -39,17 +40,21 @@ class Look:
     width: int
     height: int
     is_flat: bool
-    shown: oiio.ImageBuf | None
+    pixels: np.ndarray | None
+    channels: tuple[str, ...] = ()
     is_preview: bool = False
     """Small and as browsers show it: it is its own preview."""
 
     def draw(self, target: Path) -> Path | None:
         """Its preview, written to `target` where there has to be one. Raises BrokenPicture."""
-        if self.shown is None:
+        if self.pixels is None:
             return None
         if self.is_preview:
             return self.path
-        write_preview(self.shown, target)
+        if is_plain(self.pixels):
+            draw_plain(self.pixels[..., :3], target)
+        else:
+            write_preview(as_image(self.pixels, self.channels), target)
         return target
 
 
@@ -80,13 +85,14 @@ def look_at(path: Path, *, width: int | None, height: int | None) -> Look:
     if spec.deep:
         pixels = flattened(path, chosen) if size <= MAX_DEEP_SIZE else None
     if pixels is None:
-        return Look(path, spec.full_width, spec.full_height, is_flat=False, shown=None)
+        return Look(path, spec.full_width, spec.full_height, is_flat=False, pixels=None)
     seen = in_window(pixels, spec)
     if seen.dtype.kind == "f" and not np.isfinite(seen[..., :3]).any():
         raise BrokenPicture(f"{path.name} holds no numbers")
     is_small = max(spec.full_width, spec.full_height) <= PREVIEW_SIDE and spec.format == oiio.UINT8
     is_preview = is_small and reader.format_name() == "png" and path.suffix.lower() == ".png"
-    return Look(path, spec.full_width, spec.full_height, is_flat(seen), as_image(seen, spec), is_preview)
+    channels = tuple(spec.channelnames[channel].rpartition(".")[2] for channel in kept_channels(spec))
+    return Look(path, spec.full_width, spec.full_height, is_flat(seen), seen, channels, is_preview)
 
 
 def parts_of(path: Path, reader: oiio.ImageInput) -> list[oiio.ImageSpec]:
@@ -119,6 +125,9 @@ def read_part(path: Path, reader: oiio.ImageInput, part: int) -> np.ndarray | No
     reader.seek_subimage(part, 0)
     spec = reader.spec()
     channels = kept_channels(spec)
+    # Neighbours are looked at where they lie; others are copied.
+    in_order = channels == list(range(channels[0], channels[0] + len(channels)))
+    wanted = slice(channels[0], channels[0] + len(channels)) if in_order else channels
     step = max(1, ceil(sqrt(spec.width * spec.height * len(channels) * 4 / SHOWN_SIZE)))
     kept = []
     for first, last in bands(spec):
@@ -127,8 +136,8 @@ def read_part(path: Path, reader: oiio.ImageInput, part: int) -> np.ndarray | No
         if (deep is None and band is None) or reader.has_error:
             raise BrokenPicture(f"{path.name} cannot be read: {reader.geterror()[:200]}")
         if band is not None:
-            kept.append(band[-(first - spec.y) % step :: step, ::step, channels])
-    return np.concatenate(kept) if kept else None
+            kept.append(band[-(first - spec.y) % step :: step, ::step, wanted])
+    return (kept[0] if len(kept) == 1 else np.concatenate(kept)) if kept else None
 
 
 def kept_channels(spec: oiio.ImageSpec) -> list[int]:
@@ -197,11 +206,26 @@ def is_flat(pixels: np.ndarray) -> bool:
     return bool((pixels[::64, ::64] == first).all() and (pixels == first).all())
 
 
-def as_image(pixels: np.ndarray, spec: oiio.ImageSpec) -> oiio.ImageBuf:
+def is_plain(pixels: np.ndarray) -> bool:
+    """Whether these are colours of eight bits that nothing shines through."""
+    if pixels.dtype != np.uint8 or pixels.shape[2] not in (3, 4):
+        return False
+    return pixels.shape[2] == 3 or bool((pixels[..., 3] == 255).all())
+
+
+def draw_plain(pixels: np.ndarray, target: Path) -> None:
+    """The preview of a plain picture, as `write_preview` draws it, in a tenth of the time."""
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    scale = PREVIEW_SIDE / max(image.size)
+    kind = Image.Resampling.BOX if scale <= 0.5 else Image.Resampling.BILINEAR
+    image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), kind, reducing_gap=2.0)
+    image.save(target, "PNG", compress_level=3)
+
+
+def as_image(pixels: np.ndarray, channels: tuple[str, ...]) -> oiio.ImageBuf:
     if pixels.dtype == np.float16:
         pixels = pixels.astype(np.float32)
     image = oiio.ImageBuf(np.ascontiguousarray(pixels))
-    names = [spec.channelnames[channel].rpartition(".")[2] for channel in kept_channels(spec)]
-    if len(names) < 3:
-        image.specmod().channelnames = names
+    if len(channels) < 3:
+        image.specmod().channelnames = channels
     return image
