@@ -12,10 +12,11 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services.teams import create_team
 from common.errors import TransitionNotAllowed
-from rendering.errors import LateResult
+from rendering.errors import LateResult, NothingToRender
 from rendering.models import Attempt, ConcurrencyLimit, Frame, NodeBlock, RenderJob, RenderNode
 from rendering.services import attempts, claims, limits
 from rendering.services.jobs import cancel_job, pause_job, resume_job
+from rendering.services.reopening import add_frames, retry_frames
 from tests.factories import PASSWORD, make_user
 from tests.racing import race
 from tests.rendering import makers
@@ -311,9 +312,9 @@ def test_whatever_happens_in_which_order_the_count_is_right(
     limits.limit_licence(key="blender", maximum=6)
     team = create_team(owner=owner, name="Lighting")
     jobs = [
-        makers.queued(owner, frames="1-40"),
-        needs(makers.queued(stranger, frames="1-40"), chunk_size=3),
-        of_team(stranger, team, frames="1-40"),
+        makers.queued(owner, frames="1-12"),
+        needs(makers.queued(stranger, frames="1-12"), chunk_size=3),
+        of_team(stranger, team, frames="1-12"),
     ]
 
     def act(number: int) -> None:
@@ -322,8 +323,21 @@ def test_whatever_happens_in_which_order_the_count_is_right(
         for _turn in range(25):
             job = RenderJob.objects.get(pk=chance.choice(jobs).pk)
             deed = chance.choices(
-                ["claim", "fail", "lose", "give back", "expire", "pause", "resume", "cancel"],
-                [12, 4, 2, 2, 1, 1, 3, 0.3],
+                [
+                    "claim",
+                    "succeed",
+                    "fail",
+                    "end",
+                    "lose",
+                    "give back",
+                    "expire",
+                    "pause",
+                    "resume",
+                    "cancel",
+                    "retry",
+                    "further",
+                ],
+                [14, 6, 4, 3, 2, 2, 1, 1, 3, 0.3, 2, 1],
             )[0]
             try:
                 if deed == "claim":
@@ -335,17 +349,25 @@ def test_whatever_happens_in_which_order_the_count_is_right(
                     resume_job(job=job)
                 elif deed == "cancel":
                     cancel_job(job=job)
+                elif deed == "retry":
+                    retry_frames(job=job)
+                elif deed == "further":
+                    add_frames(job=job, frames=str(chance.randrange(50, 90)))
                 elif deed == "expire":
                     attempts.reap(timezone.now() + timedelta(hours=1))
                 elif mine:
                     attempt = mine.pop(chance.randrange(len(mine)))
                     if deed == "fail":
                         makers.fail(attempt, chance.choice(["crashed", "node_fault", "licence_unavailable"]))
+                    elif deed == "succeed":
+                        makers.succeed(attempt)
+                    elif deed == "end":
+                        makers.fail(attempt, is_permanent=True)
                     elif deed == "lose":
                         attempts.lose(attempt_id=attempt.pk)
                     else:
                         attempts.give_back(attempt_id=attempt.pk)
-            except (LateResult, TransitionNotAllowed):
+            except (LateResult, NothingToRender, TransitionNotAllowed):
                 continue
 
     race(6, act)
