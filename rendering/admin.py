@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -19,6 +19,7 @@ from rendering.services import jobs, limits
 from rendering.services.reopening import retry_frames
 
 Status = models.RenderJob.Status
+State = models.RenderNode.State
 COLOURS = {
     "draft": "info",
     "pending": "info",
@@ -132,22 +133,40 @@ class RenderNodeAdmin(AuditedAdmin):
     """Operators may take a node out of service; everything else the node says itself."""
 
     list_display = (
-        "name",
-        "host",
-        "shown_life",
-        "state",
-        "slots",
-        "cores",
-        "load",
-        "engines",
-        "heartbeat_at",
-    )
+        "name", "host", "shown_life", "state", "shown_running", "slots", "cores", "load", "engines", "heartbeat_at",
+    )  # fmt: skip
     list_filter = ("state",)
     search_fields = ("name", "host")
     readonly_fields = (
-        "name", "host", "pid", "version", "cores", "memory_size", "free_memory_size", "load", "slots", "engines",
-        "tags", "rests_until", "heartbeat_at",
+        "name", "host", "pid", "version", "cores", "memory_size", "free_memory_size", "load", "slots",
+        "shown_running", "engines", "tags", "rests_until", "heartbeat_at",
     )  # fmt: skip
+    actions = ("drain", "disable", "enable")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        running = Q(attempts__status=models.Attempt.Status.RUNNING)
+        return super().get_queryset(request).annotate(running_attempts=Count("attempts", filter=running))
+
+    @display(description=_("renders now"), ordering="running_attempts")
+    def shown_running(self, node: Any) -> int:
+        return int(node.running_attempts)
+
+    @action(description=_("Drain: finish what runs, take nothing new"), permissions=["change"])
+    def drain(self, request: HttpRequest, rows: QuerySet) -> None:
+        self.put_into(request, rows, State.DRAINING)
+
+    @action(description=_("Disable: give back at once what runs"), permissions=["change"])
+    def disable(self, request: HttpRequest, rows: QuerySet) -> None:
+        self.put_into(request, rows, State.DISABLED)
+
+    @action(description=_("Enable"), permissions=["change"])
+    def enable(self, request: HttpRequest, rows: QuerySet) -> None:
+        self.put_into(request, rows, State.ENABLED)
+
+    def put_into(self, request: HttpRequest, rows: QuerySet, state: str) -> None:
+        changed = models.RenderNode.objects.filter(pk__in=rows.values("pk")).exclude(state=state)
+        count = changed.update(state=state, updated_at=timezone.now())
+        self.message_user(request, _("%(count)s nodes changed.") % {"count": count}, messages.SUCCESS)
 
     @display(description=_("life"), label={"online": "success", "lost": "danger"})
     def shown_life(self, node: models.RenderNode) -> tuple[str, Any]:

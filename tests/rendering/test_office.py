@@ -62,6 +62,21 @@ def test_others_may_not(owner: User, node: RenderNode, group: str, action: str) 
     assert (job.status, job.priority) == (Status.PAUSED, 1)
 
 
+def test_nodes_are_taken_out_and_let_in_again(office: Client, owner: User, node: RenderNode) -> None:
+    makers.queued(owner, frames="1-3")
+    makers.claimed(node)
+    makers.claimed(node)
+    shown = office.get(page(RenderNode, "changelist")).context["cl"].result_list
+    assert [row.running_attempts for row in shown] == [2]
+    for deed, state in (("drain", "draining"), ("disable", "disabled"), ("enable", "enabled")):
+        act(office, deed, node)
+        node.refresh_from_db()
+        assert node.state == state
+    act(office_of(operator(StaffGroup.AUDITOR)), "disable", node)
+    node.refresh_from_db()
+    assert node.state == "enabled"
+
+
 def test_tasks_are_narrowed(office: Client, owner: User, node: RenderNode) -> None:
     makers.draft(owner, task_name="not shown")
     job = makers.queued(owner, task_name="shown here")
