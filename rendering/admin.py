@@ -185,8 +185,9 @@ class LicenceForm(forms.ModelForm):
         labels = {"key": _("engine, or engine/renderer")}
 
     def clean_key(self) -> str:
-        key: str = self.cleaned_data["key"].strip().lower()
-        if key.partition("/")[0] not in ENGINES:
+        engine, _slash, renderer = self.cleaned_data["key"].strip().lower().partition("/")
+        key = limits.licence_key(engine, renderer)
+        if engine not in ENGINES:
             raise forms.ValidationError(
                 _("There is no such engine; there are %(engines)s.") % {"engines": ", ".join(ENGINES)}
             )

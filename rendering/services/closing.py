@@ -62,6 +62,9 @@ def close_if_over(job: RenderJob) -> bool:
         pause_for_approval(job)
         return False
     failed = job.failed_frames > 0
+    if job.status == RenderJob.Status.QUEUED:
+        # Whoever claimed its last frame died before it could say that the job renders.
+        job.move_to(RenderJob.Status.RENDERING, started_at=job.started_at or timezone.now())
     # Sheet and film are drawn anew: a job that goes on after its end has more to show.
     changes = {"completed_at": timezone.now(), "contact_sheet": None, "preview_video": None}
     job.move_to(RenderJob.Status.FAILED if failed else RenderJob.Status.COMPLETED, **changes)

@@ -1,13 +1,16 @@
 """How many attempts run at once: for a user, a team, an engine's licence; and whose turn it is."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Func, Value
 
 from accounts.models import User
-from rendering.models import Attempt, ConcurrencyLimit, RenderJob
+from rendering.models import Attempt, ConcurrencyLimit, JobFile, RenderJob, SceneReport
 
 Kind = ConcurrencyLimit.Kind
 
@@ -53,13 +56,33 @@ def level_changed(user: User) -> None:
     rows.update(maximum=maximum, weight=weight)
 
 
+def licence_name(text: str) -> str:
+    """A renderer as licences name it: `V-Ray` and `vray` are one."""
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def licence_key(engine: str, renderer: str = "") -> str:
+    return f"{engine}/{licence_name(renderer)}" if renderer else engine
+
+
+def renderers_of(jobs: Iterable[RenderJob]) -> dict[UUID, str]:
+    """What renders each of these jobs of one engine: as was asked for, or else as its scene says."""
+    jobs = list(jobs)
+    silent = [job for job in jobs if not job.renderer]
+    scenes = dict(JobFile.objects.filter(job__in=silent, is_scene=True).values_list("job_id", "blob_id"))
+    reports = SceneReport.objects.filter(blob__in=scenes.values(), engine__in={job.engine for job in silent})
+    said = dict(reports.values_list("blob_id", "data__renderer"))
+    of_scenes = {job_id: said.get(blob_id) for job_id, blob_id in scenes.items()}
+    return {job.pk: job.renderer or of_scenes.get(job.pk) or "" for job in jobs}
+
+
 def licence_keys(job: RenderJob) -> list[str]:
     """Under which names a licence may be limited that the job needs: its engine, and its renderer in it."""
-    return [job.engine, f"{job.engine}/{job.renderer.strip().lower()}"]
+    return [job.engine, licence_key(job.engine, renderers_of([job])[job.pk])]
 
 
 def limit_licence(*, key: str, maximum: int | None) -> ConcurrencyLimit:
-    """Let at most `maximum` attempts at once use what `key` names, "engine" or "engine/renderer" in lower case.
+    """Let at most `maximum` attempts at once use what `key` names (`licence_key`).
 
     Counts at once for jobs that are queued and attempts that run.
     """
@@ -71,7 +94,8 @@ def limit_licence(*, key: str, maximum: int | None) -> ConcurrencyLimit:
         ConcurrencyLimit.objects.select_for_update().get(pk=limit.pk)
         jobs = RenderJob.objects.filter(engine=engine).exclude(status__in=RenderJob.FINAL_STATUSES)
         if renderer:
-            jobs = jobs.filter(renderer__iexact=renderer)
+            found = renderers_of(jobs.only("pk", "engine", "renderer"))
+            jobs = jobs.filter(pk__in=[pk for pk, name in found.items() if licence_name(name) == renderer])
         appended = Func(F("limits"), Value(limit.pk), function="array_append")
         jobs.filter(share__isnull=False).exclude(limits__contains=[limit.pk]).update(limits=appended)
         running = Attempt.objects.filter(job__in=jobs, status=Attempt.Status.RUNNING)

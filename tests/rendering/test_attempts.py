@@ -1,6 +1,7 @@
 """How attempts end, and what that means for frames, job, drive and money."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -279,6 +280,22 @@ def test_tending_takes_up_what_was_left(owner: User, node: RenderNode) -> None:
     makers.expire(makers.claimed(node))
     tend()
     assert Frame.objects.get().status == "ready"
+
+
+def test_a_job_ends_though_nobody_could_say_that_it_began(
+    owner: User, node: RenderNode, settings: Any
+) -> None:
+    """Each claim died between the frame and the job."""
+    settings.RENDER_MAX_LOST = 2
+    job = makers.queued(owner, frames="1")
+    for _time in range(2):
+        attempt = claims.take_frames(node, "blender")
+        assert attempt is not None
+        attempts.lose(attempt_id=attempt.pk)
+    job.refresh_from_db()
+    assert (job.status, job.failure_code) == (RenderJob.Status.FAILED, "lost")
+    assert job.started_at is not None
+    assert makers.audit() == {}
 
 
 def deliver_two(attempt: Attempt, names: tuple[str, ...]) -> None:

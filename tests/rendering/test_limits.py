@@ -198,6 +198,21 @@ def test_a_licence_is_limited_by_operators(owner: User, stranger: User, node: Re
     assert makers.audit() == {}
 
 
+def test_a_licence_counts_for_what_the_scene_says(owner: User, node: RenderNode) -> None:
+    """Nobody asks for a renderer: in a job from before the limit, and in one from after it."""
+    assert makers.queued(owner, frames="1-2").renderer == ""
+    makers.claimed(node)
+    licence = limits.limit_licence(key=limits.licence_key("blender", "Cycles"), maximum=2)
+    assert (licence.key, licence.running) == ("blender/cycles", 1)
+    makers.queued(owner, frames="3-4")
+    makers.claimed(node)
+    assert nothing_for(node)
+    ConcurrencyLimit.objects.filter(pk=licence.pk).update(maximum=3)
+    makers.claimed(node)
+    assert nothing_for(node)
+    assert limits.licence_key("maya", "V-Ray") == limits.licence_key("maya", "vray") == "maya/vray"
+
+
 @pytest.mark.django_db(transaction=True)
 def test_eight_claimers_never_exceed_a_limit(owner: User, stranger: User, node: RenderNode) -> None:
     limits.limit_licence(key="blender", maximum=5)
