@@ -77,7 +77,7 @@ class Demo:
         data = report["data"]
         self.tell(
             f"{data['renderer']}, frames {data['frame_start']}-{data['frame_end']}, {data['width']}x{data['height']}, "
-            f"{len(data['assets'])} files named"
+            f"{len(report['assets'])} files named"
         )
         sent: set[str] = set()
         while report["missing"]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from common.processes import end_tree, parent_death_signal, tree_of
+from common.processes import end_tree, parent_death_signal, stat_of, tree_of
 from rendering.runner.meter import TreeMeter, oom_kills
 from rendering.runner.pump import Pump
 
@@ -25,6 +25,7 @@ GRACE_SECONDS = 0.5
 SAMPLE_SECONDS = 0.25
 # The kernel, out of memory, shall take the renderer and neither its node nor a database beside it.
 OOM_SCORE = b"500"
+OWN_MEMORY_FACTOR = 1.1
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the latter is how a shell says it
 
 
@@ -101,6 +102,8 @@ def run(
     started.
     """
     kills_before = oom_kills()
+    own = stat_of(os.getpid())
+    own_size = own.resident_size if own else 0
     process = subprocess.Popen(
         command,
         cwd=cwd,
@@ -132,11 +135,14 @@ def run(
         raise RuntimeError(f"processes {sorted(left)} cannot be ended")
     if end is End.EXITED and process.returncode in KILLED and oom_kills() > kills_before:
         end = End.MEMORY
+    # The kernel remembers across exec what the child was before it: a copy of this process.
+    peak = usage.ru_maxrss * 1024
+    is_its_own = peak > OWN_MEMORY_FACTOR * own_size or not meter.peak_memory_size
     return Outcome(
         end,
         process.returncode,
         meter.cpu_seconds(usage.ru_utime + usage.ru_stime),
-        max(meter.peak_memory_size, usage.ru_maxrss * 1024),
+        max(meter.peak_memory_size, peak) if is_its_own else meter.peak_memory_size,
     )
 
 

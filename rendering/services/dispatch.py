@@ -36,11 +36,15 @@ def ready_frames(engine: str, limit: int) -> int:
 
 def is_for_anybody(engine: str) -> bool:
     """Whether any node with the engine can do all that waits for it."""
+    jobs = claimable_jobs(engine)
     needs = (
-        ~Q(engine_version="") | Q(min_cores__gt=0) | Q(min_memory_size__gt=0) | Q(node_tags__len__gt=0)
-        | Q(node_blocks__isnull=False)
-    )  # fmt: skip
-    return not claimable_jobs(engine).filter(needs).exists()
+        Q(min_cores__gt=0) | Q(min_memory_size__gt=0) | Q(node_tags__len__gt=0) | Q(node_blocks__isnull=False)
+    )
+    if jobs.filter(needs).exists():
+        return False
+    versions = set(jobs.exclude(engine_version="").values_list("engine_version", flat=True).distinct())
+    nodes = RenderNode.objects.taking_work().filter(engines__has_key=engine)
+    return all(versions <= set(engines[engine]) for engines in nodes.values_list("engines", flat=True))
 
 
 def dispatch(engine: str) -> None:

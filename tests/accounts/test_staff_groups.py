@@ -49,16 +49,22 @@ SEEN: dict[str, set[str]] = {
     "superuser": set(registered),
 }  # fmt: skip
 SCHEDULES = {"enable_tasks", "disable_tasks", "toggle_tasks", "run_tasks"}
-JOBS = {"pause", "resume", "cancel"}
+JOBS = {"pause", "resume", "cancel", "retry_failed", "raise_priority"}
+NODES = {"drain", "disable", "enable"}
 PEOPLE = {"block", "unblock", "end_sessions", "remove_avatars"}
 ACTIONS: dict[str, dict[str, set[str]]] = {
     "support": {"accounts.user": PEOPLE},
     "finance": {},
-    "farm": {"rendering.renderjob": JOBS, "django_celery_beat.periodictask": SCHEDULES},
+    "farm": {
+        "rendering.renderjob": JOBS,
+        "rendering.rendernode": NODES,
+        "django_celery_beat.periodictask": SCHEDULES,
+    },
     "auditor": {},
     "superuser": {
         "accounts.user": PEOPLE,
         "rendering.renderjob": JOBS,
+        "rendering.rendernode": NODES,
         "django_celery_beat.periodictask": SCHEDULES,
         "uploads.uploadtask": {"cancel"},
     },
@@ -155,11 +161,11 @@ def test_details_and_forms(group: str) -> None:
     assert writable == {
         "support": set(),
         "finance": set(),
-        "farm": {"rendering.rendernode"} | schedules,
+        "farm": {"rendering.rendernode", "rendering.concurrencylimit"} | schedules,
         "auditor": set(),
         "superuser": {
-            "rendering.rendernode", "accounts.user", "accounts.team", "auth.group", "billing.pricerule",
-            "drives.drive",
+            "rendering.rendernode", "rendering.concurrencylimit", "accounts.user", "accounts.team", "auth.group",
+            "billing.pricerule", "drives.drive",
         } | schedules,
     }[group]  # fmt: skip
 

@@ -48,7 +48,9 @@ def test_by_scene_id(owner_api: Client, scene: File) -> None:
     assert (task["priority"], task["frames"], task["start_frame"], task["frame_step"]) == (1, "", None, 1)
     assert (task["actual_cost"], task["estimated_cost"], task["total_frames"]) == (None, None, 0)
     assert task["created_at"].endswith("Z")
-    assert owner_api.get(f"/tasks/{task['id']}").json() == task
+    shown = owner_api.get(f"/tasks/{task['id']}").json()
+    assert {name: shown[name] for name in task} == task
+    assert set(shown) - set(task) == {"queue_position", "estimated_seconds", "running"}
 
 
 def test_by_path_in_the_default_drive(owner_api: Client, scene: File) -> None:

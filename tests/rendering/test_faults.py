@@ -69,6 +69,14 @@ def test_progress_arrives_while_the_frame_is_rendering(artist: Artist) -> None:
         task = artist.submit(frames="1", engine_options=SAMPLES)
         artist.wait_for_status(task, "completed")
         wait_until(lambda: ear.statuses(task)[-1:] == ["completed"], 5, "the end is told")
+        # The last word of a burst has its turn after that.
+        wait_until(
+            lambda: [
+                1 for _moment, data in ear.events("task:progress", task) if "frame_progress" not in data
+            ],
+            5,
+            "the last progress is told",
+        )
     live = [(moment, data) for moment, data in ear.events("task:progress", task) if "frame_progress" in data]
     [over] = [moment for moment, data in ear.events("task:progress", task) if "frame_progress" not in data]
     before = [data["frame_progress"] for moment, data in live if moment < over]

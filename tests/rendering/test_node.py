@@ -24,6 +24,7 @@ def frame_run(tmp_path: Path) -> FrameRun:
     run = FrameRun.__new__(FrameRun)
     run.attempt, run.log = Attempt(job=RenderJob()), AttemptLog(tmp_path / "log.txt")
     run.progress, run.message = 0.0, ""
+    run.told_progress, run.told_at = 0.0, 0.0
     return run
 
 

@@ -138,7 +138,12 @@ def test_nobody_is_woken_for_frames_that_nobody_gets(owner: User, node: RenderNo
 
 
 def test_all_are_woken_where_one_alone_can_do_it(owner: User, node: RenderNode) -> None:
-    RenderJob.objects.filter(pk=makers.queued(owner, frames="1").pk).update(engine_version="5.0.1")
+    assert makers.queued(owner, frames="1").engine_version == "5.0.1"
     woken()
     dispatch("blender")
-    assert woken() == node.slots
+    assert woken() == 1
+    RenderNode.objects.create(
+        name="older", host="h", slots=2, engines={"blender": ["4.2"]}, heartbeat_at=timezone.now()
+    )
+    dispatch("blender")
+    assert woken() == node.slots + 2
