@@ -56,6 +56,11 @@ def turn_of(node: RenderNode) -> Turn:
     return turn
 
 
+def claim_turn_of(node: RenderNode) -> Turn:
+    """A claim as a node makes it; what is claimed stays so, and counts."""
+    return lambda _number: claims.claim(node=node, engine=ENGINE) is not None
+
+
 def make_queue() -> None:
     with connection.cursor() as cursor:
         for statement in QUEUE.strip().split(";"):
