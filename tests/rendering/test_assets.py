@@ -396,7 +396,7 @@ def test_a_choice_that_leads_nowhere_any_more(owner: User) -> None:
         ("wood.png", "/show/maps/wood.png"),
         ("tex/wood.png", "/show/scenes/shot/tex/wood.png"),
         ("../lib/wood.png", "/lib/wood.png"),
-        ("D:/work/show//sourceimages/wood.png", "/show/sourceimages/wood.png"),
+        ("D:/jobs/show//sourceimages/wood.png", "/show/sourceimages/wood.png"),
         ("\\\\server\\share\\show\\sourceimages\\wood.png", "/show/sourceimages/wood.png"),
         ("//server/share/lib/wood.png", "/lib/wood.png"),
         ("Z:\\lib\\tex\\wood.png", "/show/lib/tex/wood.png"),
