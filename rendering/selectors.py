@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, Min, Q, QuerySet
+from django.db.models import Count, F, Min, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from billing.errors import NoPrice
 from billing.services.prices import price_of
 from rendering.engines import is_offered
-from rendering.models import ConcurrencyLimit, Frame, RenderJob, RenderNode
+from rendering.models import ConcurrencyLimit, Frame, NodeBlock, RenderJob, RenderNode
 
 
 def offered_engines() -> dict[str, list[str]]:
@@ -80,8 +80,8 @@ def waits_for_others(job: RenderJob) -> Waiting:
 
 
 def missing_node(job: RenderJob) -> Waiting | None:
-    """What the job needs and no node in service has."""
-    nodes: QuerySet[RenderNode] = RenderNode.objects.taking_work()
+    """What the job's ready frames need and no node in service has."""
+    memory = memory_needed(job)
     needs = [
         ("no_node", Q(engines__has_key=job.engine), _("No render node with %(engine)s is in service.")),
         (
@@ -92,13 +92,17 @@ def missing_node(job: RenderJob) -> Waiting | None:
         ("no_cores", Q(cores__gte=job.min_cores), _("No render node in service has %(cores)s cores.")),
         (
             "no_memory",
-            Q(memory_size__gte=job.min_memory_size),
-            _("No render node in service has %(memory)s GB of memory."),
+            Q(memory_size__gte=memory),
+            _("No render node in service has %(memory)s GB of memory.")
+            if memory == job.min_memory_size
+            else _(
+                "Its frames ran out of memory, and no render node in service has the %(memory)s GB to try again."
+            ),
         ),
         ("no_tags", Q(tags__contains=job.node_tags), _("No render node in service has the tags %(tags)s.")),
         (
             "no_unblocked_node",
-            ~Q(blocks__job=job),
+            ~Q(pk__in=NodeBlock.objects.filter(job=job).values("node")),
             _("All render nodes in service failed this task repeatedly."),
         ),
     ]
@@ -106,14 +110,23 @@ def missing_node(job: RenderJob) -> Waiting | None:
         "engine": job.engine,
         "version": job.engine_version,
         "cores": job.min_cores,
-        "memory": f"{job.min_memory_size / 1e9:g}",
+        "memory": f"{memory / 1e9:.4g}",
         "tags": ", ".join(job.node_tags),
     }
-    for code, need, text in needs:
-        nodes = nodes.filter(need)
-        if not nodes.exists():
-            return Waiting(code, text % values)
-    return None
+    wanted, counts = Q(), {}
+    for code, need, _text in needs:
+        wanted &= need
+        counts[code] = Count("pk", filter=wanted)
+    found = RenderNode.objects.taking_work().aggregate(**counts)
+    return next((Waiting(code, text % values) for code, _need, text in needs if not found[code]), None)
+
+
+def memory_needed(job: RenderJob) -> int:
+    """Bytes that a node must have to take any ready frame of the job: those that ran out of memory need more."""
+    ready = Frame.objects.filter(job=job, status=Frame.Status.READY)
+    if ready.filter(memory_size__lte=job.min_memory_size).exists():
+        return job.min_memory_size
+    return ready.aggregate(least=Min("memory_size"))["least"] or job.min_memory_size
 
 
 def reached_limit(job: RenderJob) -> Waiting | None:

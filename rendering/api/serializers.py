@@ -181,10 +181,12 @@ class TaskSerializer(serializers.ModelSerializer):
 
 
 class OneTaskSerializer(OutlookFields, TaskSerializer):
-    """A task with what only one at a time tells: running frames, its place in the queue, the time it will take."""
+    """A task with what only one at a time tells: running frames, its place in the queue, the time it will take, why it
+    waits.
+    """
 
     class Meta(TaskSerializer.Meta):
-        fields = (*TaskSerializer.Meta.fields, "queue_position", "estimated_seconds", "running")  # type: ignore[assignment]
+        fields = (*TaskSerializer.Meta.fields, "queue_position", "estimated_seconds", "running", "waiting")  # type: ignore[assignment]
 
 
 class TaskLogSerializer(serializers.ModelSerializer):

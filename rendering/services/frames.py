@@ -9,7 +9,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from common.ids import new_id
-from rendering.models import Attempt, Frame, RenderJob, RenderStep
+from rendering.models import Attempt, Frame, JobDependency, RenderJob, RenderStep
 from rendering.services.dispatch import dispatch
 
 MAKE_FRAMES = """
@@ -65,13 +65,20 @@ def make_frames(step: RenderStep, numbers: list[int], status: Frame.Status = Fra
         cursor.execute(MAKE_FRAMES, values)
 
 
-def make_ready(job: RenderJob, frames: QuerySet[Frame], **changes: Any) -> int:
-    """Let `frames` of the job be claimed, and the nodes see that it has some; how many became ready."""
-    now = timezone.now()
-    count = frames.update(status=Frame.Status.READY, updated_at=now, **changes)
-    if count:
+def make_ready(job: RenderJob, frames: QuerySet[Frame], **changes: Any) -> None:
+    """Let `frames` of the job be claimed, and the nodes see that it has some. The job's row is locked.
+
+    Those of a job that depends on others are released as all frames of it are: it may have come to wait since they
+    were rendered first.
+    """
+    depends = JobDependency.objects.filter(job=job).exists()
+    status = Frame.Status.WAITING if depends else Frame.Status.READY
+    if not frames.update(status=status, updated_at=timezone.now(), **changes):
+        return
+    if depends:
+        release_on_commit(job)
+    else:
         show_ready(job)
-    return count
 
 
 def show_ready(job: RenderJob) -> None:

@@ -50,7 +50,7 @@ def test_by_scene_id(owner_api: Client, scene: File) -> None:
     assert task["created_at"].endswith("Z")
     shown = owner_api.get(f"/tasks/{task['id']}").json()
     assert {name: shown[name] for name in task} == task
-    assert set(shown) - set(task) == {"queue_position", "estimated_seconds", "running"}
+    assert set(shown) - set(task) == {"queue_position", "estimated_seconds", "running", "waiting"}
 
 
 def test_by_path_in_the_default_drive(owner_api: Client, scene: File) -> None:

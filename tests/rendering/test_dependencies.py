@@ -15,6 +15,7 @@ from common.errors import DomainError
 from common.ids import new_id
 from rendering.models import Frame, JobDependency, RenderJob, RenderNode
 from rendering.services import claims
+from rendering.services.attempts import lose
 from rendering.services.dependencies import Wait, set_dependencies
 from rendering.services.frames import release_all
 from rendering.services.jobs import cancel_job
@@ -169,6 +170,37 @@ def test_what_no_node_has_yet_waits_from_now_on(
     with commits():
         assert owner_api.put(f"/tasks/{second.pk}/dependencies", {"depends_on": []}).json()["total"] == 0
     assert numbers(second, "ready") == [2, 3]
+
+
+@pytest.mark.parametrize("way_back", ["retried", "failed", "lost", "resumed"])
+def test_what_comes_back_to_the_nodes_waits_for_what_was_set_meanwhile(
+    owner_api: Client, owner: User, node: RenderNode, commits: Commits, way_back: str
+) -> None:
+    job = makers.queued(owner, frames="1-2")
+    attempt = makers.claimed(node)
+    if way_back == "retried":
+        makers.fail(attempt, is_permanent=True)
+    other = makers.queued(owner, frames="1")
+    path = f"/tasks/{job.pk}"
+    assert owner_api.put(f"{path}/dependencies", {"depends_on": [{"task_id": other.pk}]}).status_code == 200
+
+    with commits():
+        match way_back:
+            case "retried":
+                assert owner_api.post(f"{path}/retry").status_code == 200
+            case "failed":
+                makers.fail(attempt)
+            case "lost":
+                lose(attempt_id=attempt.pk)
+            case "resumed":
+                assert owner_api.put(f"{path}/pause").status_code == 200
+                assert owner_api.put(f"{path}/resume").status_code == 200
+
+    assert numbers(job, "waiting") == [1, 2]
+    with commits():
+        makers.succeed(claimed_of(other, node))
+    assert numbers(job, "ready") == [1, 2]
+    assert makers.audit() == {}
 
 
 def test_other_peoples_tasks_are_not_there(

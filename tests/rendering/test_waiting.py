@@ -11,9 +11,10 @@ from accounts.models import User
 from rendering.messages import queue_of
 from rendering.models import ConcurrencyLimit, Frame, JobDependency, JobLog, NodeBlock, RenderJob, RenderNode
 from rendering.selectors import waiting_reason
-from rendering.services import limits
+from rendering.services import claims, limits
 from rendering.services.dispatch import dispatch
 from rendering.tasks import tend
+from tests.conftest import Client
 from tests.rendering import makers
 
 pytestmark = pytest.mark.django_db
@@ -98,6 +99,46 @@ def test_the_owner_is_told_once_that_no_node_can_do_it(owner: User, node: Render
     RenderNode.objects.update(state="disabled")
     tend()
     assert JobLog.objects.filter(job=job, log_level="WARNING").count() == 2
+
+
+def test_the_owner_is_told_that_no_node_has_the_memory_to_try_again(
+    owner_api: Client, owner: User, node: RenderNode
+) -> None:
+    RenderNode.objects.update(memory_size=16 * GIB, slots=1)
+    node.refresh_from_db()
+    large = RenderNode.objects.create(
+        name="large",
+        host="other",
+        memory_size=64 * GIB,
+        engines={"blender": ["5.0.1"]},
+        heartbeat_at=timezone.now(),
+    )
+    job = makers.queued(owner, frames="1-2")
+
+    def waiting() -> Any:
+        return owner_api.get(f"/tasks/{job.pk}").json()["waiting"]
+
+    assert waiting()["code"] == "queue"
+    attempt = makers.claimed(node)
+    assert waiting() is None
+    makers.fail(attempt, "out_of_memory")
+    RenderNode.objects.filter(pk=large.pk).update(state="disabled")
+    assert waiting()["code"] == "queue"  # the second frame has not run out of it
+    makers.succeed(makers.claimed(node))
+
+    assert claims.claim(node=node, engine="blender") is None
+    reason = waiting()
+    assert (reason["code"], reason["until"]) == ("no_memory", None)
+    assert "34.36 GB" in reason["message"]
+    long_ago = timezone.now() - timedelta(minutes=1)
+    RenderJob.objects.update(submitted_at=long_ago, updated_at=long_ago)
+    for _time in range(2):
+        tend()
+    [line] = JobLog.objects.filter(job=job, message__contains="34.36 GB")
+    assert line.log_level == "WARNING"
+    RenderNode.objects.update(state="enabled")
+    assert waiting()["code"] == "queue"
+    assert makers.frame_of(makers.claimed(large)) == 1
 
 
 # --- Who is woken -----------------------------------------------------------------------------------------
