@@ -29,6 +29,12 @@ class Action(StrEnum):
     SHARE_FILES = "share_files"
     MANAGE_DRIVES = "manage_drives"
     DELETE_DRIVES = "delete_drives"
+    VIEW_MONEY = "view_money"
+    """See the team's wallet, its bills and statements."""
+    SPEND_MONEY = "spend_money"
+    """Render at the team's expense, as far as one's limit goes."""
+    MANAGE_MONEY = "manage_money"
+    """Recharge, ask for invoices, and say how much each member may spend."""
 
 
 EVERYONE = frozenset(Role)
@@ -47,6 +53,9 @@ TEAM_RIGHTS: dict[Action, frozenset[Role]] = {
     Action.SHARE_FILES: MANAGERS,
     Action.MANAGE_DRIVES: MANAGERS,
     Action.DELETE_DRIVES: OWNERS,
+    Action.VIEW_MONEY: MANAGERS,
+    Action.SPEND_MONEY: MANAGERS | {Role.MEMBER},
+    Action.MANAGE_MONEY: MANAGERS,
 }
 
 MANAGED_ROLES: dict[Role, frozenset[Role]] = {
@@ -56,6 +65,10 @@ MANAGED_ROLES: dict[Role, frozenset[Role]] = {
     Role.VIEWER: frozenset(),
 }
 """Whom each role may remove or give another role, and which roles it may give."""
+
+
+def roles_with(action: Action) -> frozenset[Role]:
+    return TEAM_RIGHTS[action]
 
 
 def role_in(user: User, team: Team) -> Role | None:

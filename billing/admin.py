@@ -4,6 +4,7 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin import EmptyFieldListFilter
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -12,20 +13,21 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
 
 from accounts.models import User
-from billing.models import Bill, BillLine, Currency, Hold, LedgerEntry, PriceRule, Wallet
-from billing.services import ledger
+from billing.models import Bill, BillLine, Currency, Gift, Hold, LedgerEntry, PriceRule, Wallet
+from billing.services.credits import credit
+from billing.services.ledger import FEN, LARGEST_CREDIT
 from common.admin import AuditedAdmin, ReadOnlyAdmin, ReadOnlyInline
 from common.errors import DomainError, Forbidden
 from common.ids import new_id
 
-OWNER = ("wallet__user__username", "wallet__user__phone")
+OWNER = ("wallet__user__username", "wallet__user__phone", "wallet__team__name")
 
 
 class CreditForm(BaseDialogForm):
     amount = forms.DecimalField(
         label=_("amount"),
-        min_value=ledger.FEN,
-        max_value=ledger.LARGEST_CREDIT,
+        min_value=FEN,
+        max_value=LARGEST_CREDIT,
         decimal_places=2,
         widget=UnfoldAdminDecimalFieldWidget,
     )
@@ -36,12 +38,17 @@ class CreditForm(BaseDialogForm):
 
 @admin.register(Wallet)
 class WalletAdmin(ReadOnlyAdmin):
-    list_display = ("user", "currency", "balance", "held", "available", "sequence", "updated_at")
-    list_filter = ("currency",)
-    list_select_related = ("user",)
-    search_fields = ("user__username", "user__phone")
+    list_display = (
+        "owner", "currency", "balance", "gift", "held", "available", "sequence", "parked_at", "updated_at",
+    )  # fmt: skip
+    list_filter = ("currency", ("parked_at", EmptyFieldListFilter))
+    list_select_related = ("user", "team")
+    search_fields = ("user__username", "user__phone", "team__name")
     ordering = ("-updated_at", "-pk")
-    fields = ("user", "currency", "balance", "held", "available", "sequence", "created_at", "updated_at")
+    fields = (
+        "user", "team", "currency", "balance", "gift", "held", "available", "sequence", "parked_at", "parked_reason",
+        "created_at", "updated_at",
+    )  # fmt: skip
     actions_detail = ("credit",)
 
     def has_credit_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
@@ -60,13 +67,13 @@ class WalletAdmin(ReadOnlyAdmin):
     )
     def credit(self, request: HttpRequest, form: CreditForm, object_id: str) -> HttpResponse:
         wallet: Wallet | None = self.get_object(request, object_id)
-        if wallet is None or wallet.currency != Currency.CNY:
+        if wallet is None or wallet.user is None or wallet.currency != Currency.CNY:
             raise Http404
         given = form.cleaned_data
         try:
             if wallet.user == request.user:
                 raise Forbidden(_("Nobody credits their own wallet."))
-            entry = ledger.credit(
+            entry = credit(
                 user=wallet.user,
                 amount=given["amount"],
                 key=f"credit:{given['key']}",
@@ -85,11 +92,11 @@ class WalletAdmin(ReadOnlyAdmin):
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(ReadOnlyAdmin):
     list_display = (
-        "created_at", "wallet", "sequence", "kind", "amount", "held_delta", "balance_after", "held_after",
-        "description", "actor",
+        "created_at", "wallet", "sequence", "kind", "amount", "held_delta", "gift_delta", "balance_after",
+        "held_after", "gift_after", "description", "actor",
     )  # fmt: skip
     list_filter = ("kind", "wallet__currency")
-    list_select_related = ("wallet__user", "actor")
+    list_select_related = ("wallet__user", "wallet__team", "actor")
     search_fields = (*OWNER, "key", "task_id", "description")
     ordering = ("-created_at", "-pk")
     date_hierarchy = "created_at"
@@ -100,6 +107,7 @@ class HoldAdmin(ReadOnlyAdmin):
     list_display = (
         "created_at",
         "wallet",
+        "purpose",
         "amount",
         "captured",
         "released",
@@ -108,8 +116,16 @@ class HoldAdmin(ReadOnlyAdmin):
         "closed_at",
     )
     list_filter = ("status",)
-    list_select_related = ("wallet__user",)
+    list_select_related = ("wallet__user", "wallet__team")
     search_fields = (*OWNER, "key", "task_id")
+    ordering = ("-created_at", "-pk")
+
+
+@admin.register(Gift)
+class GiftAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "wallet", "amount", "remaining", "expires_at")
+    list_select_related = ("wallet__user", "wallet__team")
+    search_fields = OWNER
     ordering = ("-created_at", "-pk")
 
 
@@ -121,8 +137,9 @@ class BillLineInline(ReadOnlyInline):
 
 @admin.register(Bill)
 class BillAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "wallet", "amount", "description", "task_id")
-    list_select_related = ("wallet__user",)
+    list_display = ("created_at", "wallet", "kind", "amount", "description", "task_id")
+    list_filter = ("kind",)
+    list_select_related = ("wallet__user", "wallet__team")
     search_fields = (*OWNER, "task_id", "description")
     ordering = ("-created_at", "-pk")
     date_hierarchy = "created_at"

@@ -10,6 +10,13 @@ class InsufficientBalance(DomainError):
     text = _("The balance is too small: %(required)s needed, %(available)s available.")
 
 
+class WalletParked(Conflict):
+    code, text = (
+        "wallet_parked",
+        _("This wallet is being checked; nothing new can be spent from it until then."),
+    )
+
+
 class IdempotencyConflict(Conflict):
     code, text = "idempotency_conflict", _("This key was used before with other content.")
 

@@ -8,8 +8,9 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.signals import phone_bound, user_registered
-from billing.models import Currency, LedgerEntry, Wallet
-from billing.services.ledger import post_entry, wallet_of
+from billing.models import Currency, Wallet
+from billing.services.gifts import give
+from billing.services.ledger import wallet_of
 
 
 @receiver(user_registered)
@@ -34,10 +35,4 @@ def welcome_former_guest(sender: Any, user: User, was_guest: bool, **kwargs: Any
 
 def give_trial_credit(wallet: Wallet) -> None:
     if settings.TRIAL_CREDIT > 0:
-        post_entry(
-            wallet=wallet,
-            kind=LedgerEntry.Kind.GRANT,
-            amount=settings.TRIAL_CREDIT,
-            key="trial-credit",
-            description=_("Trial credit"),
-        )
+        give(wallet=wallet, amount=settings.TRIAL_CREDIT, key="trial-credit", description=_("Trial credit"))

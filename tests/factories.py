@@ -6,7 +6,7 @@ from decimal import Decimal
 from accounts.models import User
 from accounts.services.registration import create_user
 from accounts.services.sessions import open_session
-from billing.services.ledger import credit
+from billing.services.credits import credit
 from common.ids import new_id
 from drives.models import Drive, File
 from drives.paths import clean_path, split

@@ -18,7 +18,9 @@ from django.utils import timezone
 from accounts.models import PhoneCode, Session, User
 from accounts.services.codes import send_code
 from billing.models import Bill, BillLine, Hold, LedgerEntry, PriceRule, Wallet
-from billing.services.ledger import Charge, place_hold, settle_hold
+from billing.services.bills import Charge
+from billing.services.holds import place_hold, settle_hold
+from billing.services.ledger import wallet_of
 from common.ids import new_id
 from tests.factories import PASSWORD, make_user, put, token_of
 
@@ -49,7 +51,7 @@ def rows(db: None) -> User:
     put(user, "/scenes/lantern.txt", b"light")
     for count in (2, 0):
         hold = place_hold(
-            user=user, amount=Decimal(5), key=str(new_id()), task_id=new_id(), description="job"
+            wallet=wallet_of(user), amount=Decimal(5), key=str(new_id()), task_id=new_id(), description="job"
         )
         if count:
             settle_hold(
@@ -103,7 +105,9 @@ def test_lists_take_a_constant_number_of_queries(office: Client, rows: User, mod
     for _number in range(5):
         user = make_user(money="10")
         token_of(user)
-        hold = place_hold(user=user, amount=Decimal(5), key="k", task_id=new_id(), description="job")
+        hold = place_hold(
+            wallet=wallet_of(user), amount=Decimal(5), key="k", task_id=new_id(), description="job"
+        )
         settle_hold(hold=hold, charges=[Charge("f", Decimal(1), Decimal(1))], description="job")
     assert queries_of_list(office, model) == before
 

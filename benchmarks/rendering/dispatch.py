@@ -21,7 +21,7 @@ from django.utils import timezone
 from accounts.models import User
 from benchmarks.rendering.corpus import ENGINE
 from billing.models import PriceRule
-from billing.services.ledger import credit
+from billing.services.credits import credit
 from common.ids import new_id
 from drives.models import File
 from drives.services.blobs import store_chunks

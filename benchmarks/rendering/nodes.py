@@ -43,7 +43,7 @@ class Bench:
         import OpenImageIO as oiio  # noqa: N813
 
         from accounts.models import User
-        from billing.services.ledger import credit
+        from billing.services.credits import credit
         from rendering.engines import ENGINES
         from rendering.engines.blender.adapter import BlenderEngine
         from rendering.node import Node

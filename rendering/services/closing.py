@@ -12,7 +12,8 @@ from django.utils.translation import gettext_noop
 from accounts.models import Notification
 from accounts.services.notifications import notify
 from billing.models import Bill, Hold
-from billing.services.ledger import Charge, settle_hold
+from billing.services.bills import Charge
+from billing.services.holds import settle_hold
 from rendering.models import Frame, JobLog, RenderJob
 from rendering.services import news
 from rendering.services.dependencies import tell_dependents

@@ -6,7 +6,8 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from billing.services.ledger import extend_hold, place_hold, up_to_fen
+from billing.services.holds import extend_hold, place_hold
+from billing.services.ledger import up_to_fen, wallet_of
 from common.errors import DomainError, TransitionNotAllowed
 from common.ids import new_id
 from drives import permissions
@@ -107,7 +108,7 @@ def cover(job: RenderJob) -> None:
         job.hold = None
         if amount:
             job.hold = place_hold(
-                user=job.user, amount=amount, key=key, task_id=job.pk, description=description
+                wallet=wallet_of(job.user), amount=amount, key=key, task_id=job.pk, description=description
             )
         RenderJob.objects.filter(pk=job.pk).update(hold=job.hold)
 

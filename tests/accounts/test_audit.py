@@ -13,7 +13,8 @@ from accounts.models import AuditEvent, User
 from accounts.services import audit
 from billing.errors import IdempotencyConflict
 from billing.models import LedgerEntry
-from billing.services.ledger import credit, wallet_of
+from billing.services.credits import credit
+from billing.services.ledger import wallet_of
 from common import origin
 from common.errors import Invalid
 from tests.conftest import Client

@@ -10,21 +10,27 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 
 from accounts.models import User
 from billing.models import LedgerEntry
-from billing.services.ledger import Charge, place_hold, post_entry, settle_hold, wallet_of
+from billing.services.bills import Charge
+from billing.services.holds import place_hold, settle_hold
+from billing.services.ledger import post_entry, wallet_of
 from common.ids import new_id
 from tests.conftest import Client
 
 
 def spend(user: User, count: int = 2) -> None:
     hold = place_hold(
-        user=user, amount=Decimal(5), key=str(new_id()), task_id=new_id(), description="Render lantern"
+        wallet=wallet_of(user),
+        amount=Decimal(5),
+        key=str(new_id()),
+        task_id=new_id(),
+        description="Render lantern",
     )
     charge = Charge("Render lantern", Decimal(count), Decimal("0.5"))
     settle_hold(hold=hold, charges=[charge], description="Render lantern")
 
 
 def test_balance_says_what_is_held(owner: User, owner_api: Client) -> None:
-    place_hold(user=owner, amount=Decimal("1.50"), key="h", task_id=new_id(), description="job")
+    place_hold(wallet=wallet_of(owner), amount=Decimal("1.50"), key="h", task_id=new_id(), description="job")
     answer = owner_api.get("/users/balance")
     assert answer.json() == {"balance": 100.0, "held": 1.5, "available": 98.5, "currency": "CNY"}
 

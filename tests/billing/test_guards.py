@@ -9,7 +9,9 @@ from django.db import IntegrityError, connection, transaction
 
 from accounts.models import User
 from billing.models import LedgerEntry
-from billing.services.ledger import credit, place_hold, post_entry, wallet_of
+from billing.services.credits import credit
+from billing.services.holds import place_hold
+from billing.services.ledger import post_entry, wallet_of
 from common.errors import Invalid
 from common.ids import new_id
 from tests.billing.audit import violations
@@ -21,8 +23,9 @@ WITH moved AS (
    WHERE id = %(wallet)s RETURNING *
 )
 INSERT INTO billing_ledgerentry (id, created_at, updated_at, wallet_id, sequence, kind, amount, held_delta,
-                                 balance_after, held_after, key, description)
-SELECT gen_random_uuid(), now(), now(), id, sequence, %(kind)s, %(amount)s, %(held_delta)s, balance, held, 'x', ''
+                                 gift_delta, balance_after, held_after, gift_after, key, description)
+SELECT gen_random_uuid(), now(), now(), id, sequence, %(kind)s, %(amount)s, %(held_delta)s, 0, balance, held, gift, 'x',
+       ''
   FROM moved
 """
 
@@ -78,7 +81,7 @@ def test_a_credit_has_a_reason(owner: User, reason: str) -> None:
             wallet=wallet_of(user), kind=LedgerEntry.Kind.RECHARGE, amount=Decimal("0.0000001"), key="k"
         ),
         lambda user: place_hold(
-            user=user, amount=Decimal("1.0000001"), key="k", task_id=new_id(), description="job"
+            wallet=wallet_of(user), amount=Decimal("1.0000001"), key="k", task_id=new_id(), description="job"
         ),
     ],
 )

@@ -10,16 +10,10 @@ from django.db import DatabaseError, connection, transaction
 from accounts.models import User
 from billing.errors import HoldExceeded, IdempotencyConflict, InsufficientBalance
 from billing.models import Bill, Hold, LedgerEntry, Wallet
-from billing.services.ledger import (
-    Charge,
-    credit,
-    extend_hold,
-    place_hold,
-    post_entry,
-    settle_hold,
-    up_to_fen,
-    wallet_of,
-)
+from billing.services.bills import Charge
+from billing.services.credits import credit
+from billing.services.holds import extend_hold, place_hold, settle_hold
+from billing.services.ledger import post_entry, up_to_fen, wallet_of
 from common.ids import new_id
 from tests.billing.audit import violations
 
@@ -28,7 +22,11 @@ Kind = LedgerEntry.Kind
 
 def hold(user: User, amount: str, key: str = "") -> Hold:
     return place_hold(
-        user=user, amount=Decimal(amount), key=key or str(new_id()), task_id=new_id(), description="job"
+        wallet=wallet_of(user),
+        amount=Decimal(amount),
+        key=key or str(new_id()),
+        task_id=new_id(),
+        description="job",
     )
 
 
@@ -161,9 +159,9 @@ def refused(statement: str, *arguments: Any) -> None:
 
 
 INSERT = """INSERT INTO billing_ledgerentry (id, created_at, updated_at, wallet_id, sequence, kind, amount, held_delta,
-            balance_after, held_after, key, description)
-            SELECT gen_random_uuid(), now(), now(), id, sequence + %s, %s, %s, %s, balance + %s, held + %s, 'x', ''
-              FROM billing_wallet WHERE id = %s"""
+            gift_delta, balance_after, held_after, gift_after, key, description)
+            SELECT gen_random_uuid(), now(), now(), id, sequence + %s, %s, %s, %s, 0, balance + %s, held + %s, gift,
+                   'x', '' FROM billing_wallet WHERE id = %s"""
 
 
 @pytest.mark.parametrize(
@@ -237,7 +235,7 @@ def refuses_to_truncate(tables: str) -> None:
 
 
 def test_the_ledger_cannot_be_truncated(owner: User) -> None:
-    refuses_to_truncate("billing_ledgerentry")
+    refuses_to_truncate("billing_ledgerentry CASCADE")
 
 
 @pytest.fixture

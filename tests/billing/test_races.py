@@ -13,7 +13,10 @@ from django.db import connection
 from accounts.models import User
 from billing.errors import HoldExceeded, InsufficientBalance
 from billing.models import Bill, Hold, LedgerEntry
-from billing.services.ledger import Charge, credit, place_hold, settle_hold, wallet_of
+from billing.services.bills import Charge
+from billing.services.credits import credit
+from billing.services.holds import place_hold, settle_hold
+from billing.services.ledger import wallet_of
 from common.errors import DomainError
 from common.ids import new_id
 from tests.billing.audit import violations
@@ -57,7 +60,11 @@ def test_one_key_from_many_threads_counts_once(owner: User) -> None:
 def test_the_last_money_is_held_by_as_many_as_it_pays(owner: User) -> None:
     def take() -> Hold:
         return place_hold(
-            user=owner, amount=Decimal(30), key=str(new_id()), task_id=new_id(), description="job"
+            wallet=wallet_of(owner),
+            amount=Decimal(30),
+            key=str(new_id()),
+            task_id=new_id(),
+            description="job",
         )
 
     found = at_once([take] * THREADS)
@@ -68,7 +75,9 @@ def test_the_last_money_is_held_by_as_many_as_it_pays(owner: User) -> None:
 
 
 def test_a_hold_settled_by_many_closes_once(owner: User) -> None:
-    hold = place_hold(user=owner, amount=Decimal(10), key="h", task_id=new_id(), description="job")
+    hold = place_hold(
+        wallet=wallet_of(owner), amount=Decimal(10), key="h", task_id=new_id(), description="job"
+    )
 
     def settle() -> Any:
         return settle_hold(hold=hold, charges=[Charge("f", Decimal(4), Decimal("0.5"))], description="job")
@@ -98,7 +107,7 @@ def test_random_operations_leave_every_invariant(owner: User, stranger: User) ->
                 return credit(user=user, amount=amount, key=f"c{number % 40}", reason="r")
             if kind < 0.65 or not holds:
                 made = place_hold(
-                    user=user, amount=amount, key=f"h{number}", task_id=new_id(), description="j"
+                    wallet=wallet_of(user), amount=amount, key=f"h{number}", task_id=new_id(), description="j"
                 )
                 holds.append(made)
                 return made

@@ -151,12 +151,12 @@ BOOKS = {
                            OR w.held <> coalesce(sum(e.held_delta), 0) OR w.sequence <> count(e.id)""",
     "what is held is what open holds say": """
         SELECT w.id FROM billing_wallet w WHERE w.held <>
-               (SELECT coalesce(sum(h.amount), 0) FROM billing_hold h
+               (SELECT coalesce(sum(h.amount - h.captured), 0) FROM billing_hold h
                  WHERE h.wallet_id = w.id AND h.status = 'open')""",
     "a closed hold's capture is its bill and its entries": """
         SELECT h.id FROM billing_hold h LEFT JOIN billing_bill b ON b.hold_id = h.id WHERE h.status = 'closed' AND
                (h.captured <> coalesce(b.amount, 0) OR h.captured <> (SELECT coalesce(-sum(e.amount), 0)
-                  FROM billing_ledgerentry e WHERE e.key = 'consume:' || h.key))""",
+                  FROM billing_ledgerentry e WHERE e.key LIKE 'consume:' || h.key || ':%'))""",
     "a bill is the sum of its lines": """
         SELECT b.id FROM billing_bill b WHERE b.amount <>
                (SELECT round(sum(l.amount), 2) FROM billing_billline l WHERE l.bill_id = b.id)""",

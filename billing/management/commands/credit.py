@@ -7,7 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.services.passwords import find_user
-from billing.services.ledger import credit, wallet_of
+from billing.services.credits import credit
+from billing.services.ledger import wallet_of
 from common.errors import DomainError
 from common.ids import new_id
 

@@ -1,0 +1,25 @@
+"""Money: wallets, an append-only ledger, holds, prices, bills.
+
+Amounts are Decimal with six places, because a frame can cost less than a fen; bills are whole fen. What must always
+hold is held by PostgreSQL: CHECKs here, triggers in the migrations; docs/billing.md lists it all.
+"""
+
+from billing.models.base import Currency, MoneyField
+from billing.models.bills import Bill, BillLine
+from billing.models.holds import Hold
+from billing.models.prices import PriceRule
+from billing.models.wallets import Gift, LedgerEntry, OwnedQuerySet, Wallet, visible_wallets
+
+__all__ = [
+    "Bill",
+    "BillLine",
+    "Currency",
+    "Gift",
+    "Hold",
+    "LedgerEntry",
+    "MoneyField",
+    "OwnedQuerySet",
+    "PriceRule",
+    "Wallet",
+    "visible_wallets",
+]
