@@ -1,4 +1,4 @@
-"""The operators' view of money. The ledger and what follows from it is only read; services write it."""
+"""Wallets and what moves them: only read here; services write it."""
 
 from typing import Any, cast
 
@@ -13,10 +13,10 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
 
 from accounts.models import User
-from billing.models import Bill, BillLine, Currency, Gift, Hold, LedgerEntry, PriceRule, Wallet
+from billing.models import Currency, Gift, Hold, LedgerEntry, Wallet
 from billing.services.credits import credit
 from billing.services.ledger import FEN, LARGEST_CREDIT
-from common.admin import AuditedAdmin, ReadOnlyAdmin, ReadOnlyInline
+from common.admin import ReadOnlyAdmin
 from common.errors import DomainError, Forbidden
 from common.ids import new_id
 
@@ -127,44 +127,3 @@ class GiftAdmin(ReadOnlyAdmin):
     list_select_related = ("wallet__user", "wallet__team")
     search_fields = OWNER
     ordering = ("-created_at", "-pk")
-
-
-class BillLineInline(ReadOnlyInline):
-    model = BillLine
-    fields = ("description", "quantity", "unit_price", "amount")
-    readonly_fields = fields
-
-
-@admin.register(Bill)
-class BillAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "wallet", "kind", "amount", "description", "task_id")
-    list_filter = ("kind",)
-    list_select_related = ("wallet__user", "wallet__team")
-    search_fields = (*OWNER, "task_id", "description")
-    ordering = ("-created_at", "-pk")
-    date_hierarchy = "created_at"
-    inlines = (BillLineInline,)
-
-
-@admin.register(BillLine)
-class BillLineAdmin(ReadOnlyAdmin):
-    list_display = ("bill", "description", "quantity", "unit_price", "amount")
-    list_select_related = ("bill",)
-    search_fields = ("description", "bill__task_id", "bill__wallet__user__username")
-    ordering = ("-created_at", "-pk")
-
-
-@admin.register(PriceRule)
-class PriceRuleAdmin(AuditedAdmin):
-    """A price is replaced by adding a newer one: bills and running jobs point to the old."""
-
-    list_display = ("engine", "unit", "price", "currency", "valid_from", "valid_to", "created_at")
-    list_filter = ("engine", "currency")
-    search_fields = ("engine",)
-    ordering = ("engine", "-valid_from", "-pk")
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
