@@ -47,6 +47,8 @@ class Hold(Row):
     task_id: UUID | None = models.UUIDField(  # type: ignore[assignment]
         _("render task"), null=True, blank=True, db_index=True
     )
+    # Jobs lie above: what of them is asked for afterwards stands here.
+    engine = models.CharField(_("engine"), max_length=20, blank=True)
     closed_at = models.DateTimeField(_("closed at"), null=True, blank=True)
 
     objects = OwnedQuerySet.as_manager()

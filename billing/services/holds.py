@@ -28,6 +28,7 @@ def place_hold(
     task_id: UUID | None = None,
     purpose: Hold.Purpose = Hold.Purpose.JOB,
     spender: User | None = None,
+    engine: str = "",
 ) -> Hold:
     """Set `amount` (> 0) aside. Raises InsufficientBalance, WalletParked, IdempotencyConflict."""
     with transaction.atomic():
@@ -39,7 +40,13 @@ def place_hold(
             task_id=task_id,
             description=description,
         )
-        placed = {"amount": amount, "task_id": task_id, "purpose": purpose, "spender": spender}
+        placed = {
+            "amount": amount,
+            "task_id": task_id,
+            "purpose": purpose,
+            "spender": spender,
+            "engine": engine,
+        }
         return Hold.objects.get_or_create(wallet=wallet, key=key, defaults=placed)[0]
 
 

@@ -108,7 +108,13 @@ def cover(job: RenderJob) -> None:
         job.hold = None
         if amount:
             job.hold = place_hold(
-                wallet=wallet_of(job.user), amount=amount, key=key, task_id=job.pk, description=description
+                wallet=wallet_of(job.user),
+                amount=amount,
+                key=key,
+                task_id=job.pk,
+                description=description,
+                spender=job.user,
+                engine=job.engine,
             )
         RenderJob.objects.filter(pk=job.pk).update(hold=job.hold)
 
