@@ -21,6 +21,13 @@ class IdempotencyConflict(Conflict):
     code, text = "idempotency_conflict", _("This key was used before with other content.")
 
 
+class RequestUnderWay(Conflict):
+    code, text = (
+        "request_under_way",
+        _("A request with this key is under way; ask again in %(retry_after)s s."),
+    )
+
+
 class HoldExceeded(Conflict):
     code, text = "hold_exceeded", _("More would be captured than was held.")
 

@@ -51,14 +51,17 @@ def refusals_of(view: Any, method: str, action: str | None) -> Codes:
     """The codes by which a door may refuse, by HTTP status: those of all doors, and what the view names itself.
 
     A view names errors of the apps in `refusals`: a dict from an action of a viewset, or a method in lower case, to
-    classes of DomainError; one that leaves by several codes has them in `codes`. `view` is the class or an instance.
+    classes of DomainError; one that leaves by several codes has them in `codes`. What a decorator of the handler may
+    raise is an attribute `refusals` of it. `view` is the class or an instance.
     """
     found: Codes = {status: list(codes) for status, codes in EVERYWHERE.items()}
     if view.authentication_classes:
         general = SIGNED_IN if method in ("GET", "HEAD", "OPTIONS") else {**SIGNED_IN, **GUESTS}
         for status, codes in general.items():
             found.setdefault(status, []).extend(codes)
-    for kind in getattr(view, "refusals", {}).get(action or method.lower(), ()):
+    door = action or method.lower()
+    own = getattr(view, "refusals", {}).get(door, ())
+    for kind in (*own, *getattr(getattr(view, door, None), "refusals", ())):
         codes = found.setdefault(kind.status, [])
         codes += [code for code in getattr(kind, "codes", (kind.code,)) if code not in codes]
     return found

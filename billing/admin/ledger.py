@@ -13,7 +13,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
 
 from accounts.models import User
-from billing.models import Currency, Gift, Hold, LedgerEntry, Wallet
+from billing.models import Currency, Gift, Hold, IdempotentRequest, LedgerEntry, Wallet
 from billing.services.credits import credit
 from billing.services.ledger import FEN, LARGEST_CREDIT
 from common.admin import ReadOnlyAdmin
@@ -127,3 +127,14 @@ class GiftAdmin(ReadOnlyAdmin):
     list_select_related = ("wallet__user", "wallet__team")
     search_fields = OWNER
     ordering = ("-created_at", "-pk")
+
+
+@admin.register(IdempotentRequest)
+class IdempotentRequestAdmin(ReadOnlyAdmin):
+    """What a client sent with a key. The answer is left out: it may hold what is its owner's alone."""
+
+    list_display = ("started_at", "user", "key", "status")
+    list_select_related = ("user",)
+    search_fields = ("key", "user__username")
+    fields = ("user", "key", "started_at", "status")
+    ordering = ("-started_at", "-pk")

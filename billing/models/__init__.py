@@ -7,6 +7,7 @@ hold is held by PostgreSQL: CHECKs here, triggers in the migrations; docs/billin
 from billing.models.base import Currency, MoneyField
 from billing.models.bills import Bill, BillLine
 from billing.models.holds import Hold
+from billing.models.idempotency import IdempotentRequest
 from billing.models.prices import PriceRule
 from billing.models.wallets import Gift, LedgerEntry, OwnedQuerySet, Wallet, visible_wallets
 
@@ -16,6 +17,7 @@ __all__ = [
     "Currency",
     "Gift",
     "Hold",
+    "IdempotentRequest",
     "LedgerEntry",
     "MoneyField",
     "OwnedQuerySet",

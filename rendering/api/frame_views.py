@@ -10,6 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from billing.api.idempotency import once_per_key
 from billing.errors import InsufficientBalance
 from common.errors import Invalid, NotVisible, TransitionNotAllowed
 from drives.api.downloads import serve_blob
@@ -63,6 +64,7 @@ class TaskFramesViewSet(TaskDoors):
 
     @extend_schema(request=shapes.FurtherFramesSerializer, responses=shapes.TaskSerializer)
     @frames.mapping.post
+    @once_per_key
     def add_frames(self, request: Request, pk: UUID) -> Response:
         """Render further frames, of all steps or of one, at the price of the others; also of a task that is over."""
         data = self.valid(shapes.FurtherFramesSerializer, request)

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
+from billing.api.idempotency import once_per_key
 from billing.errors import InsufficientBalance, NoPrice
 from common.errors import DomainError, TransitionNotAllowed
 from common.serializers import DoneSerializer
@@ -75,6 +76,7 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
         return shapes.OneTaskSerializer if self.action == "retrieve" else super().get_serializer_class()
 
     @extend_schema(request=shapes.NewTaskSerializer, responses={201: shapes.TaskSerializer})
+    @once_per_key
     def create(self, request: Request) -> Response:
         """Create a draft; its scene is inspected at once. With `submit` it is put on its way, too.
 
@@ -86,6 +88,7 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
 
     @extend_schema(request=shapes.CloneSerializer, responses={201: shapes.TaskSerializer})
     @action(detail=True, methods=["post"])
+    @once_per_key
     def clone(self, request: Request, pk: UUID) -> Response:
         """A new draft that asks for the same, but for what the body says otherwise. `submit` is as at POST /tasks."""
         changes = self.valid(shapes.CloneSerializer, request, partial=True)
@@ -108,6 +111,7 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
 
     @extend_schema(request=None, responses={202: shapes.TaskSerializer})
     @action(detail=True, methods=["post"])
+    @once_per_key
     def submit(self, request: Request, pk: UUID) -> Response:
         """Put a draft on its way. 402 insufficient_balance and 422 missing_assets leave it a draft."""
         return self.shown(submit_job(job=self.get_object()), status.HTTP_202_ACCEPTED)
@@ -147,6 +151,7 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
 
     @extend_schema(request=shapes.RetrySerializer, responses=shapes.TaskSerializer)
     @action(detail=True, methods=["post"])
+    @once_per_key
     def retry(self, request: Request, pk: UUID) -> Response:
         """Render failed frames once more: all, or those of a range and a step. What failed was not charged."""
         data = self.valid(shapes.RetrySerializer, request)
