@@ -31,7 +31,7 @@ test: engine ## run the whole suite against real PostgreSQL and Redis [ARGS="-k 
 	@$(python) -m pytest -n 2 --dist loadgroup $(ARGS)
 
 soak: engine ## what dies and comes back while it renders, at length [ARGS="-k redis"]
-	@SOAK=1 $(python) -m pytest -n 0 tests/rendering/test_faults.py $(ARGS)
+	@SOAK=1 $(python) -m pytest -n 0 --timeout 3600 tests/rendering/test_faults.py $(ARGS)
 
 bench: setup ## measure uploads beside other servers, some minutes [ARGS="--quick"]
 	@$(python) -m benchmarks.uploads $(ARGS)
