@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from drives.paths import MAX_NAME_BYTES
+from drives.errors import BadName
+from drives.paths import MAX_NAME_BYTES, clean_name
 from rendering.errors import NoCamera, NoLayer
 from rendering.models import RenderJob, RenderStep
 
@@ -45,7 +46,11 @@ def folder_name(text: str) -> str:
     """What of a name every file system takes, with room for a number; maybe nothing."""
     kept = (letter for letter in unicodedata.normalize("NFC", text) if letter not in '/\\:*?"<>|')
     words = "".join(letter if letter.isprintable() else " " for letter in kept).split()
-    return " ".join(words).encode()[: MAX_NAME_BYTES - 20].decode(errors="ignore").strip(" .")
+    name = " ".join(words).encode()[: MAX_NAME_BYTES - 20].decode(errors="ignore").strip(" .")
+    try:
+        return clean_name(name) if name else ""
+    except BadName:  # a device of Windows
+        return f"_{name}"
 
 
 def check_steps(job: RenderJob, data: dict[str, Any]) -> None:

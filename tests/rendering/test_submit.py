@@ -352,6 +352,7 @@ def test_pending_jobs_come_the_oldest_first(owner: User, node: RenderNode) -> No
         ("..", None),
         ("a\tb\u202e", "/renders/a b"),
         (" .hidden. ", "/renders/hidden"),
+        ("NUL", "/renders/_NUL"),
         ("///", None),
         ("中" * 78 + " 夜", "/renders/" + "中" * 78),
         ("中" * 200, "/renders/" + "中" * 78),

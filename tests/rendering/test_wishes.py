@@ -169,6 +169,7 @@ def test_a_report_that_knows_no_layers_refuses_none(owner_api: Client, scene: Fi
         (["|set|cam", "set:cam"], [], ["setcam", "setcam (2)"]),
         (["../..", "/"], [], ["step", "step (2)"]),
         (["main", "Main"], [], ["main (2)", "Main (3)"]),
+        (["aux", "Con"], [], ["_aux", "_Con"]),
         (["机" * 200], ["层" * 200], ["机" * 78 + "_"]),
     ],
 )
