@@ -19,8 +19,10 @@ SELECT (SELECT coalesce(sum(greatest(other.total_frames - other.done_frames - ot
           FROM rendering_renderjob other JOIN rendering_concurrencylimit their ON their.id = other.share_id
          WHERE other.id <> job.id AND other.engine = job.engine AND other.status IN (2, 3)
            AND other.has_ready_frames AND other.priority >= job.priority AND (other.priority > job.priority
-                OR (their.running::float / their.weight, other.submitted_at, other.id)
-                 < (share.running::float / share.weight, job.submitted_at, job.id)))
+                OR (their.running::float / their.weight, rendering_used_lately(their) / their.weight,
+                    other.submitted_at, other.id)
+                 < (share.running::float / share.weight, rendering_used_lately(share) / share.weight,
+                    job.submitted_at, job.id)))
   FROM rendering_renderjob job JOIN rendering_concurrencylimit share ON share.id = job.share_id
  WHERE job.id = %s AND job.has_ready_frames
 """

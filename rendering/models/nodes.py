@@ -9,6 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from common.models import Row
@@ -91,8 +92,9 @@ class NodeBlock(Row):
 class ConcurrencyLimit(Row):
     """How many attempts run at once for a user, a team or an engine's licence, and how many may.
 
-    `running` is kept by a trigger on attempts (migrations/0004), which also refuses the attempt that would be one
-    too many. `maximum` null means no limit. Owners share the farm by `weight`.
+    `running` is kept by a trigger on attempts (migrations/0011), which also refuses the attempt that would be one
+    too many, and adds the seconds of attempts that end to `used_seconds`, of which half counts ten minutes later
+    (`rendering_used_lately` in the database). `maximum` null means no limit. Owners share the farm by `weight`.
     """
 
     class Kind(models.TextChoices):
@@ -106,6 +108,8 @@ class ConcurrencyLimit(Row):
     is_custom = models.BooleanField(_("set by an operator"), default=False)
     weight = models.PositiveSmallIntegerField(_("weight"), default=1)
     running = models.PositiveIntegerField(_("running"), default=0, editable=False)
+    used_seconds = models.FloatField(_("seconds of slots used lately"), default=0, editable=False)
+    used_at = models.DateTimeField(_("as of"), default=timezone.now, editable=False)
 
     class Meta:
         verbose_name = _("limit")

@@ -14,9 +14,11 @@ from rendering.services.frames import stop_strays
 
 # Whose turn it is first: the owners with ready frames, each with its oldest job of each priority, read from the index
 # `rendering_job_turn` by one step for each owner, however many jobs they have queued. In order of priority, then of how
-# little an owner has running for its weight, then of age. Of the first in turn the oldest job that this node can do,
-# whose limits leave room, and that has frames nobody else is taking at this moment; of it a chunk of one step. What is
-# joined comes sorted, so that each join stops at its first hit and locks its frames alone.
+# little an owner has running for its weight, then of how little it has used lately, then of age: where there are no
+# more slots than owners, whoever has just given one back has as little running as those who wait. Of the first in turn
+# the oldest job that this node can do, whose limits leave room, and that has frames nobody else is taking at this
+# moment; of it a chunk of one step. What is joined comes sorted, so that each join stops at its first hit and locks its
+# frames alone.
 CLAIM = """
 WITH RECURSIVE owner AS (
   (SELECT job.priority * -1 AS rank, job.share_id, job.submitted_at FROM rendering_renderjob job
@@ -33,7 +35,8 @@ WITH RECURSIVE owner AS (
   ) AS next
 ), turn AS (
   SELECT owner.rank, owner.share_id, row_number() OVER (
-           ORDER BY owner.rank, share.running::float / share.weight, owner.submitted_at, share.id) AS place
+           ORDER BY owner.rank, share.running::float / share.weight, rendering_used_lately(share) / share.weight,
+                    owner.submitted_at, share.id) AS place
     FROM owner JOIN rendering_concurrencylimit share ON share.id = owner.share_id
    WHERE share.maximum IS NULL OR share.running < share.maximum
    ORDER BY place

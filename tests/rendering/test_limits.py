@@ -88,6 +88,29 @@ def test_ten_thousand_frames_starve_nobody(stranger: User, node: RenderNode) -> 
     assert owners_of(node, 3) == ["stranger"] * 3
 
 
+def test_one_slot_is_shared_by_what_was_used_lately(
+    owner: User, stranger: User, node: RenderNode, settings: Any
+) -> None:
+    """With a single slot nobody has anything running when it is free: age alone would let the older job keep it."""
+    settings.RENDER_LEVELS = [(None, 1), (None, 4)]
+
+    def render(seconds: int) -> str:
+        attempt = makers.claimed(node)
+        Attempt.objects.filter(pk=attempt.pk).update(created_at=timezone.now() - timedelta(seconds=seconds))
+        makers.succeed(attempt)
+        return attempt.job.user.username or ""
+
+    makers.queued(owner, frames="1-50")
+    assert render(40) == "owner"
+    makers.queued(stranger, frames="1-50")
+
+    assert [render(15) for _number in range(6)] == ["stranger"] * 3 + ["owner", "stranger", "owner"]
+    ConcurrencyLimit.objects.filter(key=str(owner.pk)).update(weight=4)
+    assert [render(15) for _number in range(5)] == ["owner"] * 5
+    ConcurrencyLimit.objects.filter(key=str(stranger.pk)).update(used_at=timezone.now() - timedelta(days=400))
+    assert render(15) == "stranger"
+
+
 def test_jobs_of_one_owner_go_by_priority_and_age(owner: User, node: RenderNode) -> None:
     """Who has several says by their priority which is to come first."""
     first = makers.queued(owner, frames="1-100")
