@@ -199,6 +199,12 @@ class RenderJob(StateRow):
                 name="rendering_job_turn",
             ),
             models.Index(fields=["submitted_at"], condition=Q(status=1), name="rendering_job_pending"),
+            models.Index(fields=["engine"], condition=Q(status__in=[2, 3]), name="rendering_job_claimable"),
+            models.Index(
+                fields=["completed_at"],
+                condition=Q(contact_sheet__isnull=True, done_frames__gt=0, status__in=[5, 6, 7]),
+                name="rendering_job_undrawn",
+            ),
         ]
 
     def __str__(self) -> str:

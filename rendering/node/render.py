@@ -197,11 +197,7 @@ class FrameRun:
 
     def give_up(self, failure: Failure) -> None:
         """End an attempt that did not come to a result: its frames must not wait for the lease."""
-        usage = Usage(log_tail=self.log.tail())
-        try:
-            patiently(lambda: attempts.fail(attempt_id=self.attempt.pk, failure=failure, usage=usage))
-        except (LateResult, *DATABASE_AWAY):
-            logger.warning("attempt %s is left to its lease", self.attempt.pk)
+        end_badly(self.attempt, failure, Usage(log_tail=self.log.tail()))
         self.keep_log()
 
     def keep_log(self) -> None:
@@ -211,6 +207,17 @@ class FrameRun:
             attempt_logs.keep(attempt_id=self.attempt.pk, path=self.log.path, tail=self.log.tail())
         except (*DATABASE_AWAY, OSError):
             logger.warning("the log of attempt %s is lost", self.attempt.pk, exc_info=True)
+
+
+def end_badly(attempt: Attempt, failure: Failure, usage: Usage) -> None:
+    try:
+        patiently(lambda: attempts.fail(attempt_id=attempt.pk, failure=failure, usage=usage))
+    except (LateResult, *DATABASE_AWAY):
+        logger.warning("attempt %s is left to its lease", attempt.pk)
+
+
+def fault_of_node() -> Failure:
+    return Failure("node_fault", _("The render node had a fault of its own."))
 
 
 def require_room(folder: Path) -> None:
@@ -237,7 +244,11 @@ def render(attempt: Attempt, *, folder: Path, inputs: InputFolders, is_stopping:
     """
     engine = engine_for(attempt.job.engine)
     assert engine is not None  # noqa: S101  (a claim names an engine this node has)
-    this_run = FrameRun(attempt, engine, folder, is_stopping)
+    try:
+        this_run = FrameRun(attempt, engine, folder, is_stopping)
+    except Exception:
+        end_badly(attempt, fault_of_node(), Usage())
+        raise
     try:
         with ExitStack() as held:
             with this_run.lease_kept():
@@ -261,7 +272,7 @@ def render(attempt: Attempt, *, folder: Path, inputs: InputFolders, is_stopping:
         text = _("A file that the task needs is gone from the storage.")
         this_run.give_up(Failure("input_gone", text, is_permanent=True))
     except Exception:
-        this_run.give_up(Failure("node_fault", _("The render node had a fault of its own.")))
+        this_run.give_up(fault_of_node())
         raise
     finally:
         this_run.log.close()

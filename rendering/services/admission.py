@@ -1,5 +1,6 @@
 """From pending to queued, in the background: pre-flight awaited, money held, frames made."""
 
+from itertools import product
 from uuid import UUID
 
 from django.db import transaction
@@ -62,10 +63,11 @@ def enqueue(job: RenderJob) -> None:
     depends = job.dependencies.exists()
     ready = [] if depends else test_numbers or numbers
     waiting = sorted(set(numbers) - set(ready))
-    for plan in steps_of(job):
-        step = RenderStep.objects.create(job=job, name=plan.name, camera=plan.camera, layer=plan.layer)
-        make_frames(step, ready)
-        make_frames(step, waiting, Frame.Status.WAITING)
+    steps = RenderStep.objects.bulk_create(
+        RenderStep(job=job, name=plan.name, camera=plan.camera, layer=plan.layer) for plan in steps_of(job)
+    )
+    make_frames(job, product(steps, ready))
+    make_frames(job, product(steps, waiting), Frame.Status.WAITING)
     limits = limits_of(job)
     job.move_to(
         Status.QUEUED,

@@ -19,9 +19,16 @@ Reason = RenderJob.PauseReason
 
 
 def pause_job(*, job: RenderJob, reason: str = Reason.USER) -> RenderJob:
-    """Stop rendering, keep the money held; frames under way start anew later. Raises TransitionNotAllowed."""
+    """Stop rendering, keep the money held; frames under way start anew later. Raises TransitionNotAllowed.
+
+    An operator may also take over a job that its owner has paused.
+    """
     with transaction.atomic():
-        job.move_to(Status.PAUSED, pause_reason=reason)
+        owners = RenderJob.objects.filter(pk=job.pk, status=Status.PAUSED, pause_reason=Reason.USER)
+        if reason == Reason.OPERATOR and owners.update(pause_reason=reason, updated_at=timezone.now()):
+            job.refresh_from_db()
+        else:
+            job.move_to(Status.PAUSED, pause_reason=reason)
         news.log(job, _("Task paused."))
         news.tell_status(job)
     stop_strays(job)

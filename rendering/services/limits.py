@@ -88,17 +88,19 @@ def limit_licence(*, key: str, maximum: int | None) -> ConcurrencyLimit:
     """
     engine, _slash, renderer = key.partition("/")
     with transaction.atomic():
-        limit, _created = ConcurrencyLimit.objects.update_or_create(
-            kind=Kind.LICENCE, key=key, defaults={"maximum": maximum, "is_custom": True}
-        )
-        ConcurrencyLimit.objects.select_for_update().get(pk=limit.pk)
         jobs = RenderJob.objects.filter(engine=engine).exclude(status__in=RenderJob.FINAL_STATUSES)
         if renderer:
             found = renderers_of(jobs.only("pk", "engine", "renderer"))
             jobs = jobs.filter(pk__in=[pk for pk, name in found.items() if licence_name(name) == renderer])
+        # Locked as by whoever else changes jobs: in their order, and before what they count for.
+        ids = list(jobs.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+        limit, _created = ConcurrencyLimit.objects.update_or_create(
+            kind=Kind.LICENCE, key=key, defaults={"maximum": maximum, "is_custom": True}
+        )
+        jobs = RenderJob.objects.filter(pk__in=ids)
         appended = Func(F("limits"), Value(limit.pk), function="array_append")
         jobs.filter(share__isnull=False).exclude(limits__contains=[limit.pk]).update(limits=appended)
-        running = Attempt.objects.filter(job__in=jobs, status=Attempt.Status.RUNNING)
+        running = Attempt.objects.filter(job__in=ids, status=Attempt.Status.RUNNING)
         counted = running.exclude(limits__contains=[limit.pk]).update(limits=appended)
         ConcurrencyLimit.objects.filter(pk=limit.pk).update(running=F("running") + counted)
     limit.refresh_from_db()

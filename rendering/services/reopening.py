@@ -69,12 +69,12 @@ def add_frames(*, job: RenderJob, frames: str, step: str = "") -> RenderJob:
         job = lock_for(job, "add_frames")
         steps = [step_of(job, step)] if step else list(job.steps.order_by("pk"))
         there = set(Frame.objects.filter(step__in=steps, number__in=numbers).values_list("step_id", "number"))
-        wanted = {each: [n for n in numbers if (each.pk, n) not in there] for each in steps}
-        count = sum(map(len, wanted.values()))
+        wanted = [(each, number) for each in steps for number in numbers if (each.pk, number) not in there]
+        count = len(wanted)
         if not count:
             raise NothingToRender
         bounded(job.total_frames + count)
-        known = frame_range.joined(job.frame_range, [number for new in wanted.values() for number in new])
+        known = frame_range.joined(job.frame_range, [number for _step, number in wanted])
         RenderJob.objects.filter(pk=job.pk).update(
             total_frames=F("total_frames") + count,
             estimated_cost=F("estimated_cost") + count * F("unit_price"),
@@ -82,8 +82,7 @@ def add_frames(*, job: RenderJob, frames: str, step: str = "") -> RenderJob:
         )
         job.refresh_from_db(fields=["total_frames", "estimated_cost", "frame_range"])
         cover(job)
-        for each, new in wanted.items():
-            make_frames(each, new, Frame.Status.WAITING)
+        make_frames(job, wanted, Frame.Status.WAITING)
         release_on_commit(job)
         reopen(job)
         news.log(job, _("%(count)s further frames were asked for.") % {"count": count})

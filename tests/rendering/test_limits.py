@@ -1,10 +1,12 @@
 """How much runs at once, for whom, and where."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -18,7 +20,7 @@ from rendering.services import attempts, claims, limits
 from rendering.services.jobs import cancel_job, pause_job, resume_job
 from rendering.services.reopening import add_frames, retry_frames
 from tests.factories import PASSWORD, make_user
-from tests.racing import race
+from tests.racing import race, somebody_waits_for_a_lock, wait_for
 from tests.rendering import makers
 from tests.test_admin_audit import inputs
 
@@ -234,6 +236,25 @@ def test_a_licence_counts_for_what_the_scene_says(owner: User, node: RenderNode)
     makers.claimed(node)
     assert nothing_for(node)
     assert limits.licence_key("maya", "V-Ray") == limits.licence_key("maya", "vray") == "maya/vray"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_licence_is_limited_while_others_change_their_jobs(owner: User, node: RenderNode) -> None:
+    """Jobs are locked in their order: whoever holds the first gets the next, too."""
+    first, second = makers.queued(owner), makers.queued(owner)
+    needs(first, priority=2)  # in the order of the table it comes after the other now
+    rows = RenderJob.objects.select_for_update(no_key=True, nowait=True)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            rows.get(pk=first.pk)
+            limited = pool.submit(race, 1, lambda _number: limits.limit_licence(key="blender", maximum=1))
+            wait_for(somebody_waits_for_a_lock)
+            assert rows.get(pk=second.pk) == second
+        [licence] = limited.result()
+
+    assert set(RenderJob.objects.filter(limits__contains=[licence.pk])) == {first, second}
+    makers.claimed(node)
+    assert nothing_for(node)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -392,6 +392,18 @@ def test_a_failure_on_a_full_disk_is_the_nodes(
     assert Frame.objects.get().failures == 0
 
 
+def test_a_disk_that_takes_no_folder_is_the_nodes_fault_at_once(owner: User, worker: Node) -> None:
+    worker.jobs.parent.mkdir(parents=True)
+    worker.jobs.write_text("no folder")
+    makers.queued(owner, frames="1")
+
+    worker.work("blender")
+
+    assert set(Attempt.objects.values_list("status", "failure_code")) == {("failed", "node_fault")}
+    frame = Frame.objects.get()
+    assert (frame.status, frame.losses, frame.failures) == ("ready", 3, 0)
+
+
 def test_a_storage_that_is_away_for_a_moment_costs_no_frame(
     owner: User, worker: Node, monkeypatch: pytest.MonkeyPatch, picture: bytes
 ) -> None:

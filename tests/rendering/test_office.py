@@ -8,6 +8,7 @@ from accounts.permissions import StaffGroup
 from rendering.models import RenderJob, RenderNode
 from rendering.services.jobs import pause_job
 from tests.accounts.staff import act, office_of, operator, page
+from tests.conftest import Client as ApiClient
 from tests.rendering import makers
 
 pytestmark = pytest.mark.django_db
@@ -50,6 +51,22 @@ def test_an_operator_resumes_what_an_operator_paused(office: Client, owner: User
     act(office, "resume", job)
     job.refresh_from_db()
     assert job.status == Status.QUEUED
+
+
+def test_an_operator_takes_over_what_its_owner_has_paused(
+    office: Client, owner: User, owner_api: ApiClient, node: RenderNode
+) -> None:
+    job = makers.queued(owner)
+    assert owner_api.put(f"/tasks/{job.pk}/pause").status_code == 200
+
+    act(office, "pause", job)
+
+    answer = owner_api.put(f"/tasks/{job.pk}/resume")
+    assert (answer.status_code, answer.json()["code"]) == (409, "paused_by_operator")
+    act(office, "pause", job)
+    act(office, "resume", job)
+    job.refresh_from_db()
+    assert (job.status, job.pause_reason) == (Status.QUEUED, "")
 
 
 @pytest.mark.parametrize("group", [StaffGroup.FINANCE, StaffGroup.AUDITOR])

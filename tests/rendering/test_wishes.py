@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from drives.models import File
@@ -134,6 +135,21 @@ def test_each_camera_with_each_layer_is_a_step(owner_api: Client, owner: User, n
     attempt = makers.claimed(node)
     assert attempt.frames.count() == 3
     assert makers.audit() == {}
+
+
+def test_many_steps_are_queued_with_as_many_statements_as_two(
+    owner: User, node: RenderNode, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    counts = []
+    for cameras in (["a", "b"], [f"camera{number}" for number in range(40)]):
+        job = makers.submit_job(
+            job=makers.draft(owner, makers.scene(owner, cameras=cameras), frames="1-2", cameras=cameras)
+        )
+        with django_assert_max_num_queries(60) as queries:
+            makers.advance_job(job_id=job.pk)
+        counts.append(len(queries))
+        assert Frame.objects.filter(job=job, status="ready").count() == 2 * len(cameras)
+    assert counts[1] <= counts[0]  # the folder of all results is there by then
 
 
 @pytest.mark.parametrize(
