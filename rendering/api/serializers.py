@@ -198,8 +198,12 @@ class TaskLogSerializer(serializers.ModelSerializer):
 
 
 class OutputSerializer(serializers.ModelSerializer):
-    """A rendered picture with links; `file_id` is null once the file was removed from the drive for good."""
+    """A rendered picture with links; `file_id` is null once the file was removed from the drive for good.
 
+    `layer` is the layer or pass that it shows, empty for the picture itself.
+    """
+
+    step = serializers.CharField(source="frame.step.name")
     frame = serializers.IntegerField(source="frame.number")
     file_id = serializers.UUIDField(allow_null=True)
     size = serializers.IntegerField(source="blob.size")
@@ -210,8 +214,8 @@ class OutputSerializer(serializers.ModelSerializer):
     class Meta:
         model = FrameOutput
         fields = (
-            "id", "frame", "name", "file_id", "size", "sha256", "width", "height", "download_url", "preview_url",
-            "created_at",
+            "id", "step", "frame", "layer", "name", "file_id", "size", "sha256", "width", "height", "download_url",
+            "preview_url", "created_at",
         )  # fmt: skip
 
     def get_download_url(self, output: FrameOutput) -> str:

@@ -161,10 +161,9 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
     @action(detail=True)
     def outputs(self, request: Request, pk: UUID) -> Response:
         """Rendered pictures by frame, with links to picture and preview."""
-        rows = FrameOutput.objects.filter(frame__job=self.get_object()).select_related("frame", "blob")
-        return self.rows(
-            rows.order_by("frame__number", "name"), shapes.OutputSerializer, "outputs", 100, 1000
-        )
+        rows = FrameOutput.objects.filter(frame__job=self.get_object()).select_related("frame__step", "blob")
+        rows = rows.order_by("frame__number", "frame__step__name", "name")
+        return self.rows(rows, shapes.OutputSerializer, "outputs", 100, 1000)
 
     @extend_schema(responses=shapes.EstimateSerializer)
     @action(detail=True)

@@ -141,10 +141,8 @@ def test_outputs_can_be_downloaded(
 
     body = owner_api.get(f"/tasks/{job.pk}/outputs").json()
 
-    assert [(output["frame"], output["name"]) for output in body["outputs"]] == [
-        (1, "0001.png"),
-        (2, "0002.png"),
-    ]
+    shown = [(each["step"], each["frame"], each["layer"], each["name"]) for each in body["outputs"]]
+    assert shown == [("main", 1, "", "0001.png"), ("main", 2, "", "0002.png")]
     output = body["outputs"][0]
     assert (output["size"], output["width"], output["height"]) == (9, 64, 36)
     path = output["download_url"].removeprefix("http://testserver")
