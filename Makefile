@@ -6,7 +6,7 @@
 python := .venv/bin/python
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup engine run demo test bench benchdrives benchrendering benchtransfers soak lint lock messages clean distclean
+.PHONY: help setup engine run demo test bench benchbilling benchdrives benchrendering benchtransfers soak lint lock messages clean distclean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -30,8 +30,8 @@ demo: engine ## do the main job as a client would: upload, render, watch, downlo
 test: engine ## run the whole suite against real PostgreSQL and Redis [ARGS="-k name"]
 	@$(python) -m pytest -n 2 --dist loadgroup $(ARGS)
 
-soak: engine ## what dies and comes back while it renders, at length [ARGS="-k redis"]
-	@SOAK=1 $(python) -m pytest -n 0 --timeout 3600 tests/rendering/test_faults.py $(ARGS)
+soak: engine ## what dies and comes back while it renders and while money moves, at length [ARGS="-k redis"]
+	@SOAK=1 $(python) -m pytest -n 0 --timeout 3600 tests/rendering/test_faults.py tests/billing/test_soak.py $(ARGS)
 
 bench: setup ## measure uploads beside other servers, some minutes [ARGS="--quick"]
 	@$(python) -m benchmarks.uploads $(ARGS)
@@ -44,6 +44,9 @@ benchrendering: setup ## measure claims and frames beside a bare queue, some min
 
 benchtransfers: setup ## measure ZIPs beside nginx and WebDAV beside copyparty, some minutes [ARGS="--rounds 2"]
 	@$(python) -m benchmarks.drives.transfers $(ARGS)
+
+benchbilling: setup ## measure the ledger beside bare statements, some minutes [ARGS="--quick"]
+	@$(python) -m benchmarks.billing $(ARGS)
 
 lint: setup ## check style, types and the layers of imports
 	$(python) -m ruff check .
