@@ -1,14 +1,20 @@
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from accounts.models import User
 from billing.models import PriceRule
+from common.ids import new_id
 from drives.models import File
 from rendering.models import RenderNode
+from rendering.node import Node
+from rendering.scenes.maya.read import read_scene
 from tests.rendering import makers
+from tests.rendering.maya_files import Read
 
 
 @pytest.fixture
@@ -32,3 +38,26 @@ def node(price: PriceRule) -> RenderNode:
 def scene(owner: User) -> File:
     """A scene of 10 frames at 64x36 whose report is in."""
     return makers.scene(owner)
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Reads a scene of Maya by its content."""
+
+    def read(content: bytes) -> dict[str, Any]:
+        path = tmp_path / "scene"
+        path.write_bytes(content)
+        return read_scene(path)
+
+    return read
+
+
+@pytest.fixture
+def worker(price: PriceRule) -> Node:
+    """A registered node of this process, which works when told to."""
+    return makers.registered(f"worker-{new_id().hex[-6:]}")
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> bytes:
+    return makers.save_picture(tmp_path / "picture.png").read_bytes()

@@ -17,8 +17,10 @@ from billing.services.ledger import wallet_of
 from common.ids import new_id
 from drives.models import Blob, File
 from drives.services.blobs import store_chunks, store_file
+from drives.storage import blob_storage
 from rendering.engines import Failure
 from rendering.models import Attempt, RenderJob, RenderNode, SceneReport
+from rendering.node import Node
 from rendering.services import attempts, claims
 from rendering.services.admission import advance_job
 from rendering.services.attempts import FrameResult, Output, Usage
@@ -215,3 +217,15 @@ def audit() -> dict[str, list[UUID]]:
 
 def stored(path: Path) -> Blob:
     return store_file(path)
+
+
+def content_of(blob: Blob) -> bytes:
+    with blob_storage().open_blob(blob.storage_key) as file:
+        return file.read()
+
+
+def registered(name: str) -> Node:
+    """A node of this process with one slot."""
+    node = Node(name=name, slots=1)
+    node.row = node.register()
+    return node

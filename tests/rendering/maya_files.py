@@ -1,8 +1,10 @@
 """Maya scenes for tests, made from the two formats: no public scene has all that matters here."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+Read = Callable[..., dict[str, Any]]
 Value = str | float | int | bool | Sequence[str]
 TICKS = 141120000
 
@@ -96,3 +98,51 @@ class Binary:
     def scene(self, *sections: bytes, head: bytes | None = None) -> bytes:
         connections = self.form(b"CONS", self.form(b"CONN", self.leaf(b"CWFL", b"\0a.b\0c.d\0")), tag=b"LIS")
         return self.form(b"Maya", self.head() if head is None else head, *sections, connections)
+
+
+def full_ascii() -> bytes:
+    return ma(
+        reference("D:/show//scenes/rig.ma"),
+        'requires -nodeType "aiOptions" -nodeType "aiAOVDriver"\n\t\t "mtoa" "5.1.0";',
+        'createNode transform -s -n "persp";\n\tsetAttr ".v" no;',
+        'createNode camera -s -n "perspShape" -p "persp";\n\tsetAttr -k off ".v" no;\n\tsetAttr ".rnd" no;',
+        'createNode camera -n "shotCamShape" -p "shotCam";\n\tsetAttr -k off ".v";',
+        'createNode renderLayer -n "defaultRenderLayer";\n\tsetAttr ".g" yes;\n\tsetAttr ".rndr" no;',
+        'createNode renderLayer -n "rs_beauty";\n\tsetAttr ".do" 1;',
+        'createNode renderLayer -n "old_defaultRenderLayer";\n\tsetAttr ".g" yes;',
+        'createNode script -n "breed_gene";\n\tsetAttr ".b" -type "string" "python(\\"import os; x = \'a;b\'\\")";',
+        texture("D:/show//sourceimages/wood.png"),
+        "select -ne :defaultRenderGlobals;",
+        '\tsetAttr ".ren" -type "string" "arnold";\n\tsetAttr ".imfkey" -type "string" "exr";',
+        '\tsetAttr ".an" yes;\n\tsetAttr ".fs" 101;\n\tsetAttr ".ef" 148;\n\tsetAttr ".bfs" 2;',
+        '\tsetAttr ".ifp" -type "string" "<Scene>/<RenderLayer>";',
+        'select -ne :defaultResolution;\n\tsetAttr ".w" 1920;\n\tsetAttr ".h" 1080;\n\tsetAttr ".pa" 1;',
+        time="pal",
+    )
+
+
+def full_binary(*, wide: bool) -> bytes:
+    mb = Binary(wide=wide)
+    return mb.scene(
+        mb.reference("D:/show//scenes/rig.ma"),
+        mb.node(b"XFRM", "persp", mb.attribute("v", 0)),
+        mb.node(b"DCAM", "perspShape", mb.attribute("v", 0), mb.attribute("rnd", 0), parent="persp"),
+        mb.node(b"DCAM", "shotCamShape", parent="shotCam"),
+        mb.node(b"RNDL", "defaultRenderLayer", mb.attribute("g", 1), mb.attribute("rndr", 0)),
+        mb.node(b"RNDL", "rs_beauty", mb.attribute("do", 1)),
+        mb.node(b"RNDL", "old_defaultRenderLayer", mb.attribute("g", 1)),
+        mb.node(b"SCRP", "breed_gene", mb.attribute("b", 'python("x")')),
+        mb.node(b"RTFT", "file1", mb.attribute("ftn", "D:/show//sourceimages/wood.png")),
+        mb.select(
+            ":defaultRenderGlobals",
+            mb.attribute("ren", "arnold"),
+            mb.attribute("imfkey", "exr"),
+            mb.attribute("an", 1),
+            mb.time("fs", 101, 25),
+            mb.time("ef", 148, 25),
+            mb.attribute("bfs", 2),
+            mb.attribute("ifp", "<Scene>/<RenderLayer>"),
+        ),
+        mb.select(":defaultResolution", mb.attribute("w", 1920), mb.attribute("h", 1080)),
+        head=mb.head(time="pal", plugins={"mtoa": "5.1.0"}),
+    )

@@ -1,52 +1,30 @@
 """A node at work: lay out, run, check, deliver; with Blender, and with programs that misbehave."""
 
-import errno
-import os
-import signal
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import OpenImageIO as oiio  # noqa: N813  (its own documentation calls it so)
 import pytest
-from django.db import connections
-from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
-from billing.models import PriceRule
-from common.ids import new_id
 from drives.models import Blob
 from drives.services.trash import trash
-from drives.storage import StorageError, blob_storage
+from drives.storage import blob_storage
 from rendering.models import Attempt, Frame, FrameOutput, RenderJob, RenderNode, SceneReport
-from rendering.node import NameInUse, Node
+from rendering.node import Node
 from rendering.services import reports
 from rendering.services.admission import advance_job
-from rendering.services.jobs import cancel_job, pause_job
 from rendering.services.submitting import submit_job
 from tests.conftest import Client
 from tests.factories import put
 from tests.racing import wait_for
 from tests.rendering import makers
 from tests.rendering.standins import stand_in
+from tests.rendering.working import Working
 
 pytestmark = pytest.mark.django_db
 Status = RenderJob.Status
-
-
-@pytest.fixture
-def worker(price: PriceRule, tmp_path: Path) -> Iterator[Node]:
-    """A registered node of this process, which works when told to."""
-    yield registered(f"worker-{new_id().hex[-6:]}")
-
-
-def registered(name: str) -> Node:
-    node = Node(name=name, slots=1)
-    node.row = node.register()
-    return node
 
 
 def rendered(owner: User, worker: Node, *names: str, **wishes: Any) -> RenderJob:
@@ -62,14 +40,9 @@ def rendered(owner: User, worker: Node, *names: str, **wishes: Any) -> RenderJob
     return job
 
 
-def content_of(blob: Blob) -> bytes:
-    with blob_storage().open_blob(blob.storage_key) as file:
-        return file.read()
-
-
 def picture_of(blob: Blob, folder: Path, name: str) -> oiio.ImageBuf:
     path = folder / name
-    path.write_bytes(content_of(blob))
+    path.write_bytes(makers.content_of(blob))
     return oiio.ImageBuf(str(path))
 
 
@@ -92,14 +65,14 @@ def test_frames_of_a_scene(owner: User, owner_api: Client, worker: Node, tmp_pat
         assert output.preview is not None
         assert picture_of(output.preview, tmp_path, "preview.png").spec().width == 64
         assert output.blob.sha256 and output.blob.crc32 is not None
-        assert output.blob.size == len(content_of(output.blob))
+        assert output.blob.size == len(makers.content_of(output.blob))
     attempt = Attempt.objects.order_by("created_at").first()
     assert attempt is not None and attempt.log_blob is not None
     assert (attempt.status, attempt.exit_code, attempt.node) == ("succeeded", 0, worker.row)
     assert attempt.cpu_seconds > 0.1
     assert attempt.peak_memory_size > 50_000_000
     assert "yuntu_frame: 1" in attempt.log_tail
-    assert b"yuntu_frame: 1" in content_of(attempt.log_blob)
+    assert b"yuntu_frame: 1" in makers.content_of(attempt.log_blob)
     assert list((worker.folder / "jobs").iterdir()) == []
     assert makers.audit() == {}
 
@@ -145,11 +118,6 @@ def test_a_scene_without_a_camera_fails_at_once(owner: User, worker: Node) -> No
 
 
 # --- with stand-ins ---
-
-
-@pytest.fixture
-def picture(tmp_path: Path) -> bytes:
-    return makers.save_picture(tmp_path / "picture.png").read_bytes()
 
 
 def test_what_a_job_renders_from_is_fixed_at_submit(
@@ -350,90 +318,6 @@ def test_a_file_that_the_storage_has_lost_fails_the_frame(
     assert makers.money(owner)[1] == 0
 
 
-def test_a_fault_of_the_node_spends_no_try_and_the_third_makes_it_rest(
-    owner: User, worker: Node, monkeypatch: pytest.MonkeyPatch, picture: bytes
-) -> None:
-    program = "print('rendered'); done(f\"{spec['frames'][0]:04d}.png\")"
-    stand_in(monkeypatch, program=program, picture=picture)
-    makers.queued(owner, frames="1-2")
-
-    def full(*_args: Any, **_kwargs: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(blob_storage()), "keep", full)
-        worker.work("blender")
-
-    rows = Attempt.objects.values_list("status", "failure_code").distinct()
-    assert list(rows) == [("failed", "node_fault")]
-    assert Attempt.objects.count() == 3
-    assert sum(Frame.objects.values_list("losses", flat=True)) == 3
-    assert set(Frame.objects.values_list("status", "failures")) == {("ready", 0)}
-    assert not RenderNode.objects.taking_work().exists()
-    worker.row.refresh_from_db()
-    assert worker.row.rests_until is not None and worker.row.rests_until > timezone.now()
-    assert "rendered" in Attempt.objects.order_by("created_at")[0].log_tail
-
-    RenderNode.objects.update(rests_until=None)
-    worker.work("blender")
-    assert set(Frame.objects.values_list("status", flat=True)) == {"done"}
-
-
-def test_a_failure_on_a_full_disk_is_the_nodes(
-    owner: User, worker: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stand_in(monkeypatch, program="raise SystemExit(1)")
-    monkeypatch.setattr("rendering.node.render.NO_ROOM_SIZE", 1 << 60)
-    makers.queued(owner, frames="1")
-
-    worker.work("blender")
-
-    assert set(Attempt.objects.values_list("failure_code", flat=True)) == {"node_fault"}
-    assert Frame.objects.get().failures == 0
-
-
-def test_a_disk_that_takes_no_folder_is_the_nodes_fault_at_once(owner: User, worker: Node) -> None:
-    worker.jobs.parent.mkdir(parents=True)
-    worker.jobs.write_text("no folder")
-    makers.queued(owner, frames="1")
-
-    worker.work("blender")
-
-    assert set(Attempt.objects.values_list("status", "failure_code")) == {("failed", "node_fault")}
-    frame = Frame.objects.get()
-    assert (frame.status, frame.losses, frame.failures) == ("ready", 3, 0)
-
-
-def test_a_storage_that_is_away_for_a_moment_costs_no_frame(
-    owner: User, worker: Node, monkeypatch: pytest.MonkeyPatch, picture: bytes
-) -> None:
-    """Neither where the scene is fetched nor where the picture is delivered."""
-    stand_in(monkeypatch, program="done()", picture=picture)
-    monkeypatch.setattr("rendering.node.patience.PAUSE_SECONDS", 0)
-    job = makers.queued(owner, frames="1")
-    storage = type(blob_storage())
-    away = {"open_blob": 3, "keep": 5}
-
-    def failing(name: str) -> Any:
-        real = getattr(storage, name)
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if away[name]:
-                away[name] -= 1
-                raise StorageError("no answer")
-            return real(*args, **kwargs)
-
-        return call
-
-    for name in away:
-        monkeypatch.setattr(storage, name, failing(name))
-    worker.work("blender")
-
-    job.refresh_from_db()
-    assert (job.status, away) == (Status.COMPLETED, {"open_blob": 0, "keep": 0})
-    assert Attempt.objects.count() == 1
-
-
 def test_a_program_that_takes_too_much_memory(
     owner: User, worker: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -480,202 +364,6 @@ raise SystemExit(9)
         1: "done", 2: "done", 3: "failed", 4: "failed",
     }  # fmt: skip
     assert makers.audit() == {}
-
-
-def test_a_node_that_is_switched_off_takes_nothing(owner: User, worker: Node) -> None:
-    makers.queued(owner, frames="1")
-    RenderNode.objects.filter(pk=worker.row.pk).update(state="disabled")
-    worker.work("blender")
-    assert not Attempt.objects.exists()
-
-
-def test_a_node_takes_no_work_for_an_engine_it_has_not(owner: User, worker: Node) -> None:
-    job = makers.queued(owner, frames="1")
-    RenderJob.objects.filter(pk=job.pk).update(engine="maya")
-    worker.work("maya")
-    assert not Attempt.objects.exists()
-
-
-def test_a_node_says_what_it_is(worker: Node, settings: Settings) -> None:
-    worker.beat()
-    row = RenderNode.objects.get()
-    assert (row.name, row.slots, row.state, row.version) == (worker.name, 1, "enabled", settings.VERSION)
-    assert row.engines["blender"][0].startswith("5.")
-    assert row.cores >= 1 and row.memory_size >= row.free_memory_size > 1 << 20 and row.load > 0
-    assert registered(worker.name).row.pk == row.pk
-
-
-def test_what_a_node_offers_is_as_it_is_told(price: PriceRule) -> None:
-    node = Node(
-        "small", 2, engines=["simulated"], tags=["gpu", "big", "gpu"], memory_size=1 << 33, cache_size=5
-    )
-    row = node.register()
-    assert list(row.engines) == ["simulated"]
-    assert (row.tags, row.memory_size, row.attempt_memory_size) == (["big", "gpu"], 1 << 33, 1 << 32)
-    assert node.cache.size_limit == 5
-
-
-@pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "x" * 101, "ein knoten"])
-def test_a_name_that_is_no_folder_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="is no name"):
-        Node(name)
-
-
-def test_a_name_belongs_to_one_host_at_a_time(worker: Node, caplog: pytest.LogCaptureFixture) -> None:
-    elsewhere = Node(worker.name)
-    elsewhere.host = "elsewhere"
-    with pytest.raises(NameInUse, match=worker.host):
-        elsewhere.register()
-    assert RenderNode.objects.get().host == worker.host
-
-    # Silent for longer than a lease, as is one that was left in order.
-    worker.leave()
-    elsewhere.row = elsewhere.register()
-    ended: list[int] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "kill", lambda pid, number: ended.append(number))
-        worker.beat()
-    assert (ended, worker.stopping.is_set()) == ([signal.SIGTERM], True)
-    assert RenderNode.objects.get().host == "elsewhere"
-    elsewhere.beat()
-    assert not elsewhere.stopping.is_set()
-
-
-def test_a_node_cleans_up_after_an_earlier_life_and_keeps_its_logs(owner: User, worker: Node) -> None:
-    makers.queued(owner, frames="1")
-    attempt = makers.claimed(worker.row)
-    folder = worker.jobs / str(attempt.pk)
-    (folder / "output").mkdir(parents=True)
-    (folder / "log.txt").write_text("one\ntwo\nhal")
-    (worker.jobs / "rubbish").mkdir()
-    (worker.inputs.folder / "old" / "proj").mkdir(parents=True)
-    (worker.inputs.folder / "old" / "proj").chmod(0o555)
-
-    worker.clear()
-
-    assert not worker.jobs.exists() and not worker.inputs.folder.exists()
-    attempt.refresh_from_db()
-    assert attempt.log_blob is not None
-    assert (attempt.log_tail, content_of(attempt.log_blob)) == ("one\ntwo\nhal", b"one\ntwo\nhal")
-
-
-# --- while it runs ---
-
-
-class Working:
-    """A node that works in a thread of its own."""
-
-    def __init__(self, node: Node) -> None:
-        self.node = node
-        self.thread = threading.Thread(target=self.work)
-        self.thread.start()
-
-    def work(self) -> None:
-        self.node.work("blender")
-        connections.close_all()
-
-    def wait_for_progress(self) -> None:
-        deadline = time.monotonic() + 10
-        while not Attempt.objects.filter(status="running", progress__gt=0).exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-    def ended_within(self, seconds: float) -> bool:
-        self.thread.join(seconds)
-        return not self.thread.is_alive()
-
-
-ENDLESS = "print('begun'); print('openjd_progress: 25.0', flush=True); time.sleep(600)"
-
-
-def disable(job: RenderJob) -> None:
-    """As an operator does; the node sees it when it looks."""
-    RenderNode.objects.update(state=RenderNode.State.DISABLED)
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(
-    ("act", "frame", "attempt"),
-    [
-        (cancel_job, "cancelled", "stopped"),
-        (pause_job, "ready", "stopped"),
-        (disable, "ready", "lost"),
-        (None, "ready", "lost"),
-    ],
-)
-def test_a_run_ends_with_its_attempt_or_its_node(
-    owner: User,
-    worker: Node,
-    monkeypatch: pytest.MonkeyPatch,
-    settings: Settings,
-    act: Any,
-    frame: str,
-    attempt: str,
-) -> None:
-    settings.RENDER_HEARTBEAT_SECONDS = 0.2
-    stand_in(monkeypatch, program=ENDLESS)
-    job = makers.queued(owner, frames="1")
-    working = Working(worker)
-    working.wait_for_progress()
-    running = Attempt.objects.get()
-    assert (running.progress, running.log_tail) == (25, "begun\nopenjd_progress: 25.0")
-
-    if act:
-        act(job=RenderJob.objects.get(pk=job.pk))
-        worker.look()
-    else:
-        worker.stop()
-
-    assert working.ended_within(3)
-    row = Frame.objects.get()
-    assert (row.status, row.failures, row.losses) == (frame, 0, 0)
-    ended = Attempt.objects.select_related("log_blob").get()
-    assert ended.status == attempt
-    assert ended.log_blob is not None and content_of(ended.log_blob).startswith(b"begun")
-    assert list(worker.jobs.iterdir()) == []
-    assert makers.audit() == {}
-
-
-@pytest.mark.django_db(transaction=True)
-def test_three_nodes_share_a_job(
-    owner: User, price: PriceRule, monkeypatch: pytest.MonkeyPatch, picture: bytes
-) -> None:
-    name = "done(name=f\"{spec['frames'][0]:04d}.png\")"
-    stand_in(monkeypatch, program=f"time.sleep(0.1); {name}", picture=picture)
-    nodes = [registered(f"worker-{new_id().hex[-6:]}") for _number in range(3)]
-    job = makers.queued(owner, frames="1-12")
-
-    working = [Working(node) for node in nodes]
-    assert all(one.ended_within(30) for one in working)
-
-    job.refresh_from_db()
-    assert (job.status, job.done_frames) == (Status.COMPLETED, 12)
-    assert FrameOutput.objects.values("file").distinct().count() == 12
-    assert Attempt.objects.values("node").distinct().count() == 3
-    assert makers.audit() == {}
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_draining_node_finishes_what_it_has_and_takes_nothing_new(
-    owner: User, worker: Node, monkeypatch: pytest.MonkeyPatch, picture: bytes, tmp_path: Path
-) -> None:
-    go = tmp_path / "go"
-    program = f"""
-print("openjd_progress: 5.0", flush=True)
-while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.05)
-done()
-"""
-    stand_in(monkeypatch, program=program, picture=picture)
-    makers.queued(owner, frames="1-2")
-    working = Working(worker)
-    working.wait_for_progress()
-
-    RenderNode.objects.update(state=RenderNode.State.DRAINING)
-    worker.look()
-    go.touch()
-
-    assert working.ended_within(5)
-    assert sorted(Frame.objects.values_list("status", flat=True)) == ["done", "ready"]
 
 
 @pytest.mark.django_db(transaction=True)

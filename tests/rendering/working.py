@@ -1,0 +1,32 @@
+"""Nodes of this process at work."""
+
+import threading
+import time
+
+from django.db import connections
+
+from rendering.models import Attempt
+from rendering.node import Node
+
+
+class Working:
+    """A node that works in a thread of its own."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.thread = threading.Thread(target=self.work)
+        self.thread.start()
+
+    def work(self) -> None:
+        self.node.work("blender")
+        connections.close_all()
+
+    def wait_for_progress(self) -> None:
+        deadline = time.monotonic() + 10
+        while not Attempt.objects.filter(status="running", progress__gt=0).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def ended_within(self, seconds: float) -> bool:
+        self.thread.join(seconds)
+        return not self.thread.is_alive()
