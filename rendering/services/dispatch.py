@@ -11,6 +11,9 @@ from rendering.models import Attempt, Frame, JobLog, RenderJob, RenderNode
 from rendering.selectors import missing_node
 from rendering.services import news
 
+LOOKED_AT = 100
+"""Jobs that wait, and are asked in one go whether any node can do them."""
+
 
 def idle_slots(engine: str) -> int:
     """Slots of living nodes with the engine that run nothing at the moment."""
@@ -67,10 +70,13 @@ def engines_with_work() -> list[str]:
 
 
 def tell_stranded(engine: str) -> None:
-    """Say in the log of each job that no node in service can do what it lacks; once for each reason."""
+    """Say in the log of each job that no node in service can do what it lacks; once for each reason.
+
+    Looks at some of those that wait at a time, by chance: the oldest may be stranded for days, before all others.
+    """
     patience = timezone.now() - settings.RENDER_LEASE
     jobs = claimable_jobs(engine).filter(submitted_at__lt=patience, updated_at__lt=patience)
-    for job in jobs.exclude(attempts__status=Attempt.Status.RUNNING).order_by("submitted_at")[:100]:
+    for job in jobs.exclude(attempts__status=Attempt.Status.RUNNING).order_by("?")[:LOOKED_AT]:
         reason = missing_node(job)
         if reason and not JobLog.objects.filter(job=job, message=reason.message).exists():
             news.log(job, reason.message, level=JobLog.Level.WARNING)

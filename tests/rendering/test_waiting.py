@@ -12,7 +12,7 @@ from rendering.messages import queue_of
 from rendering.models import ConcurrencyLimit, Frame, JobDependency, JobLog, NodeBlock, RenderJob, RenderNode
 from rendering.selectors import waiting_reason
 from rendering.services import claims, limits
-from rendering.services.dispatch import dispatch
+from rendering.services.dispatch import dispatch, tell_stranded
 from rendering.tasks import tend
 from tests.conftest import Client
 from tests.rendering import makers
@@ -99,6 +99,23 @@ def test_the_owner_is_told_once_that_no_node_can_do_it(owner: User, node: Render
     RenderNode.objects.update(state="disabled")
     tend()
     assert JobLog.objects.filter(job=job, log_level="WARNING").count() == 2
+
+
+def test_a_stranded_job_does_not_hide_those_behind_it(
+    owner: User, node: RenderNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rendering.services.dispatch.LOOKED_AT", 1)
+    for _number in range(3):
+        makers.queued(owner)
+    long_ago = timezone.now() - timedelta(minutes=1)
+    RenderJob.objects.update(node_tags=["gpu"], submitted_at=long_ago, updated_at=long_ago)
+
+    told = JobLog.objects.filter(log_level="WARNING").values("job").distinct()
+    for _look in range(500):
+        tell_stranded("blender")
+        if told.count() == 3:
+            break
+    assert told.count() == 3
 
 
 def test_the_owner_is_told_that_no_node_has_the_memory_to_try_again(
