@@ -8,13 +8,18 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.forms import BaseForm
-from django.http import HttpRequest
-from unfold.admin import ModelAdmin, TabularInline
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import URLPattern, path
+from django.utils import timezone
+from unfold.admin import TabularInline
 
+from common.exports import cell, heading, stream_csv
+from common.lists import BigLists
 from common.signals import operator_acted
 
 SECRET = re.compile(r"password|secret|token|jti|hash")
@@ -27,6 +32,8 @@ class Deed(StrEnum):
     DELETED = "deleted"
     RAN = "ran"
     """An action over chosen rows; `after` holds its name."""
+    EXPORTED = "exported"
+    """A list was taken away as a file; there is no row, `after` says which list and how it was narrowed."""
 
 
 def plain(value: Any) -> Any:
@@ -69,15 +76,54 @@ class ChangeMessage(list[Any]):
                 self.before[name], self.after[name] = before, after
 
 
-class AuditedAdmin(ModelAdmin):
-    """Whatever an operator adds, changes, deletes or runs here is told by the signal operator_acted.
+class AuditedAdmin(BigLists):
+    """Whatever an operator adds, changes, deletes, runs or takes away here is told by the signal operator_acted.
 
     It hangs on what Django calls for its own history, so that every door tells, also those of packages' admins.
     """
 
-    def tell(self, request: HttpRequest, deed: Deed, row: Model, **values: dict[str, Any]) -> None:
+    export_right = "accounts.export_lists"
+
+    def tell(self, request: HttpRequest, deed: Deed, row: Model | None, **values: dict[str, Any]) -> None:
         values = {"before": {}, "after": {}, **values}
-        operator_acted.send(sender=type(row), actor=request.user, deed=deed, row=row, **values)
+        operator_acted.send(sender=self.model, actor=request.user, deed=deed, row=row, **values)
+
+    # --- The list as a file
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        may_view: bool = self.has_view_or_change_permission(request)
+        return may_view and request.user.has_perm(self.export_right)
+
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        return [path("export/", self.admin_site.admin_view(self.export_view), name=name), *super().get_urls()]
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """The list, narrowed as the address says, as CSV."""
+        if not self.has_export_permission(request):
+            raise PermissionDenied
+        names = [str(name) for name in self.get_list_display(request)]
+        rows = self.get_changelist_instance(request).queryset
+        narrowed = {"list": self.opts.label_lower, "query": request.GET.urlencode()}
+        self.tell(request, Deed.EXPORTED, None, after=narrowed)
+        return stream_csv(
+            request,
+            name=f"{self.opts.model_name}-{timezone.localtime():%Y%m%d-%H%M}.csv",
+            header=[heading(name, self) for name in names],
+            rows=rows,
+            cells=lambda row: [cell(name, row, self) for name in names],
+        )
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        address = f"export/?{request.GET.urlencode()}" if self.has_export_permission(request) else ""
+        return super().changelist_view(request, {"export_address": address, **(extra_context or {})})
+
+    # --- What was done
+
+    def tell_deed(self, request: HttpRequest, row: Model, name: str, given: dict[str, Any]) -> None:
+        """What common.deeds does to a row, with what the operator gave to it."""
+        values = {key: plain(value) for key, value in given.items()}
+        self.tell(request, Deed.RAN, row, after={"action": name, **values})
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
@@ -100,7 +146,10 @@ class AuditedAdmin(ModelAdmin):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = super().get_actions(request)
-        return {name: (told(func), name, text) for name, (func, _name, text) in actions.items()}
+        return {
+            name: (func if getattr(func, "is_deed", False) else told(func), name, text)
+            for name, (func, _name, text) in actions.items()
+        }
 
 
 def told(action: Any) -> Any:
