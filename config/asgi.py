@@ -9,6 +9,8 @@ os.environ.setdefault("DATABASE_POOL", "1")
 http = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402  (needs the app registry)
+from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
+from channels.sessions import SessionMiddlewareStack  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.urls import path, re_path  # noqa: E402
 
@@ -16,11 +18,18 @@ from accounts.consumers import EventConsumer  # noqa: E402
 from common.bodies import ArrivingBodies  # noqa: E402
 from common.middleware import BodyLimit  # noqa: E402
 from config.fitness import refuse_unfit  # noqa: E402
+from rendering.consumers import JobWatchConsumer  # noqa: E402
 
 refuse_unfit()
 
+# Signed in by a cookie, which a browser sends for any page: only pages of ours may open it.
+watch = AllowedHostsOriginValidator(SessionMiddlewareStack(JobWatchConsumer.as_asgi()))
 sockets = URLRouter(
-    [re_path(r"^ws/?$", EventConsumer.as_asgi()), path("ws/<str:user_id>", EventConsumer.as_asgi())]
+    [
+        re_path(r"^ws/?$", EventConsumer.as_asgi()),
+        path("ws/office/jobs/<uuid:job_id>", watch),
+        path("ws/<str:user_id>", EventConsumer.as_asgi()),
+    ]
 )
 application = ProtocolTypeRouter(
     {"http": ArrivingBodies(BodyLimit(http, settings.MAX_BODY)), "websocket": sockets}

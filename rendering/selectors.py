@@ -1,17 +1,20 @@
 """Reads of rendering."""
 
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
-from django.db.models import Count, F, Min, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from billing.errors import NoPrice
 from billing.services.prices import price_of
 from rendering.engines import is_offered
-from rendering.models import ConcurrencyLimit, Frame, NodeBlock, RenderJob, RenderNode
+from rendering.models import ConcurrencyLimit, Frame, JobDependency, NodeBlock, RenderJob, RenderNode
 
 
 def offered_engines() -> dict[str, list[str]]:
@@ -53,56 +56,119 @@ class Waiting:
 
 
 def waiting_reason(job: RenderJob) -> Waiting | None:
-    """Why a queued or rendering job has nothing running; None where it has, or is in another status.
+    """Why a queued or rendering job has nothing running; None where it has, or is in another status."""
+    return waiting_reasons([job]).get(job.pk)
+
+
+def waiting_reasons(jobs: Sequence[RenderJob]) -> dict[UUID, Waiting]:
+    """Why those of `jobs` wait that do, by their ids: five statements, however many jobs.
 
     Codes: `dependency`, `approval`, `no_node`, `no_version`, `no_cores`, `no_memory`, `no_tags`, `no_unblocked_node`,
     `limit_user`, `limit_team`, `limit_licence`, `not_due`, `queue` (others are before it).
     """
-    if job.status not in RenderJob.CLAIMABLE_STATUSES:
-        return None
-    frames = Frame.objects.filter(job=job)
-    if frames.filter(status=Frame.Status.RUNNING).exists():
-        return None
-    ready = frames.filter(status=Frame.Status.READY)
-    if not ready.exists():
-        if frames.filter(status=Frame.Status.WAITING).exists():
-            return waits_for_others(job)
-        return None
-    return (
-        missing_node(job) or reached_limit(job) or not_due(ready) or Waiting("queue", _("Others are first."))
+    open_jobs = {job.pk: job for job in jobs if job.status in RenderJob.CLAIMABLE_STATUSES}
+    if not open_jobs:
+        return {}
+    nodes = list(RenderNode.objects.taking_work())
+    blocks: dict[UUID, set[UUID]] = defaultdict(set)
+    for job_id, node_id in NodeBlock.objects.filter(job__in=open_jobs).values_list("job", "node"):
+        blocks[job_id].add(node_id)
+    reached = reached_limits(open_jobs.values())
+    dependencies = JobDependency.objects.filter(job__in=open_jobs)
+    upstream = set(dependencies.exclude(on__status=RenderJob.Status.COMPLETED).values_list("job", flat=True))
+    found = {}
+    for facts in frame_facts(open_jobs):
+        job = open_jobs[facts["pk"]]
+        reason: Waiting | None = None
+        if facts["runs"]:
+            continue
+        if facts["is_ready"]:
+            reason = (
+                lacking(job, nodes, blocks[job.pk], memory_needed(job, facts))
+                or limit_of(job, reached)
+                or not_due(facts)
+            )
+            reason = reason or Waiting("queue", _("Others are first."))
+        elif facts["waits"]:
+            reason = waits_for_others(is_dependent=job.pk in upstream)
+        if reason:
+            found[job.pk] = reason
+    return found
+
+
+def frame_facts(jobs: Iterable[UUID]) -> Iterable[dict[str, Any]]:
+    """Of each job whether it has frames that run, are ready, are due, wait; when the first is due, and the memory in
+    bytes that the most frugal ready one needs."""
+
+    def has(status: Frame.Status, *due: Q) -> Exists:
+        return Exists(Frame.objects.filter(*due, job=OuterRef("pk"), status=status))
+
+    ready = Frame.objects.filter(job=OuterRef("pk"), status=Frame.Status.READY)
+    rows = RenderJob.objects.filter(pk__in=list(jobs)).annotate(
+        runs=has(Frame.Status.RUNNING),
+        is_ready=has(Frame.Status.READY),
+        is_due=has(Frame.Status.READY, Q(due_at__isnull=True) | Q(due_at__lte=Now())),
+        waits=has(Frame.Status.WAITING),
+        until=Subquery(ready.order_by("due_at").values("due_at")[:1]),
+        least_memory=Subquery(ready.order_by("memory_size").values("memory_size")[:1]),
     )
+    columns = ("pk", "runs", "is_ready", "is_due", "waits", "until", "least_memory")
+    return cast(Iterable[dict[str, Any]], rows.values(*columns))
 
 
-def waits_for_others(job: RenderJob) -> Waiting:
-    if job.dependencies.exclude(on__status=RenderJob.Status.COMPLETED).exists():
+def waits_for_others(*, is_dependent: bool) -> Waiting:
+    if is_dependent:
         return Waiting("dependency", _("It waits for the tasks it depends on."))
     return Waiting("approval", _("It waits for the approval of its test frames."))
 
 
 def missing_node(job: RenderJob) -> Waiting | None:
     """What the job's ready frames need and no node in service has."""
-    memory = memory_needed(job)
-    needs = [
-        ("no_node", Q(engines__has_key=job.engine), _("No render node with %(engine)s is in service.")),
+    blocked = set(NodeBlock.objects.filter(job=job).values_list("node", flat=True))
+    facts = next(iter(frame_facts([job.pk])))
+    return lacking(job, list(RenderNode.objects.taking_work()), blocked, memory_needed(job, facts))
+
+
+def memory_needed(job: RenderJob, facts: dict[str, Any]) -> int:
+    """Bytes that a node must have to take any ready frame of the job: those that ran out of memory need more."""
+    return max(job.min_memory_size, facts["least_memory"] or 0)
+
+
+def lacking(job: RenderJob, nodes: list[RenderNode], blocked: set[UUID], memory: int) -> Waiting | None:
+    """What the job's ready frames need and none of `nodes` has that are not `blocked` for it."""
+    needs: list[tuple[str, Callable[[RenderNode], bool], str]] = [
+        (
+            "no_node",
+            lambda node: job.engine in node.engines,
+            _("No render node with %(engine)s is in service."),
+        ),
         (
             "no_version",
-            Q(engines__contains={job.engine: [job.engine_version]}) if job.engine_version else Q(),
+            lambda node: not job.engine_version or job.engine_version in node.engines[job.engine],
             _("No render node in service has %(engine)s %(version)s."),
         ),
-        ("no_cores", Q(cores__gte=job.min_cores), _("No render node in service has %(cores)s cores.")),
+        (
+            "no_cores",
+            lambda node: node.cores >= job.min_cores,
+            _("No render node in service has %(cores)s cores."),
+        ),
         (
             "no_memory",
-            Q(memory_size__gte=memory),
+            lambda node: node.memory_size >= memory,
             _("No render node in service has %(memory)s GB of memory.")
             if memory == job.min_memory_size
             else _(
                 "Its frames ran out of memory, and no render node in service has the %(memory)s GB to try again."
             ),
         ),
-        ("no_tags", Q(tags__contains=job.node_tags), _("No render node in service has the tags %(tags)s.")),
+        (
+            "no_tags",
+            lambda node: set(job.node_tags) <= set(node.tags),
+            _("No render node in service has the tags %(tags)s."),
+        ),
         (
             "no_unblocked_node",
-            ~Q(pk__in=NodeBlock.objects.filter(job=job).values("node")),
+            lambda node: node.pk not in blocked,
             _("All render nodes in service failed this task repeatedly."),
         ),
     ]
@@ -113,23 +179,21 @@ def missing_node(job: RenderJob) -> Waiting | None:
         "memory": f"{memory / 1e9:.4g}",
         "tags": ", ".join(job.node_tags),
     }
-    wanted, counts = Q(), {}
-    for code, need, _text in needs:
-        wanted &= need
-        counts[code] = Count("pk", filter=wanted)
-    found = RenderNode.objects.taking_work().aggregate(**counts)
-    return next((Waiting(code, text % values) for code, _need, text in needs if not found[code]), None)
+    for code, has, text in needs:
+        nodes = [node for node in nodes if has(node)]
+        if not nodes:
+            return Waiting(code, text % values)
+    return None
 
 
-def memory_needed(job: RenderJob) -> int:
-    """Bytes that a node must have to take any ready frame of the job: those that ran out of memory need more."""
-    ready = Frame.objects.filter(job=job, status=Frame.Status.READY)
-    if ready.filter(memory_size__lte=job.min_memory_size).exists():
-        return job.min_memory_size
-    return ready.aggregate(least=Min("memory_size"))["least"] or job.min_memory_size
+def reached_limits(jobs: Iterable[RenderJob]) -> list[ConcurrencyLimit]:
+    """Limits that count for `jobs` and are reached, by their kind."""
+    limits = {limit for job in jobs for limit in job.limits}
+    rows = ConcurrencyLimit.objects.filter(pk__in=limits, running__gte=F("maximum"))
+    return list(rows.order_by("kind"))
 
 
-def reached_limit(job: RenderJob) -> Waiting | None:
+def limit_of(job: RenderJob, reached: list[ConcurrencyLimit]) -> Waiting | None:
     texts = {
         ConcurrencyLimit.Kind.USER: _(
             "You render as many frames at once as your level allows (%(maximum)s)."
@@ -137,17 +201,14 @@ def reached_limit(job: RenderJob) -> Waiting | None:
         ConcurrencyLimit.Kind.TEAM: _("Your team renders as many frames at once as it may (%(maximum)s)."),
         ConcurrencyLimit.Kind.LICENCE: _("All licences of %(key)s are in use (%(maximum)s)."),
     }
-    reached = (
-        ConcurrencyLimit.objects.filter(pk__in=job.limits, running__gte=F("maximum")).order_by("kind").first()
-    )
-    if reached is None:
-        return None
-    kind = ConcurrencyLimit.Kind(reached.kind)
-    return Waiting(f"limit_{kind}", texts[kind] % {"maximum": reached.maximum, "key": reached.key})
+    for limit in reached:
+        if limit.pk in job.limits:
+            kind = ConcurrencyLimit.Kind(limit.kind)
+            return Waiting(f"limit_{kind}", texts[kind] % {"maximum": limit.maximum, "key": limit.key})
+    return None
 
 
-def not_due(ready: QuerySet[Frame]) -> Waiting | None:
-    if ready.filter(Q(due_at__isnull=True) | Q(due_at__lte=Now())).exists():
+def not_due(facts: dict[str, Any]) -> Waiting | None:
+    if facts["is_due"]:
         return None
-    until = ready.aggregate(until=Min("due_at"))["until"]
-    return Waiting("not_due", _("Its frames are tried again in a moment."), until)
+    return Waiting("not_due", _("Its frames are tried again in a moment."), facts["until"])

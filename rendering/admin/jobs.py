@@ -1,0 +1,181 @@
+"""Jobs: the list, the page of one with its frames, attempts and pre-flight, and what operators do to them."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+from unfold.enums import ActionVariant
+
+from common.admin import ReadOnlyAdmin, ReadOnlyInline
+from common.deeds import ReasonForm, deed
+from common.errors import DomainError
+from rendering.admin.job_page import live_facts, report_of
+from rendering.models import JobFile, JobLog, RenderJob
+from rendering.services import jobs, moving
+from rendering.services.reopening import retry_frames
+
+Status = RenderJob.Status
+COLOURS = {
+    "draft": "info",
+    "pending": "info",
+    "queued": "warning",
+    "rendering": "warning",
+    "paused": "info",
+    "completed": "success",
+    "failed": "danger",
+    "cancelled": "danger",
+}
+BAR = (
+    '<span class="job-bar" title="{title}"><span class="done" style="width: {done}%"></span>'
+    '<span class="failed" style="width: {failed}%"></span></span> {title}'
+)
+
+
+class JobLogInline(ReadOnlyInline):
+    model = JobLog
+    fields = readonly_fields = ("created_at", "log_level", "message")
+    ordering = ("-id",)
+    per_page = 20
+    tab = True
+    verbose_name_plural = _("task log")
+
+
+class JobFileInline(ReadOnlyInline):
+    model = JobFile
+    fields = readonly_fields = ("path", "is_scene")
+    ordering = ("-is_scene", "path")
+    per_page = 20
+    tab = True
+
+
+@admin.register(RenderJob)
+class RenderJobAdmin(ReadOnlyAdmin):
+    list_display = (
+        "task_name", "user", "shown_status", "shown_progress", "engine", "priority", "actual_cost", "failure_code",
+        "created_at",
+    )  # fmt: skip
+    list_filter = ("status", "pause_reason", "engine", "priority", "failure_code", "has_test_frames")
+    search_fields = ("task_name", "user__username", "=id")
+    search_help_text = _("Name or id of the task; its owner")
+    list_select_related = ("user",)
+    sortable_by = ("created_at",)
+    ordering = ("-created_at", "-pk")
+    inlines = (JobLogInline, JobFileInline)
+    actions = ("pause", "resume", "cancel", "retry_failed", "raise_priority", "move")
+    actions_detail = (
+        "pause",
+        "resume",
+        "retry_failed",
+        {
+            "title": _("More"),
+            "icon": "more_horiz",
+            "items": ["raise_priority", "move", "unblock_nodes", "cancel"],
+        },
+    )  # fmt: skip
+    change_form_outer_before_template = "admin/rendering/job.html"
+
+    class Media:
+        js = ("rendering/office.js",)
+
+    @display(description=_("status"), label=COLOURS)
+    def shown_status(self, job: RenderJob) -> tuple[str, Any]:
+        return job.status_name, Status(job.status).label
+
+    @display(description=_("progress"))
+    def shown_progress(self, job: RenderJob) -> str:
+        total = max(job.total_frames, 1)
+        return format_html(
+            BAR,
+            title=f"{job.progress} % ({job.done_frames}/{job.total_frames})",
+            done=100 * job.done_frames // total,
+            failed=100 * job.failed_frames // total,
+        )
+
+    # --- The page of a job
+
+    def get_urls(self) -> list[URLPattern]:
+        live = path("<uuid:object_id>/live/", self.admin_site.admin_view(self.live_view), name="job-live")
+        return [live, *super().get_urls()]
+
+    def live_view(self, request: HttpRequest, object_id: Any) -> HttpResponse:
+        """What changes while a job renders: its state, frames and attempts, for the page to show anew."""
+        job = self.get_object(request, str(object_id))
+        if job is None or not self.has_view_permission(request, job):
+            raise Http404
+        return render(request, "admin/rendering/job_live.html", {"live": live_facts(request, job)})
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        job = self.get_object(request, object_id)
+        shown = {}
+        if job is not None and self.has_view_permission(request, job):
+            shown = {"live": live_facts(request, job), "report": report_of(job)}
+        return super().change_view(request, object_id, form_url, {**shown, **(extra_context or {})})
+
+    # --- What is done to jobs
+
+    def each(self, request: HttpRequest, rows: QuerySet[RenderJob], call: Any) -> None:
+        """Call a service for each job; what it refuses is told, the others go on."""
+        done = 0
+        for job in rows.select_related("user", "drive", "hold"):
+            try:
+                call(job)
+                done += 1
+            except DomainError as error:
+                self.message_user(request, f"{job.task_name}: {error}", messages.WARNING)
+        self.message_user(request, _("%(count)s tasks changed.") % {"count": done}, messages.SUCCESS)
+
+    @deed(description=_("Pause"), permission="change_work", icon="pause")
+    def pause(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:
+        self.each(request, rows, lambda job: jobs.pause_job(job=job, reason=RenderJob.PauseReason.OPERATOR))
+
+    @deed(description=_("Resume"), permission="change_work", icon="play_arrow")
+    def resume(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:
+        self.each(request, rows, lambda job: jobs.resume_job(job=job, by_operator=True))
+
+    @deed(
+        description=_("Cancel the task"),
+        permission="change_work",
+        form=ReasonForm,
+        icon="cancel",
+        text=_("Ends it for good: what is rendered is charged, the rest of the money is released."),
+        variant=ActionVariant.DANGER,
+    )
+    def cancel(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:
+        self.each(request, rows, lambda job: jobs.cancel_job(job=job))
+
+    @deed(description=_("Retry failed frames"), permission="change_work", icon="replay")
+    def retry_failed(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:
+        self.each(request, rows, lambda job: retry_frames(job=job))
+
+    @deed(description=_("Raise priority"), permission="change_work", icon="keyboard_double_arrow_up")
+    def raise_priority(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:
+        self.each(request, rows, lambda job: jobs.set_priority(job=job, priority=min(job.priority + 1, 3)))
+
+    @deed(
+        description=_("Move to other nodes"),
+        permission="change_work",
+        icon="move_up",
+        text=_("Frames under way start anew on other nodes; those that had them get no more of this task."),
+    )
+    def move(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:
+        self.each(request, rows, lambda job: moving.move_job(job=job))
+
+    @deed(
+        description=_("Let all nodes render it again"),
+        permission="change_work",
+        icon="lock_open",
+        text=_("Nodes that failed this task, or that it was moved away from, may take its frames again."),
+    )
+    def unblock_nodes(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:
+        self.each(request, rows, lambda job: moving.unblock_nodes(job=job))
+
+    def has_change_work_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("rendering.change_renderjob")

@@ -1,0 +1,132 @@
+"""Render nodes, and what they do at the moment."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+from unfold.enums import ActionVariant
+
+from common.admin import AuditedAdmin, ReadOnlyInline
+from common.deeds import deed
+from rendering.models import Attempt, RenderNode
+
+State = RenderNode.State
+STATE_COLOURS = {"enabled": "success", "draining": "warning", "disabled": "danger"}
+
+
+class LifeFilter(admin.SimpleListFilter):
+    title = _("life")
+    parameter_name = "life"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("online", _("online")), ("lost", _("lost"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[RenderNode]) -> QuerySet[RenderNode]:
+        living = RenderNode.objects.living().values("pk")
+        if self.value() == "online":
+            return queryset.filter(pk__in=living)
+        if self.value() == "lost":
+            return queryset.exclude(pk__in=living).exclude(state=State.DISABLED)
+        return queryset
+
+
+class RunningInline(ReadOnlyInline):
+    """What the node renders now."""
+
+    model = Attempt
+    verbose_name_plural = _("renders now")
+    fields = readonly_fields = ("job", "frames_shown", "progress", "created_at")
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
+        rows: QuerySet[Attempt] = super().get_queryset(request).filter(status=Attempt.Status.RUNNING)
+        return rows.select_related("job").prefetch_related("frames").defer("log_tail").order_by("pk")
+
+    @display(description=_("frames"))
+    def frames_shown(self, attempt: Attempt) -> str:
+        return ", ".join(str(number) for number in sorted(frame.number for frame in attempt.frames.all()))
+
+
+@admin.register(RenderNode)
+class RenderNodeAdmin(AuditedAdmin):
+    """Operators may take a node out of service; everything else the node says itself."""
+
+    list_display = (
+        "name", "host", "shown_life", "shown_state", "shown_running", "slots", "cores", "shown_load", "shown_memory",
+        "shown_engines", "heartbeat_at",
+    )  # fmt: skip
+    list_filter = ("state", LifeFilter)
+    search_fields = ("name", "host")
+    ordering = ("name", "pk")
+    fields = (
+        "name", "host", "state", "shown_life", "shown_engines", "tags", "slots", "cores", "shown_load",
+        "shown_memory", "version", "pid", "rests_until", "heartbeat_at",
+    )  # fmt: skip
+    readonly_fields = tuple(name for name in fields if name != "state")
+    inlines = (RunningInline,)
+    actions = ("drain", "disable", "enable")
+    actions_detail = ("enable", "drain", "disable")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RenderNode]:
+        running = Q(attempts__status=Attempt.Status.RUNNING)
+        return super().get_queryset(request).annotate(running_attempts=Count("attempts", filter=running))
+
+    @display(description=_("renders now"), ordering="running_attempts")
+    def shown_running(self, node: Any) -> int:
+        return int(node.running_attempts)
+
+    @display(description=_("life"), label={"online": "success", "lost": "danger"})
+    def shown_life(self, node: RenderNode) -> tuple[str, Any]:
+        return ("lost", _("lost")) if node.is_lost(timezone.now()) else ("online", _("online"))
+
+    @display(description=_("state"), ordering="state", label=STATE_COLOURS)
+    def shown_state(self, node: RenderNode) -> tuple[str, Any]:
+        return node.state, State(node.state).label
+
+    @display(description=_("load"), ordering="load")
+    def shown_load(self, node: RenderNode) -> str:
+        return f"{node.load:.1f}"
+
+    @display(description=_("free memory"), ordering="free_memory_size")
+    def shown_memory(self, node: RenderNode) -> str:
+        return f"{filesizeformat(node.free_memory_size)} / {filesizeformat(node.memory_size)}"
+
+    @display(description=_("engines"))
+    def shown_engines(self, node: RenderNode) -> str:
+        named = ((name, ", ".join(versions)) for name, versions in sorted(node.engines.items()))
+        return format_html_join(" · ", "{} {}", named)
+
+    @deed(
+        description=_("Drain: finish what runs, take nothing new"),
+        permission="change",
+        icon="hourglass_bottom",
+    )
+    def drain(self, request: HttpRequest, rows: QuerySet[RenderNode], given: dict[str, Any]) -> None:
+        self.put_into(request, rows, State.DRAINING)
+
+    @deed(
+        description=_("Disable: give back at once what runs"),
+        permission="change",
+        icon="block",
+        variant=ActionVariant.DANGER,
+    )
+    def disable(self, request: HttpRequest, rows: QuerySet[RenderNode], given: dict[str, Any]) -> None:
+        self.put_into(request, rows, State.DISABLED)
+
+    @deed(description=_("Enable"), permission="change", icon="check_circle")
+    def enable(self, request: HttpRequest, rows: QuerySet[RenderNode], given: dict[str, Any]) -> None:
+        self.put_into(request, rows, State.ENABLED)
+
+    def put_into(self, request: HttpRequest, rows: QuerySet[RenderNode], state: str) -> None:
+        changed = RenderNode.objects.filter(pk__in=rows.values("pk")).exclude(state=state)
+        count = changed.update(state=state, updated_at=timezone.now())
+        self.message_user(request, _("%(count)s nodes changed.") % {"count": count}, messages.SUCCESS)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
