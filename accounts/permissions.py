@@ -112,7 +112,7 @@ STAFF_GROUPS: dict[StaffGroup, tuple[str, ...]] = {
         "accounts.view_apppassword",
         "accounts.view_socialaccount", "accounts.view_wechatloginsession", "accounts.view_notification",
         "accounts.view_team", "accounts.view_teammember", "accounts.view_teaminvitation",
-        "accounts.block_user", "accounts.sign_out_user",
+        "accounts.block_user", "accounts.sign_out_user", "accounts.notify_user", "accounts.view_notice",
         "drives.view_drive", "drives.view_drivemember", "drives.view_folder", "drives.view_file",
         "drives.view_fileversion", "drives.view_fileoperation", "drives.view_favourite", "drives.view_archive",
         "drives.view_sharelink",
@@ -121,10 +121,12 @@ STAFF_GROUPS: dict[StaffGroup, tuple[str, ...]] = {
         "rendering.view_attempt", "rendering.view_frameoutput", "rendering.view_joblog",
         "rendering.view_scenereport",
     ),
-    StaffGroup.FINANCE: ("billing.view_*", "billing.credit_wallet"),
+    StaffGroup.FINANCE: ("billing.view_*", "billing.credit_wallet", "accounts.export_lists"),
     # Keeps the machines and their work going.
-    StaffGroup.FARM: ("rendering.*", "django_celery_beat.*"),
-    StaffGroup.AUDITOR: ("*.view_*",),
+    StaffGroup.FARM: (
+        "accounts.export_lists", "rendering.*", "django_celery_beat.*", "django_celery_results.view_taskresult",
+    ),
+    StaffGroup.AUDITOR: ("*.view_*", "accounts.export_lists"),
     StaffGroup.SUPERUSER: ("*",),
 }  # fmt: skip
 """What each group may do: permissions of Django, `*` for any text. After `migrate` the groups are as it says here."""

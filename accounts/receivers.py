@@ -20,6 +20,7 @@ DEEDS = {
     Deed.CHANGED: AuditEvent.Action.ADMIN_CHANGED,
     Deed.DELETED: AuditEvent.Action.ADMIN_DELETED,
     Deed.RAN: AuditEvent.Action.ADMIN_RAN,
+    Deed.EXPORTED: AuditEvent.Action.ADMIN_EXPORTED,
 }
 
 
@@ -52,7 +53,7 @@ def record_operator(
     sender: Any,
     actor: User,
     deed: Deed,
-    row: Model,
+    row: Model | None,
     before: dict[str, Any],
     after: dict[str, Any],
     **kwargs: Any,

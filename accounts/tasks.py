@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from accounts.services import codes, deletion, invitations, notifications, sessions, wechat
+from accounts.services import codes, deletion, invitations, notices, notifications, sessions, wechat
 
 
 @shared_task
@@ -36,3 +36,10 @@ def purge_notifications() -> None:
 def delete_accounts() -> None:
     """Delete the accounts whose time of grace is over. Run twice, or by two workers at once, it does no more."""
     deletion.delete_due(now=timezone.now())
+
+
+@shared_task
+def send_notices() -> None:
+    """Send the notices of operators that are not sent yet; scheduled, too, for what a lost message left."""
+    while notices.send_batch():
+        pass

@@ -1,9 +1,18 @@
 from django.apps import AppConfig, apps
+from django.contrib.admin import apps as admin_apps
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
+class OfficeAdminConfig(admin_apps.AdminConfig):
+    """Django's admin with our site in it."""
+
+    default = False
+    default_site = "backoffice.site.OfficeSite"
+
+
 class BackofficeConfig(AppConfig):
+    default = True
     name = "backoffice"
     verbose_name = _("Back office")
 

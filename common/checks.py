@@ -1,5 +1,6 @@
 """System checks: an operator is told what is wrong before anything is served."""
 
+import ipaddress
 from typing import Any
 
 from django.conf import settings
@@ -41,6 +42,8 @@ def no_stand_ins_in_production(app_configs: Any, **kwargs: Any) -> list[CheckMes
         found.append(Error("WECHAT_OPEN_URL and WECHAT_API_URL must be WeChat's own.", id="yuntu.E007"))
     if settings.TRIAL_CREDIT > 0:
         found.append(Error("TRIAL_CREDIT gives money away: it must be 0 when DEBUG is off.", id="yuntu.E009"))
+    if not settings.STAFF_SECOND_FACTOR:
+        found.append(Error("STAFF_SECOND_FACTOR must be on when DEBUG is off.", id="yuntu.E010"))
     if not settings.ALLOWED_HOSTS:
         found.append(Error("ALLOWED_HOSTS must be set when DEBUG is off.", id="yuntu.E003"))
     if min(len(settings.SECRET_KEY), len(str(settings.SIMPLE_JWT["SIGNING_KEY"]))) < 32:
@@ -68,4 +71,15 @@ def heartbeat_fits_lease(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A lease that runs out between two heartbeats would lose every frame."""
     if settings.RENDER_LEASE.total_seconds() < 3 * settings.RENDER_HEARTBEAT_SECONDS:
         return [Error("RENDER_LEASE_SECONDS must be at least three heartbeats.", id="yuntu.E005")]
+    return []
+
+
+@register()
+def office_addresses_are_networks(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A slip of the pen would shut every operator out, or let everybody in."""
+    for network in settings.OFFICE_ADDRESSES:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            return [Error(f"OFFICE_ADDRESSES: {network} is no network.", id="yuntu.E011")]
     return []

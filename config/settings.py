@@ -52,8 +52,9 @@ NUM_PROXIES: int = env.int("NUM_PROXIES", default=0)
 """Trusted reverse proxies in front; X-Forwarded-For is believed only as far as they wrote it."""
 
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
+    "backoffice.apps.OfficeAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -65,6 +66,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "channels",
     "django_celery_beat",
+    "django_celery_results",
     "common",
     "accounts",
     "billing",
@@ -89,6 +91,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "backoffice.doors.OfficeDoor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -157,7 +160,12 @@ CHANNEL_LAYERS = {
 
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
 CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": f"{REDIS_PREFIX}-celery:", "socket_timeout": 30}
+# What succeeds leaves nothing, but for scheduled tasks that ask for it; what fails is a row for operators.
+CELERY_RESULT_BACKEND = "django-db"
 CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = True
+CELERY_RESULT_EXTENDED = True
+CELERY_RESULT_EXPIRES = timedelta(days=14)
 CELERY_TASK_DEFAULT_QUEUE = "default"
 # A queue each: a worker takes from its queues in turn, so that a folder of pictures does not hold up what is short.
 CELERY_TASK_ROUTES = {
@@ -224,6 +232,11 @@ SMS_LIMITS = {
 LOGIN_LIMIT = (env.int("LOGIN_PER_MINUTE", default=20), 60)
 LOGIN_LOCK_FAILURES = (10, 300)
 LOGIN_LOCK_SECONDS: int = env.int("LOGIN_LOCK_SECONDS", default=900)
+STAFF_SECOND_FACTOR: bool = env.bool("STAFF_SECOND_FACTOR", default=not DEBUG)
+"""Whether every operator needs a second factor (TOTP). Who has set one up is always asked for it."""
+SECOND_FACTOR_LIMIT = (5, 300)
+OFFICE_ADDRESSES: list[str] = env.list("OFFICE_ADDRESSES", default=[])
+"""Networks (192.0.2.0/24) and addresses that reach /admin/; empty: all."""
 HASHING_SLOTS: int = env.int("HASHING_SLOTS", default=max(1, min(4, len(os.sched_getaffinity(0)) // 2)))
 HASHING_WAITING: int = env.int("HASHING_WAITING", default=3)
 """Password hashes computed at once in a process, and those that wait: together fewer than a web process has threads."""
@@ -540,7 +553,10 @@ UNFOLD = {
     "LOGIN": {"form": "accounts.forms.OfficeLoginForm"},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "SIDEBAR": {"show_search": True, "show_all_applications": True},
+    "SIDEBAR": {"show_search": True, "navigation": "backoffice.navigation.sidebar"},
+    "DASHBOARD_CALLBACK": "backoffice.dashboard.put_figures",
+    "STYLES": ["/static/backoffice/office.css"],
+    "ACCOUNT": {"navigation": [{"title": _("Second factor"), "link": "/admin/second-factor/"}]},
 }
 
 OUTBOX_MAIL = "django.core.mail.backends.filebased.EmailBackend"

@@ -125,7 +125,6 @@ class DriveUsageSampleAdmin(ReadOnlyAdmin):
     list_select_related = ("drive__user", "drive__team")
     search_fields = ("drive__name", *OWNER)
     ordering = ("-sample_date", "-pk")
-    date_hierarchy = "sample_date"
 
     @display(description=_("owner"))
     def owner(self, sample: DriveUsageSample) -> str:
@@ -152,7 +151,7 @@ class DriveMemberAdmin(ReadOnlyAdmin):
 @admin.register(FileOperation)
 class FileOperationAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "drive", "actor", "action", "path", "new_path", "shown_size", "device")
-    list_filter = ("action", "is_folder", "created_at")
+    list_filter = ("action", "is_folder")
     list_select_related = ("drive", "actor")
     search_fields = ("path", "new_path", "target_id", "actor__username", "drive__name")
     ordering = ("-created_at", "-pk")

@@ -22,6 +22,7 @@ from billing.services.bills import Charge
 from billing.services.holds import place_hold, settle_hold
 from billing.services.ledger import wallet_of
 from common.ids import new_id
+from tests.accounts.staff import FORM, form_of
 from tests.factories import PASSWORD, make_user, put, token_of
 
 OURS = ("accounts", "billing", "drives", "uploads", "rendering")
@@ -159,14 +160,6 @@ def test_prices_are_replaced_not_rewritten(office: Client, db: None) -> None:
 # --- people -----------------------------------------------------------------------------------------------
 
 
-def form_of(user: User, **changes: Any) -> dict[str, Any]:
-    form = {
-        "username": user.username, "phone": user.phone or "", "email": user.email or "",
-        "member_level": user.member_level, "is_active": "on", "sessions-TOTAL_FORMS": 0, "sessions-INITIAL_FORMS": 0,
-    }  # fmt: skip
-    return {name: value for name, value in {**form, **changes}.items() if value is not None}
-
-
 def test_no_password_hash_is_shown(office: Client, rows: User) -> None:
     algorithm, _, secret = rows.password.partition("$")
     for path in (page(User, "change", rows.pk), page(User, "changelist")):
@@ -214,7 +207,7 @@ def test_blocking_ends_the_sessions(office: Client, rows: User) -> None:
 
 
 def act(office: Client, action: str, *users: User) -> None:
-    chosen = {"action": action, "_selected_action": [str(user.pk) for user in users]}
+    chosen = {"action": action, "_selected_action": [str(user.pk) for user in users], **FORM}
     assert office.post(page(User, "changelist"), chosen).status_code == 302
 
 

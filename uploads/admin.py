@@ -40,7 +40,6 @@ class UploadTaskAdmin(ReadOnlyAdmin):
     list_select_related = ("user", "drive")
     search_fields = ("task_name", "user__username", "user__phone", "id")
     ordering = ("-created_at", "-pk")
-    date_hierarchy = "created_at"
     actions = ("cancel",)
 
     @display(description=_("status"), ordering="status", label=COLOURS)
@@ -116,7 +115,6 @@ class ClientLogAdmin(ReadOnlyAdmin):
     list_select_related = ("user",)
     search_fields = ("file_name", "user__username", "user__phone")
     ordering = ("-created_at", "-pk")
-    date_hierarchy = "created_at"
 
     @display(description=_("size"), ordering="size")
     def shown_size(self, log: ClientLog) -> str:

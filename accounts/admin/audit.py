@@ -1,19 +1,32 @@
 """What happened, and what users were told. Only to be read."""
 
-from django.contrib import admin
+from typing import Any, cast
 
-from accounts.models import AuditEvent, Notification
-from common.admin import ReadOnlyAdmin
+from django.contrib import admin
+from django.http import HttpRequest
+from django.template.defaultfilters import truncatechars
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import AuditEvent, Notice, Notification, User
+from accounts.services import notices
+from common.admin import AuditedAdmin, ReadOnlyAdmin
 
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "action", "user", "actor", "target_type", "target_id", "ip", "device")
-    list_filter = ("action", "target_type")
+    list_display = (
+        "created_at", "action", "user", "actor", "target_type", "target_id", "values", "ip", "device",
+    )  # fmt: skip
+    list_filter = ("action",)
     list_select_related = ("user", "actor")
-    search_fields = ("user__username", "user__phone", "actor__username", "target_id", "ip", "request_id")
+    search_fields = ("=target_id", "=ip", "=request_id", "user__username", "actor__username")
+    search_help_text = _("A user or an operator, the id of an object, an address, a request")
+    sortable_by = ("created_at",)
     ordering = ("-created_at", "-pk")
-    date_hierarchy = "created_at"
+
+    @admin.display(description=_("values"))
+    def values(self, event: AuditEvent) -> str:
+        return truncatechars(", ".join(f"{key}: {value}" for key, value in event.after.items()), 120)
 
 
 @admin.register(Notification)
@@ -21,5 +34,33 @@ class NotificationAdmin(ReadOnlyAdmin):
     list_display = ("user", "level", "title", "created_at", "read_at")
     list_filter = ("level", ("read_at", admin.EmptyFieldListFilter))
     list_select_related = ("user",)
-    search_fields = ("user__username", "user__phone", "title")
+    search_fields = ("user__username",)
+    sortable_by = ("created_at",)
     ordering = ("-created_at", "-pk")
+
+
+@admin.register(Notice)
+class NoticeAdmin(AuditedAdmin):
+    """Notices to all users or to those of one level. What was sent is neither changed nor taken back."""
+
+    list_display = ("title", "member_level", "actor", "sent_count", "created_at", "finished_at")
+    list_select_related = ("actor",)
+    search_fields = ("title",)
+    ordering = ("-created_at", "-pk")
+    fields = ("title", "message", "level", "member_level")
+    add_help = _("It is sent at once, and cannot be taken back.")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return (*self.fields, "actor", "sent_count", "created_at", "finished_at") if obj else self.fields
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.notify_user")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Notice, form: Any, change: bool) -> None:
+        notices.announce(notice=obj, actor=cast(User, request.user))

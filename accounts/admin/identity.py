@@ -1,8 +1,8 @@
-"""Other ways in: WeChat and devices."""
+"""Other ways in: WeChat and devices; and what operators show besides their password."""
 
 from django.contrib import admin
 
-from accounts.models import AppPassword, Device, SocialAccount, WechatLoginSession
+from accounts.models import AppPassword, Device, SecondFactor, SocialAccount, WechatLoginSession
 from common.admin import ReadOnlyAdmin
 
 
@@ -11,7 +11,7 @@ class SocialAccountAdmin(ReadOnlyAdmin):
     list_display = ("user", "provider", "nickname", "appid", "created_at")
     list_filter = ("provider",)
     list_select_related = ("user",)
-    search_fields = ("user__username", "user__phone", "nickname", "openid", "unionid")
+    search_fields = ("nickname", "=openid", "=unionid", "user__username")
     ordering = ("-created_at", "-pk")
 
 
@@ -20,7 +20,7 @@ class WechatLoginSessionAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "status", "user", "nickname", "ip", "device_type", "expires_at")
     list_filter = ("status",)
     list_select_related = ("user",)
-    search_fields = ("user__username", "user__phone", "nickname", "ip")
+    search_fields = ("nickname", "=ip", "user__username")
     ordering = ("-created_at", "-pk")
 
 
@@ -29,7 +29,7 @@ class DeviceAdmin(ReadOnlyAdmin):
     list_display = ("user", "name", "device_id", "created_at", "last_seen_at", "revoked_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     list_select_related = ("user",)
-    search_fields = ("user__username", "user__phone", "device_id", "name")
+    search_fields = ("=device_id", "name", "user__username")
     ordering = ("-created_at", "-pk")
 
 
@@ -38,5 +38,16 @@ class AppPasswordAdmin(ReadOnlyAdmin):
     list_display = ("user", "name", "created_at", "last_used_at", "revoked_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     list_select_related = ("user",)
-    search_fields = ("user__username", "user__phone", "name")
+    search_fields = ("name", "user__username")
     ordering = ("-created_at", "-pk")
+
+
+@admin.register(SecondFactor)
+class SecondFactorAdmin(ReadOnlyAdmin):
+    """Who has one. It is removed on the page of the user."""
+
+    list_display = ("user", "created_at", "confirmed_at")
+    list_select_related = ("user",)
+    search_fields = ("user__username",)
+    ordering = ("-created_at", "-pk")
+    fields = ("user", "created_at", "confirmed_at")

@@ -37,7 +37,7 @@ class OwnerForm(BaseDialogForm):
 @admin.register(Team)
 class TeamAdmin(AuditedAdmin):
     list_display = ("name", "member_count", "max_members", "created_at")
-    search_fields = ("name", "members__user__username", "members__user__phone")
+    search_fields = ("name", "members__user__username")
     ordering = ("-created_at", "-pk")
     fields = ("name", "description", "max_members", "created_at", "updated_at")
     readonly_fields = ("name", "description", "created_at", "updated_at")
@@ -94,7 +94,7 @@ class TeamMemberAdmin(ReadOnlyAdmin):
     list_display = ("team", "user", "role", "created_at")
     list_filter = ("role",)
     list_select_related = ("team", "user")
-    search_fields = ("team__name", "user__username", "user__phone")
+    search_fields = ("team__name", "user__username")
     ordering = ("-created_at", "-pk")
 
 
@@ -103,5 +103,5 @@ class TeamInvitationAdmin(ReadOnlyAdmin):
     list_display = ("team", "phone", "role", "status", "invited_by", "created_at", "expires_at")
     list_filter = ("status", "role")
     list_select_related = ("team", "invited_by")
-    search_fields = ("team__name", "phone", "invited_by__username")
+    search_fields = ("team__name", "^phone", "invited_by__username")
     ordering = ("-created_at", "-pk")

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, cast
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -13,20 +14,27 @@ from django.db.models import QuerySet
 from django.forms import ModelForm, ModelMultipleChoiceField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.forms import AdminPasswordChangeForm, UserCreationForm
+from unfold.enums import ActionVariant
+from unfold.forms import AdminPasswordChangeForm, BaseDialogForm, UserCreationForm
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from accounts.errors import Busy
-from accounts.models import PhoneCode, Session, User
+from accounts.models import AuditEvent, PhoneCode, Session, User
 from accounts.permissions import CHANGE_STAFF, StaffGroup, reach_of
-from accounts.services import avatars, blocking, passwords
+from accounts.services import avatars, blocking, levels, lockout, passwords, second_factor
+from accounts.services.notifications import notify
 from accounts.services.registration import save_new_user
 from accounts.services.sessions import End, end_sessions
-from accounts.signals import level_changed
+from accounts.services.standing import obstacles
 from common.admin import AuditedAdmin, ReadOnlyAdmin, ReadOnlyInline
+from common.deeds import ReasonForm, deed
 
 admin.site.unregister(Group)
+DANGER = ActionVariant.DANGER
 
 
 def acting(request: HttpRequest) -> User:
@@ -86,6 +94,39 @@ class SessionInline(ReadOnlyInline):
     tab = True
 
 
+class SecurityLogInline(ReadOnlyInline):
+    """What happened to the account, for who may see its sessions; what operators did is in the audit log."""
+
+    model = AuditEvent
+    fk_name = "user"
+    fields = readonly_fields = ("created_at", "shown_action", "ip", "device")
+    ordering = ("-created_at",)
+    per_page = 10
+    tab = True
+    verbose_name_plural = _("security log")
+
+    @admin.display(description=_("action"))
+    def shown_action(self, event: AuditEvent) -> str:
+        return event.get_action_display()
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return acting(request).has_perm("accounts.view_session")
+
+
+class LevelForm(ReasonForm):
+    level = forms.ChoiceField(
+        label=_("member level"), choices=User.MemberLevel.choices, widget=UnfoldAdminSelectWidget
+    )
+    field_order = ("level", "reason")
+
+
+class MessageForm(BaseDialogForm):
+    title = forms.CharField(label=_("title"), max_length=200, widget=UnfoldAdminTextInputWidget)
+    message = forms.CharField(
+        label=_("message"), max_length=1000, required=False, widget=UnfoldAdminTextareaWidget
+    )
+
+
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, RightsAdmin):
     form = ModelForm
@@ -94,21 +135,48 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
     list_display = (
         "username", "phone", "email", "member_level", "is_active", "is_staff", "created_at", "last_login",
     )  # fmt: skip
-    list_filter = ("is_active", "is_staff", "member_level", "groups")
-    search_fields = ("username", "phone", "email", "id")
+    list_filter = ("is_active", "is_staff", "member_level", "is_guest", "groups")
+    search_fields = ("username",)
+    search_help_text = _("Name, phone, e-mail, WeChat or id")
+    sortable_by = ("created_at",)
     ordering = ("-created_at", "-pk")
-    readonly_fields = ("id", "avatar", "created_at", "updated_at", "last_login")
+    readonly_fields = ("id", "avatar", "wechat", "ways_in", "created_at", "updated_at", "last_login")
     fieldsets = (
         (
             None,
-            {"fields": ("id", "username", "phone", "email", "email_verified_at", "avatar", "member_level")},
+            {
+                "fields": (
+                    "id",
+                    "username",
+                    "phone",
+                    "email",
+                    "email_verified_at",
+                    "wechat",
+                    "avatar",
+                    "member_level",
+                    "ways_in",
+                )
+            },
         ),
         (_("Rights"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
         (_("Times"), {"fields": ("created_at", "updated_at", "last_login")}),
     )
     add_fieldsets = ((None, {"fields": ("username", "phone", "password1", "password2")}),)
-    inlines = (SessionInline,)
-    actions = ("block", "unblock", "end_sessions", "remove_avatars")
+    inlines = (SessionInline, SecurityLogInline)
+    actions = (
+        "block", "unblock", "end_sessions", "lift_locks", "change_level", "send_notification", "remove_avatars",
+    )  # fmt: skip
+    actions_detail = (
+        "send_notification",
+        "change_level",
+        {
+            "title": _("Access"),
+            "icon": "shield_person",
+            "items": [
+                "lift_locks", "end_sessions", "block", "unblock", "remove_avatars", "remove_second_factor",
+            ],
+        },
+    )  # fmt: skip
 
     def get_inlines(self, request: HttpRequest, obj: User | None) -> Any:
         return self.inlines if obj else ()
@@ -126,11 +194,20 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
         within = all(getattr(obj, column) == value for column, value in reach.items())
         return within and bool(super().has_change_permission(request, obj))
 
-    def has_block_permission(self, request: HttpRequest) -> bool:
+    def has_block_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return acting(request).has_perm("accounts.block_user")
 
-    def has_sign_out_permission(self, request: HttpRequest) -> bool:
+    def has_sign_out_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return acting(request).has_perm("accounts.sign_out_user")
+
+    def has_level_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return acting(request).has_perm("accounts.change_level")
+
+    def has_notify_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return acting(request).has_perm("accounts.notify_user")
+
+    def has_staff_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return acting(request).has_perm(CHANGE_STAFF)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """A user's money has a history; a user who must go is blocked."""
@@ -158,38 +235,84 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
         columns = {field.name for field in obj._meta.concrete_fields} - {"is_active"}
         obj.save(update_fields=[*columns.intersection(form.changed_data), "updated_at"])
         if "member_level" in form.changed_data:
-            level_changed.send(sender=User, user=obj)
+            levels.tell_level(obj)
         if "is_active" in form.changed_data:
             act = blocking.unblock if obj.is_active else blocking.block
             act(User.objects.filter(pk=obj.pk), actor=acting(request))
+
+    @admin.display(description=_("WeChat"))
+    def wechat(self, user: User) -> str:
+        return ", ".join(str(account) for account in user.social_accounts.all())
+
+    @admin.display(description=_("signing in"))
+    def ways_in(self, user: User) -> str:
+        """What an operator is asked on the telephone: why does it not let me in?"""
+        return format_html_join(mark_safe("<br>"), "{}", ([fact] for fact in obstacles(user)))
 
     def below(self, request: HttpRequest, chosen: QuerySet[User]) -> QuerySet[User]:
         """Those of `chosen` whom the operator may act on."""
         return chosen.filter(**reach_of(acting(request)))
 
-    @admin.action(description=_("Block and sign out"), permissions=["block"])
-    def block(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        others = self.below(request, queryset).exclude(pk=acting(request).pk)
+    @deed(
+        description=_("Block and sign out"), permission="block", form=ReasonForm, icon="block", variant=DANGER
+    )
+    def block(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
+        others = self.below(request, rows).exclude(pk=acting(request).pk)
         blocked = blocking.block(others, actor=acting(request))
         messages.success(request, _("%(count)s users blocked.") % {"count": blocked})
 
-    @admin.action(description=_("Unblock"), permissions=["block"])
-    def unblock(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        unblocked = blocking.unblock(self.below(request, queryset), actor=acting(request))
+    @deed(description=_("Unblock"), permission="block", form=ReasonForm, icon="lock_open")
+    def unblock(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
+        unblocked = blocking.unblock(self.below(request, rows), actor=acting(request))
         messages.success(request, _("%(count)s users unblocked.") % {"count": unblocked})
 
-    @admin.action(description=_("End all sessions"), permissions=["sign_out"])
-    def end_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        chosen = Session.objects.filter(user__in=self.below(request, queryset))
+    @deed(description=_("End all sessions"), permission="sign_out", form=ReasonForm, icon="logout")
+    def end_sessions(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
+        chosen = Session.objects.filter(user__in=self.below(request, rows))
         ended = end_sessions(chosen, reason=End.OPERATOR, actor=acting(request))
         messages.success(request, _("%(count)s sessions ended.") % {"count": ended})
 
-    @admin.action(description=_("Take the pictures away"), permissions=["block"])
-    def remove_avatars(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        chosen = self.below(request, queryset).exclude(avatar="")
+    @deed(
+        description=_("Unlock sign-in"),
+        permission="sign_out",
+        form=ReasonForm,
+        icon="key",
+        text=_("Forgets the wrong passwords of today, so that the user can try again at once."),
+    )
+    def lift_locks(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
+        lifted = sum(lockout.lift_all(user, actor=acting(request)) for user in self.below(request, rows))
+        messages.success(request, _("%(count)s addresses unlocked.") % {"count": lifted})
+
+    @deed(description=_("Change the level"), permission="level", form=LevelForm, icon="military_tech")
+    def change_level(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
+        changed = levels.change_level(self.below(request, rows), level=int(given["level"]))
+        messages.success(request, _("%(count)s users changed.") % {"count": changed})
+
+    @deed(description=_("Send a notification"), permission="notify", form=MessageForm, icon="chat")
+    def send_notification(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
+        for user in rows:
+            notify(user=user, title=given["title"], message=given["message"])
+        messages.success(request, _("%(count)s users notified.") % {"count": len(rows)})
+
+    @deed(description=_("Take the pictures away"), permission="block", form=ReasonForm, icon="hide_image")
+    def remove_avatars(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
+        chosen = self.below(request, rows).exclude(avatar="")
         for user in chosen:
             avatars.remove_avatar(user=user, actor=acting(request))
         messages.success(request, _("%(count)s pictures taken away.") % {"count": len(chosen)})
+
+    @deed(
+        description=_("Remove the second factor"),
+        permission="staff",
+        form=ReasonForm,
+        icon="phonelink_erase",
+        text=_("For an operator who has lost the telephone and the recovery codes. Make sure who it is."),
+        variant=DANGER,
+    )
+    def remove_second_factor(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
+        chosen = self.below(request, rows).exclude(pk=acting(request).pk)
+        removed = sum(second_factor.remove(user=user, actor=acting(request)) for user in chosen)
+        messages.success(request, _("%(count)s second factors removed.") % {"count": removed})
 
 
 @admin.register(Group)
@@ -208,9 +331,9 @@ class SessionAdmin(ReadOnlyAdmin):
     list_display = ("user", "device", "ip", "created_at", "last_seen_at", "expires_at", "revoked_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     list_select_related = ("user",)
-    search_fields = ("user__username", "user__phone", "ip", "device")
+    sortable_by = ("created_at",)
+    search_fields = ("=ip", "user__username")
     ordering = ("-created_at", "-pk")
-    date_hierarchy = "created_at"
     exclude = ("refresh_jti", "previous_jti")
 
 

@@ -45,6 +45,12 @@ class AuditEvent(models.Model):
         ADMIN_CHANGED = "admin_changed", _("Changed by an operator")
         ADMIN_DELETED = "admin_deleted", _("Deleted by an operator")
         ADMIN_RAN = "admin_ran", _("Action of an operator")
+        ADMIN_EXPORTED = "admin_exported", _("List exported by an operator")
+        LOCK_LIFTED = "lock_lifted", _("Sign-in unlocked by an operator")
+        SECOND_FACTOR_SET = "second_factor_set", _("Second factor set up")
+        SECOND_FACTOR_FAILED = "second_factor_failed", _("Second factor refused")
+        SECOND_FACTOR_REMOVED = "second_factor_removed", _("Second factor removed")
+        FILE_OPENED = "file_opened", _("File opened by an operator")
 
     BY_OPERATORS = {
         Action.BLOCKED,
@@ -54,6 +60,9 @@ class AuditEvent(models.Model):
         Action.ADMIN_CHANGED,
         Action.ADMIN_DELETED,
         Action.ADMIN_RAN,
+        Action.ADMIN_EXPORTED,
+        Action.LOCK_LIFTED,
+        Action.FILE_OPENED,
     }
     """What only operators do, also where none is named: on the command line nobody is signed in."""
 

@@ -49,3 +49,38 @@ class Notification(Row):
 
     def __str__(self) -> str:
         return self.title
+
+
+class Notice(Row):
+    """The same notification for all users, or for those of one level. `last_user_id` is how far it was sent, by id."""
+
+    title = models.CharField(_("title"), max_length=200)
+    message = models.CharField(_("message"), max_length=1000, blank=True)
+    level = models.CharField(
+        _("level"), max_length=10, choices=Notification.Level.choices, default=Notification.Level.INFO
+    )
+    member_level = models.PositiveSmallIntegerField(
+        _("member level"),
+        choices=User.MemberLevel.choices,
+        null=True,
+        blank=True,
+        help_text=_("Empty: all users"),
+    )
+    actor = models.ForeignKey(
+        User, models.PROTECT, related_name="+", editable=False, verbose_name=_("operator")
+    )
+    last_user_id = models.UUIDField(_("sent up to"), null=True, editable=False)
+    sent_count = models.PositiveIntegerField(_("sent to"), default=0, editable=False)
+    finished_at = models.DateTimeField(_("finished at"), null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("notice to users")
+        verbose_name_plural = _("notices to users")
+        indexes = [
+            models.Index(
+                fields=["id"], condition=Q(finished_at__isnull=True), name="accounts_notice_unfinished"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.title

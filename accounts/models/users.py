@@ -15,6 +15,7 @@ from django.dispatch import Signal
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
+from common.ids import as_uuid
 from common.models import Row
 
 DELETED = _("This account was deleted; it cannot be used again.")
@@ -28,6 +29,20 @@ other signal. Those who remember users listen."""
 
 
 class UserQuerySet(models.QuerySet["User"]):
+    def matching(self, term: str) -> UserQuerySet:
+        """Users whose name, e-mail, phone or id, or whose WeChat, is like `term`."""
+        if user_id := as_uuid(term):
+            return self.filter(pk=user_id)
+        from accounts.models.wechat import SocialAccount  # stands on the users
+
+        wechat = Q(nickname__icontains=term) | Q(openid=term) | Q(unionid=term)
+        found = Q(username__icontains=term) | Q(pk__in=SocialAccount.objects.filter(wechat).values("user"))
+        if term.isdigit():
+            found |= Q(phone__contains=term)
+        else:
+            found |= Q(email__icontains=term)
+        return self.filter(found)
+
     def update(self, **changes: Any) -> int:
         """Like Django's; tells `users_updated`."""
         with transaction.atomic(using=self.db, savepoint=False):
@@ -104,6 +119,9 @@ class User(Row, AbstractBaseUser, PermissionsMixin):
             ("block_user", gettext_noop("Can block and unblock users")),
             ("sign_out_user", gettext_noop("Can end the sessions of users")),
             ("change_staff", gettext_noop("Can change operators and their rights")),
+            ("change_level", gettext_noop("Can change the level of users")),
+            ("notify_user", gettext_noop("Can send notifications to users")),
+            ("export_lists", gettext_noop("Can export lists")),
         ]
         constraints = [
             # Otherwise a stranger could take the number somebody else will sign in with.

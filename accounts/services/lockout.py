@@ -4,12 +4,15 @@ An IPv6 address counts with its /64 network. Other addresses of its owner are no
 not be able to shut the owner out.
 """
 
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.utils import timezone
 
 from accounts.errors import LoginLocked
-from accounts.models import User
+from accounts.models import AuditEvent, User
+from accounts.services import audit
 from common import limits
 from common.realtime import connection
 
@@ -67,3 +70,31 @@ def clear(account: str, ip: str) -> None:
 def lift(account: str, ip: str) -> None:
     """Open the lock for who has proved in another way who they are."""
     connection().delete(*keys(account, ip))
+
+
+def addresses_of(user: User) -> list[str]:
+    """Addresses that wrong passwords of the user came from lately, as the audit log has them."""
+    Action = AuditEvent.Action  # noqa: N806
+    _failures, window = settings.LOGIN_LOCK_FAILURES
+    since = timezone.now() - timedelta(seconds=window + settings.LOGIN_LOCK_SECONDS)
+    failed = user.audit_events.filter(
+        action__in=(Action.LOGIN_FAILED, Action.LOGIN_LOCKED), created_at__gte=since, ip__isnull=False
+    )
+    return sorted({ip for ip in failed.values_list("ip", flat=True) if ip})
+
+
+def locked_addresses(user: User) -> dict[str, int]:
+    """Addresses that are locked out for the user, and for how many seconds yet."""
+    left = {ip: connection().ttl(keys(account_of(user, ""), ip)[1]) for ip in addresses_of(user)}
+    return {ip: max(seconds, 1) for ip, seconds in left.items() if seconds != -2}
+
+
+def lift_all(user: User, *, actor: User) -> int:
+    """Open every lock of the user, for an operator who knows who it is; how many addresses were locked."""
+    locked, account = locked_addresses(user), account_of(user, "")
+    for ip in addresses_of(user):
+        lift(account, ip)
+    audit.record(
+        AuditEvent.Action.LOCK_LIFTED, user=user, actor=actor, target=user, after={"ips": list(locked)}
+    )
+    return len(locked)

@@ -34,17 +34,22 @@ def notify(
     stored = Notification.objects.create(
         user=user, title=title, message=message, level=level, params=values, action_url=action_url
     )
+    push(stored)
+    return stored
+
+
+def push(stored: Notification) -> None:
+    """Send a notification to the user's open sockets after the commit."""
     # Not in the language of the request at hand, which often is somebody else's: the reader's socket translates.
     news = {
         "id": stored.pk,
-        "title": title,
-        "message": message,
-        "params": values,
-        "type": level.value,
-        "action_url": action_url,
+        "title": stored.title,
+        "message": stored.message,
+        "params": stored.params,
+        "type": str(stored.level),
+        "action_url": stored.action_url,
     }
-    publish_on_commit(user.pk, "notification", news)
-    return stored
+    publish_on_commit(stored.user_id, "notification", news)
 
 
 def translated(news: dict[str, Any]) -> dict[str, Any]:

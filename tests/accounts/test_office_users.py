@@ -9,6 +9,7 @@ from django.urls import reverse
 from accounts import hashers
 from accounts.errors import Busy
 from accounts.models import AuditEvent, Notification, Session, User
+from tests.accounts.staff import FORM, form_of
 from tests.factories import PASSWORD, make_user, token_of
 
 pytestmark = pytest.mark.django_db
@@ -37,14 +38,6 @@ def painter() -> User:
 
 def page(name: str, *arguments: Any) -> str:
     return reverse(f"admin:accounts_user_{name}", args=arguments)
-
-
-def form_of(user: User, **changes: Any) -> dict[str, Any]:
-    form = {
-        "username": user.username, "phone": user.phone or "", "email": user.email or "",
-        "member_level": user.member_level, "is_active": "on", "sessions-TOTAL_FORMS": 0, "sessions-INITIAL_FORMS": 0,
-    }  # fmt: skip
-    return {name: value for name, value in {**form, **changes}.items() if value is not None}
 
 
 def recorded(user: User, *actions: Action) -> list[tuple[Any, ...]]:
@@ -87,7 +80,7 @@ def test_a_new_password(office: Browser, painter: User) -> None:
 @pytest.mark.parametrize("door", ["form", "action"])
 def test_blocking_and_unblocking(office: Browser, painter: User, door: str) -> None:
     def act(action: str, **changes: Any) -> None:
-        chosen = {"action": action, "_selected_action": [str(painter.pk)]}
+        chosen = {"action": action, "_selected_action": [str(painter.pk)], **FORM}
         form = form_of(painter, **changes)
         path = page("change", painter.pk) if door == "form" else page("changelist")
         assert office.post(path, form if door == "form" else chosen).status_code == 302
@@ -105,7 +98,7 @@ def test_blocking_and_unblocking(office: Browser, painter: User, door: str) -> N
 
 
 def test_signing_a_user_out(office: Browser, painter: User) -> None:
-    chosen = {"action": "end_sessions", "_selected_action": [str(painter.pk)]}
+    chosen = {"action": "end_sessions", "_selected_action": [str(painter.pk)], **FORM}
     assert office.post(page("changelist"), chosen).status_code == 302
     assert living(painter) == 0
     assert recorded(painter, Action.SESSION_ENDED) == [

@@ -1,23 +1,19 @@
 """Operators among themselves: nobody takes rights, or the account of a colleague who has them."""
 
-from typing import Any
+from functools import partial
 
 import pytest
 from django.contrib.auth.models import Group, Permission
 
 from accounts.models import Session, User
 from accounts.permissions import StaffGroup
-from tests.accounts.staff import act, office_of, operator, page, rights_of
+from tests.accounts.staff import act, form_of, office_of, operator, page, rights_of
 from tests.factories import make_user, token_of
 
 pytestmark = pytest.mark.django_db
 
 
-def user_form(user: User, **changes: Any) -> dict[str, Any]:
-    return {
-        "username": user.username, "phone": user.phone or "", "email": "", "member_level": 0, "is_active": "on",
-        "is_staff": "on", "sessions-TOTAL_FORMS": 0, "sessions-INITIAL_FORMS": 0, **changes,
-    }  # fmt: skip
+user_form = partial(form_of, is_staff="on")
 
 
 @pytest.mark.parametrize("group", ["support", "finance", "farm", "auditor"])

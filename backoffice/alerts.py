@@ -1,0 +1,82 @@
+"""What an operator should look at now. A further alert is one entry of ALERTS.
+
+An alert is shown to who has its right, while its count is not zero. Counts are cheap and kept for a minute.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.core.cache import cache
+from django.db.models import Exists, OuterRef
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django_celery_results.models import TaskResult
+
+from rendering.models import Attempt, RenderJob, RenderNode
+
+PATIENCE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Alert:
+    """`text` tells of `%(count)s` things; they are listed at `address` with the query `narrowed`."""
+
+    key: str
+    right: str
+    count: Callable[[], int]
+    text: Any
+    address: str
+    narrowed: str = ""
+
+    def seen_by(self, request: HttpRequest) -> dict[str, Any] | None:
+        """The text and its link, where there is something that the operator may see."""
+        if not request.user.has_perm(self.right):
+            return None
+        count = cache.get_or_set(f"office:alert:{self.key}", self.count, 60)
+        if not count:
+            return None
+        return {"text": self.text % {"count": count}, "link": reverse(self.address) + self.narrowed}
+
+
+def lost_nodes() -> int:
+    in_service = RenderNode.objects.exclude(state=RenderNode.State.DISABLED)
+    return in_service.exclude(pk__in=RenderNode.objects.living().values("pk")).count()
+
+
+def waiting_jobs() -> int:
+    running = Attempt.objects.filter(job=OuterRef("pk"), status=Attempt.Status.RUNNING)
+    jobs = RenderJob.objects.filter(
+        status__in=RenderJob.CLAIMABLE_STATUSES, has_ready_frames=True,
+        submitted_at__lt=timezone.now() - PATIENCE,
+    )  # fmt: skip
+    return jobs.filter(~Exists(running))[:1000].count()
+
+
+def failed_tasks() -> int:
+    recent = TaskResult.objects.filter(date_done__gte=timezone.now() - timedelta(days=1))
+    return recent.filter(status="FAILURE")[:1000].count()
+
+
+ALERTS: tuple[Alert, ...] = (
+    Alert(
+        "lost-nodes", "rendering.view_rendernode", lost_nodes,
+        _("%(count)s render nodes do not answer"), "admin:rendering_rendernode_changelist", "?life=lost",
+    ),
+    Alert(
+        "queue", "rendering.view_renderjob", waiting_jobs,
+        _("%(count)s tasks have waited longer than 10 minutes"), "admin:queue",
+    ),
+    Alert(
+        "failed-tasks", "django_celery_results.view_taskresult", failed_tasks,
+        _("%(count)s background tasks failed since yesterday"),
+        "admin:django_celery_results_taskresult_changelist", "?status__exact=FAILURE",
+    ),
+)  # fmt: skip
+
+
+def alerts_for(request: HttpRequest) -> list[dict[str, Any]]:
+    return [seen for alert in ALERTS if (seen := alert.seen_by(request))]

@@ -1,0 +1,3 @@
+from tests.rendering.conftest import node, price
+
+__all__ = ["node", "price"]
