@@ -485,6 +485,9 @@ SPECTACULAR_SETTINGS = {
         "TeamRoleEnum": "accounts.models.TeamMember.Role",
         "DriveRoleEnum": "drives.models.DriveMember.Role",
         "PreviewStateEnum": "drives.models.BlobPreview.State",
+        "BillKindEnum": "billing.models.Bill.Kind",
+        "TransactionTypeEnum": "billing.models.LedgerEntry.Kind",
+        "DependencyKindEnum": "rendering.models.JobDependency.Kind",
     },
 }
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ORIGINS", default=[])

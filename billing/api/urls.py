@@ -2,8 +2,25 @@ from django.urls import path
 
 from billing.api import views
 
+entries = views.TransactionViewSet.as_view({"get": "list"})
+bills = views.BillViewSet.as_view({"get": "list"})
+
 urlpatterns = [
     path("users/balance", views.BalanceView.as_view()),
-    path("users/transactions", views.TransactionViewSet.as_view({"get": "list"})),
-    path("users/bills", views.BillViewSet.as_view({"get": "list"})),
+    path("users/transactions", entries),
+    path("users/bills", bills),
+    path("billing/balance", views.BalanceView.as_view()),
+    path("billing/wallets", views.WalletViewSet.as_view({"get": "list"})),
+    path("billing/wallets/<uuid:pk>", views.WalletViewSet.as_view({"get": "retrieve"})),
+    path("billing/transactions", entries),
+    path("billing/transactions/export", views.TransactionViewSet.as_view({"get": "export"})),
+    path("billing/bills", bills),
+    path("billing/bills/<uuid:pk>", views.OneBillViewSet.as_view({"get": "retrieve"})),
+    path("billing/holds", views.HoldViewSet.as_view({"get": "list"})),
+    path("billing/gifts", views.GiftViewSet.as_view({"get": "list"})),
+    path("billing/spending", views.SpendingView.as_view()),
+    # As the desktop client asks for them.
+    path("user/transactions", views.PagedTransactionViewSet.as_view({"get": "list"})),
+    path("user/bills", views.PagedBillViewSet.as_view({"get": "list"})),
+    path("billing/records", views.RecordViewSet.as_view({"get": "list"})),
 ]

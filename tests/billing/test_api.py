@@ -71,7 +71,7 @@ def test_money_asks_for_sign_in(anonymous: Client, path: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
 
 
-@pytest.mark.parametrize(("path", "budget"), [("/users/transactions", 3), ("/users/bills", 4)])
+@pytest.mark.parametrize(("path", "budget"), [("/users/transactions", 4), ("/users/bills", 5)])
 def test_lists_take_a_constant_number_of_queries(
     owner: User, owner_api: Client, path: str, budget: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:

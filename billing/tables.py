@@ -1,0 +1,48 @@
+"""CSV as spreadsheets in Chinese open it: UTF-8 with its mark, and no text that they take for a formula."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from billing.periods import SHANGHAI
+
+BYTE_ORDER_MARK = "\ufeff"
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def cell(value: Any) -> str:
+    """Text as text, moments in Shanghai, amounts without the zeros that say nothing beyond the fen."""
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        return number(value)
+    if isinstance(value, datetime):
+        return f"{value.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, int):
+        return str(value)
+    text = str(value)
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def number(amount: Decimal) -> str:
+    """At least two places, at most six."""
+    whole, _point, places = f"{amount:.6f}".partition(".")
+    return f"{whole}.{places.rstrip('0').ljust(2, '0')}"
+
+
+def csv_blocks(header: Iterable[Any], batches: Iterable[Iterable[Iterable[Any]]]) -> Iterator[bytes]:
+    """The file, a block for each batch of rows."""
+    buffer = io.StringIO()
+    buffer.write(BYTE_ORDER_MARK)
+    writer = csv.writer(buffer)
+    writer.writerow(str(title) for title in header)
+    for rows in batches:
+        writer.writerows([cell(value) for value in row] for row in rows)
+        yield buffer.getvalue().encode()
+        buffer.seek(0)
+        buffer.truncate()
+    if rest := buffer.getvalue():
+        yield rest.encode()
