@@ -9,11 +9,13 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import islice
 
 from django.conf import settings
 from django.db import close_old_connections
 from django.http import HttpRequest
+from gunicorn.http.body import LengthReader
 
 from common.errors import DomainError
 
@@ -43,21 +45,58 @@ def reader_of(request: HttpRequest) -> Callable[[int], bytes]:
     return request.read
 
 
-def arriving(request: HttpRequest) -> Iterator[bytes]:
-    """The body in blocks of 1 MiB, the last one shorter; it ends where the client's connection does."""
-    read = reader_of(request)
+def arriving(request: HttpRequest, memory: memoryview | None = None) -> Iterator[memoryview]:
+    """The body in pieces of 1 MiB, the last one shorter; it ends where the client's connection does.
+
+    The pieces lie one behind the other in `memory`, which begins anew where it is full. Without one a piece is good
+    until the next one is asked for.
+    """
+    memory = memory or memoryview(bytearray(BLOCK))
+    fill, start = filler_of(request), 0
     with suppress(OSError):  # a connection that breaks has brought what it has brought
-        while block := read(BLOCK):
-            yield block
+        while size := fill(memory[start : start + BLOCK]):
+            yield memory[start : start + size]
+            start = (start + size) % len(memory)
+
+
+def filler_of(request: HttpRequest) -> Callable[[memoryview], int]:
+    """What fills memory with the next bytes of the body and tells how many they are: fewer at its end, then none."""
+    reader = getattr(request.META.get("wsgi.input"), "reader", None)
+    if isinstance(reader, LengthReader):
+        return partial(receive, reader)
+    read = reader_of(request)
+
+    def fill(memory: memoryview) -> int:
+        block = read(len(memory))
+        memory[: len(block)] = block
+        return len(block)
+
+    return fill
+
+
+def receive(reader: LengthReader, memory: memoryview) -> int:
+    """Fill memory past gunicorn's reader, from where that reads: from what it has read ahead, then from the socket.
+
+    The reader gives each piece fresh memory, and to get that from the kernel takes longer than to receive the piece.
+    """
+    size, wanted = 0, min(len(memory), reader.length)
+    if ahead := reader.unreader.take_buffered():
+        size = min(len(ahead), wanted)
+        memory[:size] = ahead[:size]
+        reader.unreader.unread(ahead[size:])
+    while size < wanted and (got := reader.unreader.sock.recv_into(memory[size:wanted])):
+        size += got
+    reader.length -= size
+    return size
 
 
 @contextmanager
-def heard_out(blocks: Iterator[bytes]) -> Iterator[None]:
+def heard_out(request: HttpRequest) -> Iterator[None]:
     """After a refusal take some of the rest: who still sends does not read an answer that closes the connection."""
     try:
         yield
     except DomainError:
-        deque(islice(blocks, DRAINED_BLOCKS), 0)
+        deque(islice(arriving(request), DRAINED_BLOCKS), 0)
         raise
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +14,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from common.models import Row, StateRow, as_written
+from common.ids import new_id
+from common.models import Row, StateRow
 from drives.models import Blob, Drive, File, Folder
 
 
@@ -115,13 +115,14 @@ class TaskFileQuerySet(models.QuerySet["TaskFile"]):
         that follows. Whoever asks a row for more than this has that read.
         """
         with connection.cursor() as cursor:
-            cursor.execute(UNDER_WAY, [list(ids), task_id, user.pk])
+            cursor.execute(UNDER_WAY, [user.pk, task_id, list(ids)])
             found = cursor.fetchall()
         rows = {}
-        for values in map(iter, found):
-            row = TaskFile.from_db(self.db, FILE, list(islice(values, len(FILE))))
-            row.task = UploadTask.from_db(self.db, TASK, list(islice(values, len(TASK))))
-            row.task.user, row.task.drive = user, Drive.from_db(self.db, DRIVE, list(values))
+        for values in found:
+            row = TaskFile.from_db(self.db, FILE, values[: len(FILE)])
+            status, paused_at, *drive = values[len(FILE) :]
+            row.task = UploadTask.from_db(self.db, TASK, [task_id, user.pk, drive[0], status, paused_at])
+            row.task.user, row.task.drive = user, Drive.from_db(self.db, DRIVE, drive)
             rows[row.pk] = row
         return rows
 
@@ -214,57 +215,25 @@ FILE = [
 ]  # fmt: skip
 TASK = ["id", "user_id", "drive_id", "status", "paused_at"]
 DRIVE = ["id", "user_id", "team_id", "is_active"]
-READ = {"file": FILE, "task": TASK, "drive": DRIVE}
-UNDER_WAY = f"""
-    SELECT {", ".join(f"{table}.{column}" for table, columns in READ.items() for column in columns)}
-    FROM uploads_taskfile file
-    JOIN uploads_uploadtask task ON task.id = file.task_id
-    JOIN drives_drive drive ON drive.id = task.drive_id
-    WHERE file.id = ANY(%s) AND task.id = %s AND task.user_id = %s
-"""  # noqa: S608
+# The function is in uploads/migrations/0008_parts_in_one_call.py.
+UNDER_WAY = "SELECT * FROM uploads_under_way(%s, %s, %s::uuid[])"
 
 
 class UploadPartQuerySet(models.QuerySet["UploadPart"]):
-    def look(self, task_file: TaskFile, number: int) -> tuple[UploadPart | None, int]:
-        """The part of this number, if it is there, and how many parts there are."""
-        with connection.cursor() as cursor:
-            cursor.execute(LOOK, [number, number, task_file.pk])
-            [(is_there, staging_id, count)] = cursor.fetchall()
-        part = UploadPart(task_file=task_file, number=number, staging_id=staging_id) if is_there else None
-        return part, count
+    def note(self, task_file: TaskFile, *, number: int, size: int, etag: str, staging_id: str) -> int | None:
+        """Write down a part of the upload that is open now; how many parts there are then.
 
-    def note(
-        self, task_file: TaskFile, *, number: int, size: int, etag: str, staging_id: str
-    ) -> UploadPart | None:
-        """Write down a part of the upload that is open now; None where it is not the one that `task_file` knows.
-
-        One statement: the row of the file is held only while the part's is written, and other parts need not wait.
+        None where it is not the upload that `task_file` knows.
         """
-        part = as_written(
-            UploadPart(task_file=task_file, number=number, size=size, etag=etag, staging_id=staging_id)
-        )
-        values: list[Any] = [part.pk, timezone.now(), number, size, etag, staging_id]
-        found: list[Any] = [task_file.pk, task_file.upload_id, TaskFile.Status.UPLOADING]
+        part: list[Any] = [timezone.now(), new_id(), number, size, etag, staging_id]
         with connection.cursor() as cursor:
-            cursor.execute(NOTE_PART, [*values, *found])
-            return part if cursor.rowcount else None
+            cursor.execute(NOTE_PART, [task_file.pk, task_file.upload_id, *part])
+            [(count,)] = cursor.fetchall()
+        return count
 
 
-LOOK = """
-    SELECT coalesce(bool_or(number = %s), false), max(staging_id) FILTER (WHERE number = %s), count(*)
-    FROM uploads_uploadpart WHERE task_file_id = %s
-"""
-NOTE_PART = """
-    INSERT INTO uploads_uploadpart (id, created_at, updated_at, task_file_id, number, size, etag, staging_id)
-    SELECT new.id, new.at, new.at, file.id, new.number, new.size, new.etag, new.staging_id
-    FROM uploads_taskfile file,
-        (SELECT %s::uuid id, %s::timestamptz at, %s number, %s size, %s etag, %s staging_id) new
-    WHERE file.id = %s AND file.upload_id = %s AND file.status = %s
-    FOR SHARE OF file
-    ON CONFLICT (task_file_id, number) DO UPDATE
-    SET updated_at = excluded.updated_at, size = excluded.size, etag = excluded.etag,
-        staging_id = excluded.staging_id
-"""
+# The function is in uploads/migrations/0008_parts_in_one_call.py.
+NOTE_PART = "SELECT uploads_note_part(%s, %s, %s, %s, %s, %s, %s, %s)"
 
 
 class UploadPart(Row):

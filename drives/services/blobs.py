@@ -39,7 +39,7 @@ class Hasher:
         self.sha256 = hashlib.sha256()
         self.md5 = hashlib.md5(usedforsecurity=False) if with_md5 else None
 
-    def update(self, chunk: bytes, *, beside: Executor | None = None) -> None:
+    def update(self, chunk: bytes | memoryview, *, beside: Executor | None = None) -> None:
         """`beside` takes the MD5, which costs twice the rest (hashlib lets go of the GIL)."""
         pending = beside.submit(self.md5.update, chunk) if beside and self.md5 else None
         self.size += len(chunk)

@@ -44,9 +44,10 @@ class Ahead:
     def work(self) -> None:
         """Hash pieces as long as the next one is there."""
         try:
+            block = bytearray(BLOCK)
             with self.path.open("rb", buffering=0) as file:
                 while (stop := self.next_stop()) is not None:
-                    self.hash_up_to(file.fileno(), stop)
+                    self.hash_up_to(file.fileno(), stop, block)
         except Exception as error:
             if not isinstance(error, FileNotFoundError):  # kept or discarded meanwhile
                 logger.exception("hashing ahead of %s ended", self.path.name)
@@ -65,13 +66,15 @@ class Ahead:
                 return None
             return stop
 
-    def hash_up_to(self, descriptor: int, stop: int) -> None:
-        """Hash up to `stop`, or until somebody wants the hasher."""
+    def hash_up_to(self, descriptor: int, stop: int, block: bytearray) -> None:
+        """Hash up to `stop`, or until somebody wants the hasher; `block` is the memory to read into."""
+        whole = memoryview(block)
         while self.hasher.size < stop and not self.stopped:
-            block = os.pread(descriptor, min(BLOCK, stop - self.hasher.size), self.hasher.size)
-            if not block:
+            wanted = whole[: min(len(block), stop - self.hasher.size)]
+            size = os.preadv(descriptor, [wanted], self.hasher.size)
+            if not size:
                 raise EOFError("the file is shorter than the pieces that were noted")
-            self.hasher.update(block, beside=md5_pool)
+            self.hasher.update(whole[:size], beside=md5_pool)
 
     def stop(self) -> Hasher | None:
         """The hasher, as far as it has come; None where something went wrong."""

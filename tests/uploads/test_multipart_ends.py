@@ -114,7 +114,7 @@ def test_a_part_that_began_before_completion_does_not_reach_the_blob(sender: Sen
     slow = sender.row()
     assert sender.complete().status_code == 200
     with pytest.raises(UploadClosed):
-        files.receive_part(task_file=slow, number=1, chunks=[PARTS[0][::-1]])
+        files.receive_part(task_file=slow, number=1, source=parts.laid_out([PARTS[0][::-1]]))
     assert_stored(sender, CONTENT)
 
 
@@ -125,7 +125,7 @@ def test_a_part_of_an_aborted_upload_is_none_of_the_next(
     sender.start()
     real = parts.note_part
 
-    def abort_first(*arguments: Any, **options: Any) -> UploadPart:
+    def abort_first(*arguments: Any, **options: Any) -> parts.Received:
         monkeypatch.setattr(parts, "note_part", real)
         sender.abort()
         sender.retry()
@@ -197,7 +197,7 @@ def test_a_closed_task_takes_no_parts(sender: Sender, drive: Drive) -> None:
             "cancelled",
         )
     with pytest.raises(UploadClosed):
-        files.receive_part(task_file=slow, number=2, chunks=[PARTS[1]])
+        files.receive_part(task_file=slow, number=2, source=parts.laid_out([PARTS[1]]))
     assert (UploadPart.objects.count(), staged(), sums(drive)) == (0, [], (0, 0))
 
 

@@ -25,7 +25,7 @@ from tests.uploads.conftest import (
     sums,
 )
 from uploads.models import TaskFile, UploadPart, UploadTask
-from uploads.services import files
+from uploads.services import files, parts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CONTENT = os.urandom(23 * PART + 17)
@@ -148,7 +148,9 @@ def test_late_parts_do_not_reach_what_is_being_stored(
             return bool(sender.again(Client(owner)).complete().status_code == 200)
         started.wait(20)
         try:
-            files.receive_part(task_file=slow[number], number=number + 1, chunks=[PARTS[number][::-1]])
+            files.receive_part(
+                task_file=slow[number], number=number + 1, source=parts.laid_out([PARTS[number][::-1]])
+            )
         except files.UploadClosed:
             return False
         return True

@@ -221,9 +221,7 @@ def test_a_full_disk_leaves_the_part_that_was_there(sender: Sender, monkeypatch:
     real = parts.Gathered.write_to
 
     def half(gathered: Any, file: Any, start: int) -> None:
-        file.seek(start)
-        file.write(gathered.blocks[0][: PART // 2])
-        file.flush()
+        os.pwrite(file.fileno(), gathered.buffer[: PART // 2], start)
         raise OSError(errno.ENOSPC, "no space left on device")
 
     monkeypatch.setattr(parts.Gathered, "write_to", half)

@@ -32,6 +32,7 @@ from uploads.errors import (
 )
 from uploads.models import TaskFile, UploadTask
 from uploads.services import batches, files, instant
+from uploads.services.parts import laid_out
 from uploads.services.tasks import require_active
 
 FORM = {
@@ -217,7 +218,7 @@ class TaskFileViewSet(FileOfTask):
         part = files.receive_part(
             task_file=task_file,
             number=data["chunk_index"] + 1 - data["index_base"],
-            chunks=chunk.chunks(),
+            source=laid_out(chunk.chunks()),
             md5=data["chunk_md5"] or data["chunk_hash"] or "",
         )
         return Response(part_state(task_file, data["chunk_index"], part))

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from functools import partial
 from uuid import UUID
 
 from drf_spectacular.types import OpenApiTypes
@@ -53,13 +54,12 @@ class PartViewSet(FileOfTask):
         """
         if request.content_type != BYTES:
             raise UnsupportedMediaType(request.content_type or "")
-        blocks = arriving(request._request)
-        with heard_out(blocks):
+        with heard_out(request._request):
             task_file = self.task_file()
             part = files.receive_part(
                 task_file=task_file,
                 number=number,
-                chunks=blocks,
+                source=partial(arriving, request._request),
                 md5=declared_md5(request),
                 with_md5=False,
             )

@@ -178,7 +178,7 @@ class TusViewSet(VisibleViewSet):
         declared = request.META.get("CONTENT_LENGTH") or ""
         length = int(declared) if declared.isdecimal() else None
         blocks = arriving(request._request)
-        with heard_out(blocks):
+        with heard_out(request._request):
             return tus.receive(
                 task_file=task_file, actor=self.actor, offset=offset, blocks=blocks, length=length
             )

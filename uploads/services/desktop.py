@@ -27,7 +27,7 @@ from uploads.errors import ChunksDisagree, PartNumberInvalid, PartsMissing
 from uploads.models import TaskFile, UploadTask
 from uploads.services.files import complete_multipart, receive_part, start_upload, upload_whole
 from uploads.services.manifests import ManifestFile, require_type
-from uploads.services.parts import Received
+from uploads.services.parts import Received, laid_out
 from uploads.services.tasks import (
     cancel_task,
     create_task,
@@ -73,7 +73,7 @@ def receive_chunk(
         task_file = resize(task_file, size)
     if not task_file.upload_id:
         task_file = start_upload(task_file=task_file, part_size=CHUNK_SIZE)
-    return receive_part(task_file=task_file, number=index + 1, chunks=[content], md5=md5)
+    return receive_part(task_file=task_file, number=index + 1, source=laid_out([content]), md5=md5)
 
 
 def require_total(task_file: TaskFile, total: int) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -35,6 +35,7 @@ from uploads.services.news import tell
 from uploads.services.parts import (
     Gathered,
     Received,
+    Source,
     check_parts,
     hash_ahead,
     place_part,
@@ -210,7 +211,7 @@ def note_upload(task_file: TaskFile, *, upload_id: str, part_size: int, storage_
 
 
 def receive_part(
-    *, task_file: TaskFile, number: int, chunks: Iterable[bytes], md5: str = "", with_md5: bool = True
+    *, task_file: TaskFile, number: int, source: Source, md5: str = "", with_md5: bool = True
 ) -> Received:
     """Check a part and keep it; the same part again replaces it.
 
@@ -224,7 +225,7 @@ def receive_part(
         raise PartNumberInvalid(field="chunk_index", total_parts=task_file.total_parts)
     start, size = start_of(task_file, number), task_file.size_of_part(number)
     try:
-        with Gathered(chunks, size=size, with_md5=with_md5 or bool(md5)) as gathered:
+        with Gathered(source, size=size, with_md5=with_md5 or bool(md5)) as gathered:
             if md5 and md5.lower() != gathered.etag:
                 raise DigestMismatch(expected=md5.lower(), actual=gathered.etag, field="chunk")
             # Bytes and row under one lock: of two requests with the same part both are from the later one.

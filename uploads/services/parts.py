@@ -5,10 +5,12 @@ that comes again with other content is staged apart, and its row then names that
 file is completed. So whenever the server dies, the row and the bytes that it stands for agree.
 """
 
+import errno
 import hashlib
+import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, BinaryIO
 
@@ -22,42 +24,46 @@ from drives.storage import blob_storage
 from uploads.errors import PartsMissing, UploadClosed
 from uploads.models import TaskFile, UploadPart
 
+Source = Callable[[memoryview], Iterator[memoryview]]
+"""Brings bytes: pieces that lie one behind the other in the memory it is given, which begins anew where it is full."""
+
 IN_MEMORY = 6 * 2**20
+WRITTEN = 1 << 18  # bytes at a time: for larger pieces the kernel looks for larger pages, and has few at hand
+buffers: list[bytearray] = []
+"""Memory for parts, used again: to be given fresh pages takes as long as to receive a part."""
 
 
 class Gathered:
-    """All blocks of a part, in memory where it is small; its MD5 if wanted. A context manager.
+    """All bytes of a part, in memory where it is small; its MD5 if wanted. A context manager.
 
     Raises SizeMismatch for more or fewer bytes than `size`.
     """
 
-    def __init__(self, blocks: Iterable[bytes], *, size: int, with_md5: bool) -> None:
-        self.blocks: list[bytes] = []
+    def __init__(self, source: Source, *, size: int, with_md5: bool) -> None:
         self.spilled: IO[bytes] | None = None
         self.size, self.crc32 = 0, 0
         self.md5 = hashlib.md5(usedforsecurity=False) if with_md5 else None
+        self.buffer = buffers.pop() if buffers else bytearray(IN_MEMORY)
         try:
             if size > IN_MEMORY:
                 self.spilled = tempfile.TemporaryFile(dir=blob_storage().staging_path(""))  # noqa: SIM115 (see close)
-            for block in blocks:
-                self.add(block, size)
+            for piece in source(memoryview(self.buffer)):
+                self.add(piece, size)
             self.require(size)
         except BaseException:
             self.close()
             raise
 
-    def add(self, block: bytes, size: int) -> None:
-        self.size += len(block)
+    def add(self, piece: memoryview, size: int) -> None:
+        self.size += len(piece)
         if self.size > size:
             self.require(size)
         if self.md5:
-            self.md5.update(block)
+            self.md5.update(piece)
         else:
-            self.crc32 = crc32.iso_hdlc(block, self.crc32)
+            self.crc32 = crc32.iso_hdlc(piece, self.crc32)
         if self.spilled:
-            self.spilled.write(block)
-        else:
-            self.blocks.append(block)
+            self.spilled.write(piece)
 
     def require(self, size: int) -> None:
         if self.size != size:
@@ -69,25 +75,32 @@ class Gathered:
         return self.md5.hexdigest() if self.md5 else f"{self.crc32:08x}"
 
     def write_to(self, file: BinaryIO, start: int) -> None:
-        file.seek(start)
+        """Past the buffer of `file`, straight to its place."""
         for block in self:
-            file.write(block)
-        file.flush()
+            while block:
+                written = os.pwrite(file.fileno(), block, start)
+                block, start = block[written:], start + written
 
     def lies_in(self, file: BinaryIO, start: int) -> bool:
         """Whether the very same bytes are there."""
-        file.seek(start)
-        return all(file.read(len(block)) == block for block in self)
+        for block in self:
+            if os.pread(file.fileno(), len(block), start) != bytes(block):
+                return False
+            start += len(block)
+        return True
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[memoryview]:
         if self.spilled is None:
-            yield from self.blocks
+            with memoryview(self.buffer) as whole:
+                for start in range(0, self.size, WRITTEN):
+                    yield whole[start : min(start + WRITTEN, self.size)]
             return
         self.spilled.seek(0)
-        while block := self.spilled.read(BLOCK):
-            yield block
+        while block := self.spilled.read(WRITTEN):
+            yield memoryview(block)
 
     def close(self) -> None:
+        buffers.append(self.buffer)
         if self.spilled is not None:
             self.spilled.close()
 
@@ -96,6 +109,23 @@ class Gathered:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def laid_out(chunks: Iterable[bytes]) -> Source:
+    """What has come already."""
+
+    def source(memory: memoryview) -> Iterator[memoryview]:
+        start = 0
+        for chunk in chunks:
+            for at in range(0, len(chunk), BLOCK):
+                piece = chunk[at : at + BLOCK]
+                if start + len(piece) > len(memory):
+                    start = 0
+                memory[start : start + len(piece)] = piece
+                yield memory[start : start + len(piece)]
+                start += len(piece)
+
+    return source
 
 
 def start_of(task_file: TaskFile, number: int) -> int:
@@ -117,11 +147,13 @@ def place_part(task_file: TaskFile, number: int, gathered: Gathered, file: Binar
     Raises UploadClosed, OSError; the part is then what it was before.
     """
     start, storage = start_of(task_file, number), blob_storage()
-    there, count = UploadPart.objects.look(task_file, number)
+    if is_untouched(file, start, gathered.size):
+        there = None
+    else:
+        there = task_file.parts.filter(number=number).only("staging_id").first()
     if there is None:
         gathered.write_to(file, start)
-        note_part(task_file, number=number, size=gathered.size, etag=gathered.etag)
-        return Received(gathered.etag, count + 1)
+        return note_part(task_file, number=number, size=gathered.size, etag=gathered.etag)
     if is_same(there, gathered, file, start):
         apart = there.staging_id
     else:
@@ -133,14 +165,27 @@ def place_part(task_file: TaskFile, number: int, gathered: Gathered, file: Binar
             storage.discard(apart)
             raise
     try:
-        note_part(task_file, number=number, size=gathered.size, etag=gathered.etag, staging_id=apart)
+        part = note_part(task_file, number=number, size=gathered.size, etag=gathered.etag, staging_id=apart)
     except UploadClosed:
         if apart != there.staging_id:
             storage.discard(apart)
         raise
     if there.staging_id not in ("", apart):
         storage.discard(there.staging_id)
-    return Received(gathered.etag, count)
+    return part
+
+
+def is_untouched(file: BinaryIO, start: int, size: int) -> bool:
+    """Whether nobody has ever written there, so that no row can vouch for it: files begin as one hole (lseek(2)).
+
+    A file system that knows no holes says that all is data; then the row is looked for.
+    """
+    try:
+        return os.lseek(file.fileno(), start, os.SEEK_DATA) >= start + size
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # no data from there on
+            return True
+        raise
 
 
 def is_same(part: UploadPart, gathered: Gathered, file: BinaryIO, start: int) -> bool:
@@ -151,15 +196,15 @@ def is_same(part: UploadPart, gathered: Gathered, file: BinaryIO, start: int) ->
         return gathered.lies_in(other, 0)
 
 
-def note_part(task_file: TaskFile, *, number: int, size: int, etag: str, staging_id: str = "") -> UploadPart:
+def note_part(task_file: TaskFile, *, number: int, size: int, etag: str, staging_id: str = "") -> Received:
     """Write down a part of the upload that is open now, never one for an earlier upload of the file.
 
     Raises UploadClosed.
     """
-    part = UploadPart.objects.note(task_file, number=number, size=size, etag=etag, staging_id=staging_id)
-    if part is None:
+    count = UploadPart.objects.note(task_file, number=number, size=size, etag=etag, staging_id=staging_id)
+    if count is None:
         raise UploadClosed(status="closed")
-    return part
+    return Received(etag, count)
 
 
 def hash_ahead(task_file: TaskFile, start: int, stop: int) -> None:

@@ -94,7 +94,12 @@ def find_offset(*, task_file: TaskFile, actor: User) -> tuple[TaskFile, int]:
 
 
 def receive(
-    *, task_file: TaskFile, actor: User, offset: int, blocks: Iterable[bytes], length: int | None = None
+    *,
+    task_file: TaskFile,
+    actor: User,
+    offset: int,
+    blocks: Iterable[bytes | memoryview],
+    length: int | None = None,
 ) -> tuple[TaskFile, int]:
     """Append `blocks` at `offset` as they come, and land the file with its last byte; the file and the new offset.
 
@@ -137,7 +142,7 @@ def require_room(task_file: TaskFile, end: int) -> None:
         raise UploadTooLong(limit=task_file.file_size)
 
 
-def append(task_file: TaskFile, offset: int, block: bytes) -> None:
+def append(task_file: TaskFile, offset: int, block: bytes | memoryview) -> None:
     """Write `block` at the end of what is there, which must be at `offset`.
 
     Raises OffsetMismatch, UploadTooLong, UploadClosed, StorageFailed.
