@@ -17,6 +17,7 @@ from accounts.errors import TooManyAppPasswords, WrongCredentials
 from accounts.models import AppPassword, Session, User
 from accounts.services.sessions import living_session
 from common import limits
+from common.compiled import Compiled
 from common.errors import Unauthorized
 from common.ids import digest
 
@@ -24,6 +25,17 @@ MAX_APP_PASSWORDS = 50
 ALPHABET = string.ascii_letters + string.digits  # nothing that a command line takes for an option
 LENGTH = 32
 USED_EVERY = timedelta(minutes=1)
+LIVING = Compiled(
+    lambda secret_hash, username: AppPassword.objects.filter(
+        revoked_at__isnull=True,
+        user__is_active=True,
+        user__is_guest=False,
+        user__username=username,
+        secret_hash=secret_hash,
+    ).select_related("user"),
+    secret_hash="digest",  # noqa: S106
+    username="username",
+)
 
 
 def create(*, user: User, name: str, session: Session | None = None) -> tuple[AppPassword, str]:
@@ -75,9 +87,9 @@ def authenticate(*, username: str, password: str, ip: str) -> AppPassword:
     must not shut the owner out.
     """
     now = timezone.now()
-    living = AppPassword.objects.filter(revoked_at__isnull=True, user__is_active=True, user__is_guest=False)
-    known = living.filter(secret_hash=digest(password), user__username=username.replace("\0", ""))
-    found = known.select_related("user").first()
+    found: AppPassword | None = LIVING.first(
+        secret_hash=digest(password), username=username.replace("\0", "")
+    )
     if found is None:
         rules = settings.APP_PASSWORD_LIMITS
         limits.take(("app-password-ip", ip, rules["ip"]), ("app-password-user", username, rules["user"]))

@@ -9,12 +9,12 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from benchmarks.uploads.contestants import Missing, Nginx, run
+from benchmarks.uploads.contestants import Missing, Nginx, free_port, run
 from benchmarks.uploads.corpus import Corpus
 from benchmarks.uploads.peers import Copyparty
 from benchmarks.uploads.report import Report
@@ -30,23 +30,32 @@ WAYS = ("up, one large", "down, one large", "up, many small", "down, many small"
 
 
 class Server(SpooledYuntu):
-    """nginx hands bodies on as they come, as deploy/nginx.conf has it for /dav/; `direct` is gunicorn's own port."""
+    """As deploy/nginx.conf has it: bodies for /dav/ are handed on as they come, and blobs sent by nginx, to which
+    gunicorn names them. `direct` is the port of a gunicorn that has none before it.
+    """
 
     CONFIGURATION = SpooledYuntu.CONFIGURATION.replace(
         "location / {{ proxy_pass http://web; }}",
         """location / {{ proxy_pass http://web; }}
         location /zips {{ proxy_pass http://web; proxy_buffer_size 256k; proxy_busy_buffers_size 512k;
             proxy_buffers 8 256k; proxy_max_temp_file_size 0; }}
-        location /dav {{ proxy_pass http://web; proxy_request_buffering off; }}""",
+        location /dav {{ proxy_pass http://web; proxy_request_buffering off; client_body_buffer_size 1m; }}
+        location /internal/blobs/ {{ internal; alias {blobs}/; sendfile on; }}""",
     )
+    ACCEL = {"ACCEL_REDIRECT_PREFIX": "/internal/blobs"}
+
+    def __init__(self, scratch: Path, corpus: Corpus, platform: Platform) -> None:
+        super().__init__(scratch, corpus, platform)
+        self.CONFIGURATION = self.CONFIGURATION.replace("{blobs}", str(platform.layout.blobs))
 
     def start(self) -> None:
         super().start()
-        self.direct = int(self.CONFIGURED.split("server 127.0.0.1:")[1].split(";")[0])
+        self.direct = free_port()
+        self.launch(self.gunicorn(self.direct, "--workers 2"), {"ACCEL_REDIRECT_PREFIX": ""})
+        self.await_port(self.direct)
 
-    @property
-    def CONFIGURED(self) -> str:  # noqa: N802
-        return (self.data / "nginx.conf").read_text()
+    def launch(self, command: Sequence[str | Path], env: dict[str, str] | None = None) -> None:
+        super().launch(command, {**self.ACCEL, **(env or {})})
 
 
 def fetch(port: int, path: str) -> tuple[float, int]:
@@ -89,7 +98,7 @@ def zip_link(size: int) -> str:
     from accounts.models import User
     from drives.links import link_to_zip
     from drives.services.archives import order_archive
-    from drives.services.blobs import store_chunks
+    from drives.services.blobs import keep_chunks
     from drives.services.drives import default_drive
     from drives.services.tree import create_folder, put_content
 
@@ -97,8 +106,8 @@ def zip_link(size: int) -> str:
     drive = default_drive(user=user)
     folder = create_folder(drive=drive, actor=user, parent_path="/", name="zip")
     for number in range(size // MEMBER_SIZE):
-        blob = store_chunks(noise(MEMBER_SIZE))
-        put_content(drive=drive, actor=user, folder_path="/zip", name=f"{number:04}.bin", blob=blob)
+        kept = keep_chunks(noise(MEMBER_SIZE))
+        put_content(drive=drive, actor=user, folder_path="/zip", name=f"{number:04}.bin", kept=kept)
     folder.drive = drive
     archive, _found = order_archive(entries=[folder], actor=user, seconds=86400)
     return urlsplit(link_to_zip(archive, "all.zip", request=None)).path

@@ -110,3 +110,8 @@ class SharedLocks(LockManager):
         with turn:
             lock: Lock = super().acquire(url=url, **wanted)
         return lock
+
+    def check_write_permission(self, *, url: str, **asked: Any) -> None:
+        """wsgidav asks for each folder above; mostly nothing is locked, which one question tells."""
+        if self.storage.living(drive_of(url)):
+            super().check_write_permission(url=url, **asked)

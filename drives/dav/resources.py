@@ -8,29 +8,37 @@ from urllib.parse import quote
 from django.utils.http import parse_http_date_safe
 from wsgidav.dav_error import (
     HTTP_FORBIDDEN,
-    HTTP_NOT_FOUND,
     DAVError,
     PRECONDITION_CODE_ProtectedProperty,
 )
 from wsgidav.dav_provider import DAVCollection, DAVNonCollection, DAVProvider
-from wsgidav.util import get_uri_name
 
 from accounts.models import User
+from common.compiled import Compiled
+from common.ids import new_id
 from drives.dav.errors import translated
 from drives.dav.locks import RedisLocks, SharedLocks
 from drives.errors import BadName
 from drives.models import Drive, File, Folder
-from drives.paths import FORBIDDEN, clean_path, join
+from drives.paths import FORBIDDEN, clean_path, join, split
 from drives.permissions import Right, require
-from drives.services.blobs import store_chunks
-from drives.services.places import file_at
+from drives.services.blobs import keep_chunks
+from drives.services.places import file_in
 from drives.services.trash import trash
 from drives.services.tree import create_folder, put_content, set_modified
 
 MOUNT = "/dav"
-LOCK_PROPERTIES = {"{DAV:}lockdiscovery", "{DAV:}supportedlock"}
 MICROSOFT = "{urn:schemas-microsoft-com:}"
 IGNORED = {f"{MICROSOFT}Win32{name}" for name in ("CreationTime", "LastAccessTime", "FileAttributes")}
+VISIBLE = Compiled(
+    lambda user: Drive.objects.visible_to(User(pk=user)).order_by("created_at", "pk"), user=new_id()
+)
+FOLDERS_AT = Compiled(
+    lambda drive, path, above: Folder.objects.filter(drive=drive, path__in=[path, above]),
+    drive=new_id(),
+    path="path",
+    above="above",
+)
 MODIFIED = {"{DAV:}getlastmodified", "{DAV:}lastmodified", f"{MICROSOFT}Win32LastModifiedTime"}
 
 
@@ -73,17 +81,6 @@ class OfDrive:
         """What locks are kept by: the same for everybody, whatever their drives are called."""
         return quote(f"/{self.drive.pk}{self.place}")
 
-    def get_property_names(self, *, is_allprop: bool) -> list[str]:
-        """Without those that would ask Redis for each of many; who asks for them by name gets them."""
-        names: list[str] = super().get_property_names(is_allprop=is_allprop)  # type: ignore[misc]
-        return [name for name in names if name not in LOCK_PROPERTIES]
-
-    def get_property_value(self, name: str) -> Any:
-        value = super().get_property_value(name)  # type: ignore[misc]
-        if value is None:
-            raise DAVError(HTTP_NOT_FOUND)
-        return f'"{value}"' if name == "{DAV:}getetag" else value
-
     def set_property_value(self, name: str, value: Any, dry_run: bool = False) -> None:
         self.require_write()
         modified_at = as_time(value.text or "") if value is not None and name in MODIFIED else None
@@ -95,6 +92,12 @@ class OfDrive:
 
     def modify(self, modified_at: datetime) -> None:
         """Folders have no time of their own: what is in them has."""
+
+    def get_member_names(self) -> list[str]:
+        raise NotImplementedError  # wsgidav insists on it; drives.dav.properties lists folders
+
+    def get_content_length(self) -> int:
+        raise NotImplementedError  # and on this, where drives.dav.views serves files
 
 
 class DriveList(DAVCollection):
@@ -134,32 +137,8 @@ class FolderResource(OfDrive, DAVCollection):
         self.drive, self.folder = drive, folder
         self.place = folder.path if folder else "/"
 
-    def get_member_list(self) -> list["FolderResource | FileResource"]:
-        folders = Folder.objects.living().filter(drive=self.drive, parent=self.folder).order_by("name", "pk")
-        files = File.objects.filter(drive=self.drive, folder=self.folder, trashed_at__isnull=True)
-        base = self.path.rstrip("/")
-        return [
-            *(FolderResource(f"{base}/{row.name}", self.environ, self.drive, row) for row in folders),
-            *(
-                FileResource(f"{base}/{row.name}", self.environ, self.drive, join(self.place, row.name), row)
-                for row in files.select_related("blob").order_by("name", "pk")
-            ),
-        ]
-
-    def get_member_names(self) -> list[str]:
-        return [get_uri_name(member.path) for member in self.get_member_list()]
-
-    def get_creation_date(self) -> float:
-        return (self.folder or self.drive).created_at.timestamp()
-
     def get_last_modified(self) -> float:
         return (self.folder or self.drive).updated_at.timestamp()
-
-    def get_used_bytes(self) -> int:
-        return self.drive.used_size
-
-    def get_available_bytes(self) -> int | None:
-        return self.drive.available_size
 
     def support_etag(self) -> bool:
         return False
@@ -172,9 +151,9 @@ class FolderResource(OfDrive, DAVCollection):
         """What a lock of something that is not there makes first."""
         with translated():
             require(self.user, Right.WRITE, self.drive)
-            blob = store_chunks([])
+            kept = keep_chunks([])
             file = put_content(
-                drive=self.drive, actor=self.user, folder_path=self.place, name=name, blob=blob
+                drive=self.drive, actor=self.user, folder_path=self.place, name=name, kept=kept
             )
         path = f"{self.path.rstrip('/')}/{file.name}"
         return FileResource(path, self.environ, self.drive, join(self.place, file.name), file)
@@ -195,15 +174,6 @@ class FileResource(OfDrive, DAVNonCollection):
         super().__init__(path, environ)
         self.drive, self.place, self.file = drive, place, file
 
-    def get_content_length(self) -> int:
-        return self.file.size
-
-    def get_content_type(self) -> str:
-        return self.file.mime_type or "application/octet-stream"
-
-    def get_creation_date(self) -> float:
-        return self.file.created_at.timestamp()
-
     def get_last_modified(self) -> float:
         return self.file.modified_at.timestamp()
 
@@ -217,7 +187,7 @@ class FileResource(OfDrive, DAVNonCollection):
         return True
 
     def get_content(self) -> None:
-        raise NotImplementedError  # drives.dav.views serves it
+        raise NotImplementedError
 
     def modify(self, modified_at: datetime) -> None:
         with translated():
@@ -243,28 +213,51 @@ class Drives(DAVProvider):
         self.set_lock_manager(SharedLocks(RedisLocks()))
 
     def get_resource_inst(self, path: str, environ: dict[str, Any]) -> Resource | None:
-        """What lies at `path` for the user, in at most four queries; None where nothing does."""
+        """What lies at `path` for the user, in at most three queries; None where nothing does."""
+        return self.look(path, environ)[0]
+
+    def look(
+        self, path: str, environ: dict[str, Any]
+    ) -> tuple[Resource | None, DriveList | FolderResource | None]:
+        """What lies at `path` for the user, and the folder that it lies in, or would; in at most three queries."""
         if "yuntu.drives" not in environ:
-            visible = Drive.objects.visible_to(environ["yuntu.user"])
-            environ["yuntu.drives"] = named(visible.distinct().order_by("created_at", "pk"))
+            environ["yuntu.drives"] = named(VISIBLE.rows(user=environ["yuntu.user"].pk))
         name, _slash, rest = path.strip("/").partition("/")
+        top = DriveList("/", environ)
         if not name:
-            return DriveList("/", environ)
+            return top, None
         drives: dict[str, Drive] = environ["yuntu.drives"]
         drive = drives.get(name) or next((row for row in drives.values() if str(row.pk) == name), None)
         if drive is None:
-            return None
+            return None, None if rest else top
+        if not rest:
+            return FolderResource(f"/{name}", environ, drive), top
+        return self.look_into(drive, f"/{name}", rest, environ)
+
+    def look_into(
+        self, drive: Drive, base: str, path: str, environ: dict[str, Any]
+    ) -> tuple[Resource | None, FolderResource | None]:
+        above, _slash, last = path.rpartition("/")
         try:
-            place = clean_path(rest)
+            above = clean_path(above)
         except BadName:
-            return None
-        whole = f"/{name}{place}".rstrip("/")
-        if place == "/":
-            return FolderResource(whole, environ, drive)
-        if folder := Folder.objects.filter(drive=drive, path=place).first():
-            return FolderResource(whole, environ, drive, folder)
-        file = file_at(drive, place)
-        return FileResource(whole, environ, drive, place, file) if file else None
+            return None, None
+        try:
+            place = clean_path(join(above, last))
+        except BadName:
+            place = ""
+        rows = {row.path: row for row in FOLDERS_AT.rows(drive=drive.pk, path=place, above=above)}
+        inside: Folder | None = rows.get(above)
+        if inside is None and above != "/":
+            return None, None
+        folder = FolderResource(f"{base}{above}".rstrip("/"), environ, drive, inside)
+        if place in rows:
+            return FolderResource(f"{base}{place}", environ, drive, rows[place]), folder
+        file = file_in(drive, inside, split(place)[1]) if place else None
+        if file is None:
+            return None, folder
+        file.folder = inside
+        return FileResource(f"{base}{place}", environ, drive, place, file), folder
 
     def is_readonly(self) -> bool:
         return False

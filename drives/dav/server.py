@@ -28,7 +28,7 @@ from drives.errors import QuotaExceeded
 from drives.models import Drive
 from drives.paths import clean_name
 from drives.permissions import Right, require
-from drives.services.blobs import store_chunks
+from drives.services.blobs import Declared, Hasher, keep_chunks
 from drives.services.drives import require_room
 from drives.services.moving import Destination, Entry, copy, move
 from drives.services.places import OnClash, lock_tree
@@ -36,31 +36,35 @@ from drives.services.trash import trash
 from drives.services.tree import create_folder, put_content
 
 Environ = dict[str, Any]
+MD5_UP_TO = 5 * 2**20
+"""Bytes of a body whose MD5 is computed at once; of larger ones it is later, as of uploads in parts (late_md5)."""
 
 
 class DavServer(RequestServer):
     """`environ["yuntu.destination"]` is the path of the Destination header below the mount, or empty."""
 
-    def __init__(self, provider: Any) -> None:
-        super().__init__(provider)
-        self.allow_propfind_infinite = False
+    def require_conditions(self, found: Resource, environ: Environ) -> None:
+        """Raises DAVError where the headers of the request ask for another state than the present one."""
+        self._evaluate_if_headers(found, environ)
 
     def find(self, path: str, environ: Environ) -> Resource | None:
         found: Resource | None = self._davProvider.get_resource_inst(path, environ)
         return found
 
-    def folder_of(self, path: str, environ: Environ) -> FolderResource:
-        """The folder that `path` lies in. Raises DAVError."""
-        folder = self.find(util.get_uri_parent(path), environ)
+    def find_with_folder(self, path: str, environ: Environ) -> tuple[Resource | None, FolderResource]:
+        """What lies at `path`, and the folder that it lies in, or would. Raises DAVError."""
+        found, folder = self._davProvider.look(path, environ)
         if isinstance(folder, DriveList):
             raise DAVError(HTTP_FORBIDDEN)
         if not isinstance(folder, FolderResource):
             raise DAVError(HTTP_CONFLICT)
-        return folder
+        return found, folder
 
     def do_LOCK(self, environ: Environ, start_response: Any) -> Any:
         """Who may not write may not keep others from it either."""
-        found = self.find(environ["PATH_INFO"], environ) or self.folder_of(environ["PATH_INFO"], environ)
+        found = self.find(environ["PATH_INFO"], environ)
+        if found is None:
+            _nothing, found = self.find_with_folder(environ["PATH_INFO"], environ)
         if not isinstance(found, DriveList):
             found.require_write()
         return super().do_LOCK(environ, start_response)
@@ -83,7 +87,7 @@ class DavServer(RequestServer):
 
     def do_PUT(self, environ: Environ, start_response: Any) -> Any:
         path = environ["PATH_INFO"]
-        found, folder = self.find(path, environ), self.folder_of(path, environ)
+        found, folder = self.find_with_folder(path, environ)
         if isinstance(found, DriveList | FolderResource):
             raise DAVError(HTTP_METHOD_NOT_ALLOWED)
         if "HTTP_CONTENT_RANGE" in environ or "HTTP_CONTENT_ENCODING" in environ:
@@ -106,7 +110,8 @@ class DavServer(RequestServer):
             if settings.OWNER_STORAGE_LIMIT is not None:
                 with transaction.atomic():
                     require_room(drive=folder.drive, size=declared - held)
-            blob = store_chunks(content(environ, room))
+            hasher = Hasher(with_md5=declared <= MD5_UP_TO, declared=checksum_of(environ))
+            kept = keep_chunks(content(environ, room), hasher)
             # Somebody may have locked it while the bytes came.
             self._check_write_permission(found or folder, "0", environ)
             file = put_content(
@@ -114,10 +119,10 @@ class DavServer(RequestServer):
                 actor=folder.user,
                 folder_path=folder.place,
                 name=name,
-                blob=blob,
+                kept=kept,
                 modified_at=modified_at,
             )
-        headers = [("ETag", f'"{blob.sha256}"'), ("OC-FileId", file.pk.hex)]
+        headers = [("ETag", f'"{kept.blob.sha256}"'), ("OC-FileId", file.pk.hex)]
         if told:
             headers.append(("X-OC-Mtime", "accepted"))
         status = HTTP_NO_CONTENT if found else HTTP_CREATED
@@ -134,14 +139,15 @@ class DavServer(RequestServer):
         if not target_path:
             raise DAVError(HTTP_BAD_GATEWAY)
         entry_of(source)
-        there, folder = self.find(target_path, environ), self.folder_of(target_path, environ)
+        there, folder = self.find_with_folder(target_path, environ)
         overwrite, depth = environ.get("HTTP_OVERWRITE", "T"), environ.get("HTTP_DEPTH", "infinity")
         if overwrite not in ("T", "F") or depth not in ("0", "infinity"):
             raise DAVError(HTTP_BAD_REQUEST)
         self._evaluate_if_headers(source, environ)
         if is_move:
             self._check_write_permission(source, "infinity", environ)
-            self._check_write_permission(self.folder_of(source_path, environ), "0", environ)
+            _source, left = self.find_with_folder(source_path, environ)
+            self._check_write_permission(left, "0", environ)
         self._check_write_permission(there or folder, "infinity" if there else "0", environ)
         if there and overwrite == "F":
             raise DAVError(HTTP_PRECONDITION_FAILED)
@@ -196,6 +202,12 @@ def entry_of(found: Resource) -> Entry:
         raise DAVError(HTTP_FORBIDDEN)
     entry.drive = found.drive
     return entry
+
+
+def checksum_of(environ: Environ) -> Declared | None:
+    """What clients of ownCloud declare (`SHA1:…`); None for nothing, or an algorithm that is not ours."""
+    algorithm, _colon, value = environ.get("HTTP_OC_CHECKSUM", "").strip().lower().partition(":")
+    return Declared(algorithm, value) if algorithm in ("md5", "sha1", "sha256") else None
 
 
 def room_for(drive: Drive, held: int) -> int | None:

@@ -4,25 +4,29 @@ import io
 from collections import deque
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
+from xml.etree.ElementTree import Element
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
-from wsgidav.dav_error import HTTP_BAD_REQUEST, DAVError
+from wsgidav.dav_error import HTTP_NOT_FOUND, DAVError
 
 from accounts.models import AppPassword
 from accounts.services.app_passwords import authenticate, basic_credentials
 from common import origin
 from common.bodies import BLOCK, DRAINED_BLOCKS, reader_of
-from common.errors import DomainError, TooLarge
+from common.errors import DomainError
 from common.limits import client_ip
-from drives.api.downloads import serve_blob
+from drives.api.downloads import read, read_async, serve_blob
+from drives.dav.bodies import parsed, whole
+from drives.dav.properties import IN_MEMORY, Answer, Locks, entries_of, question, require_finite
 from drives.dav.resources import MOUNT, Drives, FileResource
 from drives.dav.server import DavServer
 from drives.services.operations import Action, record
 
-MAX_XML = 2**20
+XML = "application/xml; charset=utf-8"
 METHODS = (
     "OPTIONS", "HEAD", "GET", "PROPFIND", "PUT", "DELETE", "COPY", "MOVE", "MKCOL", "PROPPATCH", "LOCK", "UNLOCK",
 )  # fmt: skip
@@ -39,14 +43,14 @@ class BadPath(DomainError):
 @csrf_exempt
 def serve_dav(request: HttpRequest, path: str | None = None) -> HttpResponseBase:
     """Any method of WebDAV. Errors are plain text, or XML where the RFC has a condition for them."""
-    read = reader_of(request)
+    body = reader_of(request)
     try:
         if request.method not in METHODS:
             return HttpResponse(status=405, headers={"Allow": ", ".join(METHODS)})
         username, password = basic_credentials(request.headers.get("Authorization", ""))
         app_password = authenticate(username=username, password=password, ip=client_ip(request))
         origin.current.set(replace(origin.current.get(), device=app_password.name))
-        response = answer(request, path or "/", app_password, read)
+        response = answer(request, path or "/", app_password, body)
     except DomainError as error:
         response = HttpResponse(str(error), status=error.status, content_type="text/plain; charset=utf-8")
         for header, value in error.headers().items():
@@ -56,7 +60,7 @@ def serve_dav(request: HttpRequest, path: str | None = None) -> HttpResponseBase
     except DAVError as error:
         response = refusal(error)
     if response.status_code >= 400:
-        drain(read)
+        drain(body)
     return response
 
 
@@ -69,23 +73,26 @@ def refusal(error: DAVError) -> HttpResponse:
     return HttpResponse(body, status=error.value, content_type=content_type)
 
 
-def drain(read: Any) -> None:
+def drain(body: Any) -> None:
     """Who still sends does not read an answer that closes the connection: some of the rest is taken."""
     try:
-        deque(islice(iter(lambda: read(BLOCK), b""), DRAINED_BLOCKS), 0)
+        deque(islice(iter(lambda: body(BLOCK), b""), DRAINED_BLOCKS), 0)
     except OSError:
         return
 
 
-def answer(request: HttpRequest, path: str, app_password: AppPassword, read: Any) -> HttpResponseBase:
+def answer(request: HttpRequest, path: str, app_password: AppPassword, body: Any) -> HttpResponseBase:
     environ = environ_of(request, path, app_password)
     if request.method in ("GET", "HEAD"):
         return serve_file(request, environ)
     if request.method == "PUT":
-        environ["wsgi.input"] = Reader(read)
+        environ["wsgi.input"] = Reader(body)
     else:
-        body = whole(read)
-        environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        told = whole(body)
+        document = parsed(told)
+        if request.method == "PROPFIND":
+            return serve_properties(request, environ, document)
+        environ |= {"wsgi.input": io.BytesIO(told), "CONTENT_LENGTH": str(len(told))}
     started: dict[str, Any] = {}
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
@@ -101,19 +108,6 @@ class Reader:
 
     def __init__(self, read: Any) -> None:
         self.read = read
-
-
-def whole(read: Any) -> bytes:
-    """A body of XML. Raises TooLarge; DAVError where it breaks off."""
-    found = b""
-    try:
-        while block := read(BLOCK):
-            found += block
-            if len(found) > MAX_XML:
-                raise TooLarge
-    except OSError as error:
-        raise DAVError(HTTP_BAD_REQUEST) from error
-    return found
 
 
 def environ_of(request: HttpRequest, path: str, app_password: AppPassword) -> dict[str, Any]:
@@ -154,6 +148,27 @@ def destination_of(request: HttpRequest) -> str:
     if parts.netloc and parts.netloc.lower() != request.get_host().lower():
         return ""
     return path.removeprefix(MOUNT).rstrip("/") if path.startswith(f"{MOUNT}/") else ""
+
+
+def serve_properties(
+    request: HttpRequest, environ: dict[str, Any], document: Element | None
+) -> HttpResponseBase:
+    """Raises DAVError."""
+    depth = require_finite(request.headers.get("Depth", "infinity").lower())
+    asked, found = question(document), provider.get_resource_inst(environ["PATH_INFO"], environ)
+    if found is None:
+        raise DAVError(HTTP_NOT_FOUND)
+    DavServer(provider).require_conditions(found, environ)
+    file = Answer(asked, Locks(found)).spool(entries_of(found, depth))
+    size = file.tell()
+    file.seek(0)
+    headers = {"Content-Length": str(size)}
+    if size <= IN_MEMORY:
+        return HttpResponse(file.read(), status=207, content_type=XML, headers=headers)
+    reader = read_async if isinstance(request, ASGIRequest) else read
+    return StreamingHttpResponse(
+        reader(cast(BinaryIO, file), size), status=207, content_type=XML, headers=headers
+    )
 
 
 def serve_file(request: HttpRequest, environ: dict[str, Any]) -> HttpResponseBase:

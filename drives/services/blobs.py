@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,8 +12,10 @@ from django.db import connection
 from django.utils import timezone
 from fastcrc import crc32
 
+from common.compiled import planned_cursor
 from common.ids import new_id
 from common.models import as_written
+from drives.errors import DigestMismatch
 from drives.models import Blob
 from drives.storage import blob_storage, key_of
 
@@ -31,13 +33,23 @@ class Digests:
     md5: str = ""
 
 
-class Hasher:
-    """Digests of bytes as they pass."""
+@dataclass(frozen=True)
+class Declared:
+    """A digest that a client told beforehand: `algorithm` is md5, sha1 or sha256, `value` hex in lower case."""
 
-    def __init__(self, *, with_md5: bool = True) -> None:
-        self.size, self.crc32 = 0, 0
+    algorithm: str
+    value: str
+
+
+class Hasher:
+    """Digests of bytes as they pass, with the one that was `declared` among them."""
+
+    def __init__(self, *, with_md5: bool = True, declared: Declared | None = None) -> None:
+        self.size, self.crc32, self.declared = 0, 0, declared
         self.sha256 = hashlib.sha256()
+        with_md5 = with_md5 or (declared is not None and declared.algorithm == "md5")
         self.md5 = hashlib.md5(usedforsecurity=False) if with_md5 else None
+        self.sha1 = hashlib.sha1(usedforsecurity=False) if declared and declared.algorithm == "sha1" else None
 
     def update(self, chunk: bytes | memoryview, *, beside: Executor | None = None) -> None:
         """`beside` takes the MD5, which costs twice the rest (hashlib lets go of the GIL)."""
@@ -45,10 +57,20 @@ class Hasher:
         self.size += len(chunk)
         self.crc32 = crc32.iso_hdlc(chunk, self.crc32)
         self.sha256.update(chunk)
+        if self.sha1:
+            self.sha1.update(chunk)
         if pending:
             pending.result()
         elif self.md5:
             self.md5.update(chunk)
+
+    def require_declared(self) -> None:
+        """Raises DigestMismatch."""
+        if self.declared is None:
+            return
+        found = getattr(self, self.declared.algorithm).hexdigest()
+        if found != self.declared.value:
+            raise DigestMismatch(expected=self.declared.value, actual=found)
 
     def digests(self) -> Digests:
         md5 = self.md5.hexdigest() if self.md5 else ""
@@ -66,6 +88,7 @@ def digests_of(file: BinaryIO, *, with_md5: bool, begun: Hasher | None = None) -
     return hasher.digests()
 
 
+BLOB = [field.attname for field in Blob._meta.concrete_fields]
 # In the order of their ids: two who mark the same contents do not wait for each other in a circle.
 MARK_KNOWN = """
     UPDATE drives_blob
@@ -78,8 +101,9 @@ MARK_KNOWN = """
         FOR NO KEY UPDATE OF blob
     ) known
     WHERE drives_blob.id = known.id
-    RETURNING drives_blob.*
+    RETURNING {columns}
 """
+MARK_KNOWN = MARK_KNOWN.format(columns=", ".join(f"drives_blob.{name}" for name in BLOB))
 # The function is in drives/migrations/0018_put_files.py.
 WRITE_DOWN = """
     SELECT id, blob_id FROM drives_write_blobs(
@@ -102,7 +126,10 @@ def mark_known(contents: Collection[Digests]) -> dict[str, Blob]:
     One that came in parts may have no MD5 yet; where it is told here, it is kept.
     """
     columns = [[getattr(digests, name) for digests in contents] for name in ("sha256", "size", "md5")]
-    return {str(blob.sha256): blob for blob in Blob.objects.raw(MARK_KNOWN, [timezone.now(), *columns])}
+    with planned_cursor() as cursor:
+        cursor.execute(MARK_KNOWN, [timezone.now(), *columns])
+        blobs = [Blob.from_db(connection.alias, BLOB, row) for row in cursor.fetchall()]
+    return {str(blob.sha256): blob for blob in blobs}
 
 
 def keep(*, staging_id: str, digests: Digests) -> Kept:
@@ -149,7 +176,11 @@ def move_all(staging_ids: Sequence[str]) -> list[str | OSError]:
 
 def store_staged(*, staging_id: str, digests: Digests) -> Blob:
     """The blob of staged bytes. Raises OSError; the bytes stay staged then."""
-    kept = keep(staging_id=staging_id, digests=digests)
+    return blob_of(keep(staging_id=staging_id, digests=digests))
+
+
+def blob_of(kept: Kept) -> Blob:
+    """The blob of kept content, written down."""
     return write_down(kept.blob) if kept.is_new else kept.blob
 
 
@@ -197,7 +228,7 @@ def write_down(blob: Blob) -> Blob:
 
 def write_down_all(blobs: Sequence[Blob]) -> list[Blob]:
     """`write_down` for several in one statement, in their order."""
-    with connection.cursor() as cursor:
+    with planned_cursor() as cursor:
         cursor.execute(WRITE_DOWN, [timezone.now(), *columns_of(blobs)])
         ids = dict(cursor.fetchall())
     return [the_one_that_stays(blob, ids[blob.pk]) for blob in blobs]
@@ -215,18 +246,34 @@ def the_one_that_stays(blob: Blob, blob_id: UUID) -> Blob:
     return other
 
 
-def store_chunks(chunks: Iterable[bytes]) -> Blob:
-    """Store a stream of bytes as a blob."""
-    staging_id, hasher = new_id().hex, Hasher()
+def keep_chunks(chunks: Iterable[bytes], hasher: Hasher | None = None) -> Kept:
+    """A stream of bytes in the storage, hashed as it passes: while one block is, the next one may come.
+
+    Raises what `chunks` raises, DigestMismatch (`Hasher.declared`); OSError. Nothing stays then.
+    """
+    staging_id, hasher = new_id().hex, hasher or Hasher()
     try:
-        with blob_storage().staging_path(staging_id).open("wb") as file:
+        with blob_storage().staging_path(staging_id).open("wb") as file, ThreadPoolExecutor(1) as side:
+            hashing: Future[None] | None = None
             for chunk in chunks:
-                hasher.update(chunk)
+                if hashing:
+                    hashing.result()
+                    hashing = None
+                if len(chunk) < BLOCK:  # not worth a thread
+                    hasher.update(chunk)
+                else:
+                    hashing = side.submit(hasher.update, chunk)
                 file.write(chunk)
-        return store_staged(staging_id=staging_id, digests=hasher.digests())
+        hasher.require_declared()
+        return keep(staging_id=staging_id, digests=hasher.digests())
     except BaseException:
         blob_storage().discard(staging_id)
         raise
+
+
+def store_chunks(chunks: Iterable[bytes]) -> Blob:
+    """Store a stream of bytes as a blob."""
+    return blob_of(keep_chunks(chunks))
 
 
 def store_file(path: Path) -> Blob:

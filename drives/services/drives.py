@@ -13,13 +13,16 @@ from django.utils.translation import gettext as _
 from accounts.models import Team, User
 from accounts.permissions import Action as TeamAction
 from accounts.permissions import require as require_in_team
+from common.compiled import Compiled
 from common.errors import Invalid, NotVisible
+from common.ids import new_id
 from drives.errors import LetterTaken, QuotaExceeded, TooManyDrives
 from drives.models import Drive
 from drives.permissions import Right, require
 
 MAX_DRIVES = 20
 LETTERS = ascii_uppercase[3:]
+HELD = Compiled(lambda drive: Drive.objects.filter(pk=drive), drive=new_id())
 
 
 def default_drive(*, user: User) -> Drive:
@@ -142,7 +145,7 @@ def require_room(*, drive: Drive, size: int) -> None:
         return
     if settings.OWNER_STORAGE_LIMIT is not None:
         require_room_of_owner(drive, size, settings.OWNER_STORAGE_LIMIT)
-    available = Drive.objects.get(pk=drive.pk).available_size
+    available = HELD.rows(drive=drive.pk)[0].available_size
     if available is not None and available < size:
         raise QuotaExceeded(required=size, available=available, scope="drive")
 

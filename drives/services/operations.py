@@ -1,11 +1,18 @@
 """The log of what was done in drives."""
 
+from django.utils import timezone
+
 from accounts.models import User
 from common import origin
+from common.compiled import planned_cursor
 from drives.models import File, FileOperation, Folder
 from drives.paths import join
 
 Action = FileOperation.Action
+COLUMNS = [field.attname for field in FileOperation._meta.concrete_fields]
+INSERT = (
+    f"INSERT INTO drives_fileoperation ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"  # noqa: S608
+)
 
 
 def path_of_entry(entry: File | Folder) -> str:
@@ -36,4 +43,7 @@ def record(
     action: Action, entry: File | Folder, *, actor: User | None, path: str = "", new_path: str = ""
 ) -> None:
     """Write down what was done, in the caller's transaction."""
-    operation(action, entry, actor=actor, path=path, new_path=new_path).save(force_insert=True)
+    row = operation(action, entry, actor=actor, path=path, new_path=new_path)
+    row.created_at = row.updated_at = timezone.now()
+    with planned_cursor() as cursor:
+        cursor.execute(INSERT, [getattr(row, column) for column in COLUMNS])

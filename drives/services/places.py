@@ -25,7 +25,9 @@ from django.db.models import (
 from django.db.models.functions import Concat, Length, Substr
 from django.utils.translation import gettext_lazy as _
 
+from common.compiled import Compiled
 from common.errors import NotVisible
+from common.ids import new_id
 from drives.errors import NameTaken
 from drives.models import Drive, File, FileQuerySet, Folder, FolderQuerySet
 from drives.paths import check_path_size, join, split, with_ancestors
@@ -39,14 +41,40 @@ class OnClash(TextChoices):
     KEEP_BOTH = "keep_both", _("Keep both")
 
 
+# Asked whenever a file comes by WebDAV, or goes.
+LOCKED = Compiled(
+    lambda drive: (
+        Drive.objects.select_for_update(of=("self",), no_key=True).filter(pk=drive).values_list("pk")
+    ),
+    drive=new_id(),
+)
+FOLDER_AT = Compiled(
+    lambda drive, path: Folder.objects.filter(drive=drive, path=path), drive=new_id(), path="path"
+)
+FILE_AT = Compiled(
+    lambda drive, folder_path, name: (
+        File.objects.in_folder(drive, folder_path or "/").filter(name=name).select_related("folder", "blob")
+    ),
+    drive=new_id(),
+    folder_path="folder_path",
+    name="name",
+)
+FILE_IN = Compiled(
+    lambda drive, folder, name: File.objects.filter(
+        drive=drive, folder=folder, name=name, trashed_at__isnull=True
+    ).select_related("blob"),
+    drive=new_id(),
+    folder=new_id(),
+    name="name",
+)
 Place = tuple[UUID | None, str]
 """A name in a folder (by id; None is the root)."""
 
 
 def lock_tree(*drives: Drive) -> None:
     """Changes of the tree happen one at a time per drive. Rows that merely point to the drive need not wait."""
-    rows = Drive.objects.select_for_update(of=("self",), no_key=True).order_by("pk")
-    list(rows.filter(pk__in={drive.pk for drive in drives}))
+    for pk in sorted({drive.pk for drive in drives}):
+        LOCKED.rows(drive=pk)
 
 
 def at_places(parent: str, places: Collection[Place]) -> Q:
@@ -69,8 +97,9 @@ def file_places(drive: Drive, places: Collection[Place]) -> Iterable[Place]:
 
 
 def file_in(drive: Drive, folder: Folder | None, name: str) -> File | None:
-    """The living file of this name in a living folder (None is the root), or None."""
-    return File.objects.filter(drive=drive, folder=folder, name=name, trashed_at__isnull=True).first()
+    """The living file of this name in a living folder (None is the root) with its content, or None."""
+    found: File | None = FILE_IN.first(drive=drive.pk, folder=folder.pk if folder else None, name=name)
+    return found
 
 
 def require_free(drive: Drive, place: Place) -> None:
@@ -140,18 +169,18 @@ def folder_at(drive: Drive, path: str) -> Folder | None:
     """The living folder at `path`; None is the root. Raises NotVisible."""
     if path == "/":
         return None
-    folder = Folder.objects.filter(drive=drive, path=path).first()
+    folder: Folder | None = FOLDER_AT.first(drive=drive.pk, path=path)
     if folder is None:
         raise NotVisible
     return folder
 
 
 def file_at(drive: Drive, path: str) -> File | None:
-    """The living file at a clean path, or None."""
+    """The living file at a clean path with its folder and content, or None."""
     folder_path, name = split(path)
-    return (
-        File.objects.in_folder(drive, folder_path).select_related("folder", "blob").filter(name=name).first()
-    )
+    place = None if folder_path == "/" else folder_path
+    found: File | None = FILE_AT.first(drive=drive.pk, folder_path=place, name=name)
+    return found
 
 
 def living_folders(drive: Drive, folders: set[Folder]) -> dict[UUID, Folder]:

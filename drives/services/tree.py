@@ -1,19 +1,25 @@
 """Folders made, files put in, folders looked into."""
 
 import mimetypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
 from common import origin
+from common.compiled import planned_cursor
+from common.errors import NotVisible
 from common.models import as_written
-from drives.errors import NameTaken
+from drives.errors import DriveReadOnly, NameTaken, QuotaExceeded
 from drives.models import Blob, Drive, File, Folder
-from drives.paths import clean_name, clean_path
+from drives.paths import clean_name, clean_path, join
 from drives.permissions import Right, require
+from drives.services.blobs import Kept, the_one_that_stays
 from drives.services.drives import require_room
 from drives.services.operations import Action, record
 from drives.services.places import (
@@ -96,7 +102,7 @@ def put_files(
             [new.modified_at or now for new in new_files],
         )
         device = origin.current.get().device[:200]
-        with connection.cursor() as cursor:
+        with planned_cursor() as cursor:
             cursor.execute(PUT_FILES, [drive.pk, actor.pk if actor else None, device, now, logged, *columns])
             found = cursor.fetchall()
         if any(refusal for *_rest, refusal in found):
@@ -125,29 +131,91 @@ def put_files(
     return [placed[place] for place in places]
 
 
+# The function is in drives/migrations/0019_put_content.py.
+PUT_CONTENT = """
+    SELECT outcome, available, blob_id, folder_id, file_id, file_created_at, is_replaced FROM drives_put_content(
+        %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s
+    )
+"""
+
+
 def put_content(
     *,
     drive: Drive,
     actor: User,
     folder_path: str,
     name: str,
-    blob: Blob,
+    kept: Kept,
     modified_at: datetime | None = None,
 ) -> File:
     """Put a file that nobody reserved room for into a folder; what a file of that name held becomes a version.
 
-    Raises BadName, NotVisible (folder), NameTaken, QuotaExceeded, DriveReadOnly.
+    One statement, where no OWNER_STORAGE_LIMIT is set. Raises BadName, NotVisible (folder), NameTaken, QuotaExceeded,
+    DriveReadOnly.
     """
     require(actor, Right.WRITE, drive)
     name = clean_name(name)
+    folder_path = clean_path(folder_path)
+    clean_path(join(folder_path, name), field="file_name")
+    now, blob = timezone.now(), kept.blob
+    modified_at, mime_type = modified_at or now, type_of(name)
+    sent = (
+        drive.pk,
+        actor.pk,
+        origin.current.get().device[:200],
+        now,
+        folder_path,
+        name,
+        mime_type,
+        modified_at,
+    )
+    content = (blob.pk, kept.is_new, blob.size, blob.sha256, blob.md5, blob.crc32, blob.storage_key)
+    with room_of_owner_held(drive, folder_path, name, blob.size), planned_cursor() as cursor:
+        cursor.execute(PUT_CONTENT, [*sent, *content])
+        outcome, available, blob_id, folder_id, file_id, created_at, is_replaced = cursor.fetchone()
+    blob = the_one_that_stays(blob, blob_id)
+    match outcome:
+        case "no_room":
+            raise QuotaExceeded(required=blob.size, available=available, scope="drive")
+        case "not_found":
+            raise NotVisible
+        case "read_only":
+            raise DriveReadOnly
+        case "name_taken" | "homeless":
+            raise NameTaken
+    if is_replaced:
+        drop_surplus([file_id])
+    return as_written(
+        File(
+            id=file_id,
+            created_at=created_at,
+            updated_at=now,
+            drive=drive,
+            folder_id=folder_id,
+            name=name,
+            blob=blob,
+            size=blob.size,
+            mime_type=mime_type,
+            uploaded_by=actor,
+            modified_at=modified_at,
+        )
+    )
+
+
+@contextmanager
+def room_of_owner_held(drive: Drive, folder_path: str, name: str, size: int) -> Iterator[None]:
+    """Where OWNER_STORAGE_LIMIT is set, a transaction in which all drives of the owner together have room.
+
+    Raises QuotaExceeded, NotVisible (folder).
+    """
+    if settings.OWNER_STORAGE_LIMIT is None:
+        yield
+        return
     with transaction.atomic():
         lock_tree(drive)
-        folder = folder_at(drive, folder_path)
-        clean_path(path_of(folder, name), field="file_name")
-        there = file_in(drive, folder, name)
-        require_room(drive=drive, size=blob.size - (there.size if there else 0))
-        new = NewFile(folder, name, blob, modified_at=modified_at)
-        return put_files(drive=drive, actor=actor, new_files=[new])[0]
+        there = file_in(drive, folder_at(drive, folder_path), name)
+        require_room(drive=drive, size=size - (there.size if there else 0))
+        yield
 
 
 def set_modified(*, file: File, actor: User, modified_at: datetime) -> None:

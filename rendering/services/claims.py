@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import psycopg
 from django.conf import settings
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
+from common.compiled import planned_cursor
 from common.ids import new_id
 from rendering.models import Attempt, RenderJob, RenderNode
 from rendering.services import news
@@ -167,9 +167,10 @@ def take_frames(node: RenderNode, engine: str) -> Attempt | None:
 
 def run_prepared(statement: str, values: dict[str, Any]) -> tuple[Any, ...] | None:
     """The first row of a statement that this connection plans once: planning a claim takes longer than it runs."""
-    connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        return cursor.execute(statement, values, prepare=True).fetchone()
+    with planned_cursor() as cursor:
+        cursor.execute(statement, values)
+        row: tuple[Any, ...] | None = cursor.fetchone()
+    return row
 
 
 def constraint_of(error: IntegrityError) -> str:
