@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, When
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
@@ -100,17 +100,23 @@ def frame_facts(jobs: Iterable[UUID]) -> Iterable[dict[str, Any]]:
     """Of each job whether it has frames that run, are ready, are due, wait; when the first is due, and the memory in
     bytes that the most frugal ready one needs."""
 
-    def has(status: Frame.Status, *due: Q) -> Exists:
-        return Exists(Frame.objects.filter(*due, job=OuterRef("pk"), status=status))
+    def has(status: Frame.Status, *more: Q) -> Exists:
+        return Exists(Frame.objects.filter(*more, job=OuterRef("pk"), status=status))
 
-    ready = Frame.objects.filter(job=OuterRef("pk"), status=Frame.Status.READY)
+    def least(field: str) -> Subquery:
+        ready = Frame.objects.filter(job=OuterRef("pk"), status=Frame.Status.READY)
+        return Subquery(ready.order_by(field).values(field)[:1])
+
+    due = Q(due_at__isnull=True) | Q(due_at__lte=Now())
+    is_frugal = has(Frame.Status.READY, Q(memory_size__lte=OuterRef("min_memory_size")))
     rows = RenderJob.objects.filter(pk__in=list(jobs)).annotate(
         runs=has(Frame.Status.RUNNING),
         is_ready=has(Frame.Status.READY),
-        is_due=has(Frame.Status.READY, Q(due_at__isnull=True) | Q(due_at__lte=Now())),
+        is_due=has(Frame.Status.READY, due),
         waits=has(Frame.Status.WAITING),
-        until=Subquery(ready.order_by("due_at").values("due_at")[:1]),
-        least_memory=Subquery(ready.order_by("memory_size").values("memory_size")[:1]),
+        # A hundred thousand frames are looked through only where none of them tells at once.
+        until=Case(When(has(Frame.Status.READY, due), then=None), default=least("due_at")),
+        least_memory=Case(When(is_frugal, then=None), default=least("memory_size")),
     )
     columns = ("pk", "runs", "is_ready", "is_due", "waits", "until", "least_memory")
     return cast(Iterable[dict[str, Any]], rows.values(*columns))
