@@ -25,17 +25,15 @@ from tests.rendering.farm import (
 )
 
 pytestmark = pytest.mark.xdist_group("farm")
-# Of slow.blend, on two cores: frames of two or three seconds. Where the renderer does not matter it is simulated.
-SAMPLES = {"samples": 700}
-SHORT = {"samples": 500}
-
-
-# `make soak` takes its time: a storage that is away for half a minute, a process for each of a thousand frames.
+# `make soak` takes its time: a storage that is away for half a minute, a process for each of a thousand frames. It may
+# run beside other work, and must see a frame while it is under way.
 IS_SOAK = bool(os.environ.get("SOAK"))
 AWAY_SECONDS = 30 if IS_SOAK else 3
 CHUNK = 1 if IS_SOAK else 200
-# It may run beside other work, and must see a frame while it is under way.
 LONGER = 3 if IS_SOAK else 1
+# Of slow.blend, on two cores: frames of two or three seconds. Where the renderer does not matter it is simulated.
+SAMPLES = {"samples": 700 * LONGER}
+SHORT = {"samples": 500 * LONGER}
 
 
 def simulated(seconds: float) -> dict[str, Any]:
