@@ -121,7 +121,10 @@ STAFF_GROUPS: dict[StaffGroup, tuple[str, ...]] = {
         "rendering.view_attempt", "rendering.view_frameoutput", "rendering.view_joblog",
         "rendering.view_scenereport",
     ),
-    StaffGroup.FINANCE: ("billing.view_*", "billing.credit_wallet", "accounts.export_lists"),
+    StaffGroup.FINANCE: (
+        "billing.view_*", "billing.credit_wallet", "billing.park_wallet",
+        "billing.resolve_reconciliationdifference", "accounts.export_lists",
+    ),
     # Keeps the machines and their work going.
     StaffGroup.FARM: (
         "accounts.export_lists", "rendering.*", "django_celery_beat.*", "django_celery_results.view_taskresult",

@@ -13,6 +13,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
 
 from accounts.models import User
+from billing.admin.parking import Parking
 from billing.models import Currency, Gift, Hold, IdempotentRequest, LedgerEntry, Wallet
 from billing.services.credits import credit
 from billing.services.ledger import FEN, LARGEST_CREDIT
@@ -37,7 +38,7 @@ class CreditForm(BaseDialogForm):
 
 
 @admin.register(Wallet)
-class WalletAdmin(ReadOnlyAdmin):
+class WalletAdmin(Parking, ReadOnlyAdmin):
     list_display = (
         "owner", "currency", "balance", "gift", "held", "available", "sequence", "parked_at", "updated_at",
     )  # fmt: skip
@@ -49,7 +50,8 @@ class WalletAdmin(ReadOnlyAdmin):
         "user", "team", "currency", "balance", "gift", "held", "available", "sequence", "parked_at", "parked_reason",
         "created_at", "updated_at",
     )  # fmt: skip
-    actions_detail = ("credit",)
+    actions = ("park", "unpark")
+    actions_detail = ("credit", "park", "unpark")
 
     def has_credit_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("billing.credit_wallet")

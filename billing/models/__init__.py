@@ -9,6 +9,7 @@ from billing.models.bills import Bill, BillLine
 from billing.models.holds import Hold
 from billing.models.idempotency import IdempotentRequest
 from billing.models.prices import PriceRule
+from billing.models.reconciliation import ReconciliationDifference, ReconciliationRun
 from billing.models.wallets import Gift, LedgerEntry, OwnedQuerySet, Wallet, visible_wallets
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "MoneyField",
     "OwnedQuerySet",
     "PriceRule",
+    "ReconciliationDifference",
+    "ReconciliationRun",
     "Wallet",
     "visible_wallets",
 ]

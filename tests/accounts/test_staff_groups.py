@@ -53,9 +53,10 @@ JOBS = {"pause", "resume", "cancel", "retry_failed", "raise_priority", "move"}
 NODES = {"drain", "disable", "enable"}
 HELP = {"block", "unblock", "end_sessions", "lift_locks", "send_notification", "remove_avatars"}
 PEOPLE = HELP | {"change_level"}
+MONEY = {"billing.wallet": {"park", "unpark"}, "billing.reconciliationdifference": {"resolve"}}
 ACTIONS: dict[str, dict[str, set[str]]] = {
     "support": {"accounts.user": HELP},
-    "finance": {},
+    "finance": MONEY,
     "farm": {
         "rendering.renderjob": JOBS,
         "rendering.rendernode": NODES,
@@ -68,7 +69,8 @@ ACTIONS: dict[str, dict[str, set[str]]] = {
         "rendering.rendernode": NODES,
         "django_celery_beat.periodictask": SCHEDULES,
         "uploads.uploadtask": {"cancel"},
-    },
+    }
+    | MONEY,
 }
 
 
