@@ -121,8 +121,10 @@ STAFF_GROUPS: dict[StaffGroup, tuple[str, ...]] = {
         "rendering.view_attempt", "rendering.view_frameoutput", "rendering.view_joblog",
         "rendering.view_scenereport",
     ),
+    # Whoever asks for a credit is never the one who approves it (billing.services.approvals).
     StaffGroup.FINANCE: (
-        "billing.view_*", "billing.credit_wallet", "billing.park_wallet",
+        "billing.view_*", "billing.credit_wallet", "billing.check_creditrequest", "billing.settle_rechargeorder",
+        "billing.payback_rechargeorder", "billing.resolve_moneyalert", "billing.park_wallet",
         "billing.resolve_reconciliationdifference", "accounts.export_lists",
     ),
     # Keeps the machines and their work going.

@@ -1,10 +1,11 @@
 """Scheduled work of billing: load, claim, one service call."""
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
 from billing.periods import day_of
-from billing.services import gifts, idempotency, nightly
+from billing.services import gifts, idempotency, nightly, orders, refunds
 
 
 @shared_task
@@ -25,3 +26,17 @@ def expire_gifts() -> None:
 def forget_requests() -> None:
     """Delete what was kept to answer requests with an Idempotency-Key again."""
     idempotency.forget(now=timezone.now())
+
+
+@shared_task
+def follow_orders() -> None:
+    """Ask payment channels about orders that wait, and close those not paid in time."""
+    orders.follow_orders(now=timezone.now())
+
+
+@shared_task
+def follow_refunds() -> None:
+    """Ask payment channels about refunds under way."""
+    refunds.follow_refunds(
+        now=timezone.now(), site=settings.PUBLIC_URL or f"http://127.0.0.1:{settings.PORT}"
+    )
