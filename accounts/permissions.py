@@ -116,6 +116,7 @@ STAFF_GROUPS: dict[StaffGroup, tuple[str, ...]] = {
         "drives.view_drive", "drives.view_drivemember", "drives.view_folder", "drives.view_file",
         "drives.view_fileversion", "drives.view_fileoperation", "drives.view_favourite", "drives.view_archive",
         "drives.view_sharelink",
+        "drives.restore_file",
         "uploads.view_*",
         "rendering.view_renderjob", "rendering.view_renderstep", "rendering.view_frame",
         "rendering.view_attempt", "rendering.view_frameoutput", "rendering.view_joblog",

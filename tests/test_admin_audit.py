@@ -25,7 +25,7 @@ from accounts.services.teams import create_team
 from billing.models import PriceRule, Wallet
 from common.admin import AuditedAdmin, Deed, ReadOnlyInline, plain, values_of
 from common.signals import operator_acted
-from drives.models import Drive
+from drives.models import Drive, StorageCheck
 from rendering.models import ConcurrencyLimit, RenderJob, RenderNode
 from tests.accounts.staff import FORM, form_of
 from tests.factories import PASSWORD, make_user
@@ -56,6 +56,7 @@ ADDITIONS: dict[type[Model], dict[str, Any]] = {
         "valid_from_1": "00:00",
     },
     ConcurrencyLimit: {"key": "maya/arnold", "maximum": "2"},
+    StorageCheck: {},
     Notice: {"title": "Maintenance tonight", "message": "", "level": "info", "member_level": ""},
     PeriodicTask: {
         "name": "new", "regtask": "", "task": "drives.tasks.sweep", "interval": "{interval}", "args": "[]",

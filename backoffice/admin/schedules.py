@@ -1,5 +1,6 @@
 """The schedules of Celery beat and what became of background work, in the dress of the rest."""
 
+import json
 from typing import Any
 
 from celery import current_app
@@ -88,7 +89,11 @@ class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, AuditedAdmin):
                 messages.warning(request, text % {"name": task.name})
                 continue
             current_app.send_task(
-                task.task, queue=task.queue or None, headers={"periodic_task_name": task.name}
+                task.task,
+                args=json.loads(task.args),
+                kwargs=json.loads(task.kwargs),
+                queue=task.queue or None,
+                headers={"periodic_task_name": task.name},
             )
             messages.success(request, _("%(name)s was started.") % {"name": task.name})
 

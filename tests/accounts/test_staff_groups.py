@@ -55,7 +55,7 @@ HELP = {"block", "unblock", "end_sessions", "lift_locks", "send_notification", "
 PEOPLE = HELP | {"change_level"}
 MONEY = {"billing.wallet": {"park", "unpark"}, "billing.reconciliationdifference": {"resolve"}}
 ACTIONS: dict[str, dict[str, set[str]]] = {
-    "support": {"accounts.user": HELP},
+    "support": {"accounts.user": HELP, "drives.file": {"restore"}, "drives.folder": {"restore"}},
     "finance": MONEY,
     "farm": {
         "rendering.renderjob": JOBS,
@@ -69,6 +69,8 @@ ACTIONS: dict[str, dict[str, set[str]]] = {
         "rendering.rendernode": NODES,
         "django_celery_beat.periodictask": SCHEDULES,
         "uploads.uploadtask": {"cancel"},
+        "drives.file": {"restore"},
+        "drives.folder": {"restore"},
     }
     | MONEY,
 }
@@ -168,7 +170,7 @@ def test_details_and_forms(group: str) -> None:
         "auditor": set(),
         "superuser": {
             "rendering.rendernode", "rendering.concurrencylimit", "accounts.user", "accounts.team",
-            "accounts.notice", "auth.group",
+            "accounts.notice", "drives.storagecheck", "auth.group",
             "billing.pricerule", "drives.drive",
         } | schedules,
     }[group]  # fmt: skip
@@ -196,7 +198,8 @@ def test_models_that_are_registered_later_belong_to_somebody() -> None:
     others = SEEN["support"] | SEEN["finance"] | SEEN["farm"]
     # Not of the daily work: who did what among operators, and where bytes lie.
     assert ours - others == {
-        "accounts.auditevent", "accounts.secondfactor", "drives.blob", "drives.blobpreview", "drives.driveusagesample",
+        "accounts.auditevent", "accounts.secondfactor", "drives.storagecheck",
+        "drives.blob", "drives.blobpreview", "drives.driveusagesample",
     }  # fmt: skip
 
 
