@@ -604,6 +604,7 @@ UNFOLD = {
     "SITE_TITLE": _("Yuntu"),
     "SITE_HEADER": _("Yuntu back office"),
     "SITE_SYMBOL": "cloud",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/accounts/logo.svg"}],
     "LOGIN": {"form": "accounts.forms.OfficeLoginForm"},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,

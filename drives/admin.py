@@ -62,7 +62,7 @@ class QuotaForm(ReasonForm):
 
 @admin.register(Drive)
 class DriveAdmin(AuditedAdmin):
-    """Name, quota and whether it is in use may be changed; an empty quota means no limit."""
+    """Name and whether it is in use may be changed, and by a deed of its own the quota."""
 
     list_display = (
         "name", "owner", "shown_used", "shown_reserved", "shown_quota", "shown_bar", "is_active",
@@ -75,10 +75,12 @@ class DriveAdmin(AuditedAdmin):
     search_fields = ("name", "user__username", "team__name")
     ordering = ("-created_at", "-pk")
     fields = (
-        "user", "team", "name", "icon", "description", "letter", "total_size", "used_size", "reserved_size",
-        "is_active", "created_at", "updated_at",
+        "user", "team", "name", "icon", "description", "letter", "shown_quota", "shown_used",
+        "shown_reserved", "is_active", "created_at", "updated_at",
     )  # fmt: skip
-    readonly_fields = ("user", "team", "letter", "used_size", "reserved_size", "created_at", "updated_at")
+    readonly_fields = (
+        "user", "team", "letter", "shown_quota", "shown_used", "shown_reserved", "created_at", "updated_at",
+    )  # fmt: skip
 
     @display(description=_("owner"))
     def owner(self, drive: Drive) -> str:
