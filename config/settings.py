@@ -599,6 +599,7 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "/admin/"
 
 UNFOLD = {
     "SITE_TITLE": _("Yuntu"),

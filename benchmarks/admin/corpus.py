@@ -35,8 +35,8 @@ INSERT INTO billing_ledgerentry SELECT (jsonb_populate_record(
     null::billing_ledgerentry, to_jsonb(sample) || jsonb_build_object(
     'id', uuidv7(), 'wallet_id', w.id, 'sequence', 1000 + n, 'key', 'bench:' || n, 'kind', 'recharge',
     'amount', 1, 'held_delta', 0, 'gift_delta', 0, 'description', 'bench ' || n))).*
-  FROM (SELECT id, row_number() OVER () AS r, count(*) OVER () AS c FROM billing_wallet) w
-  JOIN generate_series(1, {entries}) n ON n % w.c = w.r - 1
+  FROM (SELECT id, row_number() OVER () AS place FROM billing_wallet) w
+  JOIN generate_series(1, {entries}) n ON w.place = n % {users} + 1
  CROSS JOIN (SELECT * FROM billing_ledgerentry WHERE kind = 'recharge' LIMIT 1) sample
 """
 
