@@ -22,7 +22,7 @@ from django_celery_beat.models import (
 from accounts.models import AuditEvent, Notice, Team, User
 from accounts.receivers import DEEDS
 from accounts.services.teams import create_team
-from billing.models import PriceRule, Wallet
+from billing.models import PriceRule
 from common.admin import AuditedAdmin, Deed, ReadOnlyInline, plain, values_of
 from common.signals import operator_acted
 from drives.models import Drive, StorageCheck
@@ -280,8 +280,8 @@ def test_buttons_that_go_another_way_are_told_by_their_services() -> None:
         for button in page._extract_action_names(getattr(page, name))
         if not getattr(getattr(page, button), "is_deed", False)
     }
-    # The ledger tells of credits: tests/accounts/test_audit.py; teams of roles: tests/accounts/test_office_teams.py
-    assert found == {(Wallet, "credit"), (Team, "appoint_owner")}
+    # Teams tell of roles: tests/accounts/test_office_teams.py
+    assert found == {(Team, "appoint_owner")}
 
 
 def test_a_task_switched_off_in_bulk(office: Client, boss: User) -> None:

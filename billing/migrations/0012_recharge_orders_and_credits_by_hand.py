@@ -6,7 +6,6 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-import billing.models.approvals
 import billing.models.base
 import billing.models.orders
 import common.ids
@@ -358,15 +357,6 @@ class Migration(migrations.Migration):
                 ),
                 ("reason", models.CharField(max_length=500, verbose_name="reason")),
                 ("evidence", models.TextField(blank=True, verbose_name="evidence")),
-                (
-                    "evidence_file",
-                    models.FileField(
-                        blank=True,
-                        storage=billing.models.approvals.evidence_storage,
-                        upload_to=billing.models.approvals.evidence_name,
-                        verbose_name="file with evidence",
-                    ),
-                ),
                 ("key", models.CharField(max_length=100, unique=True, verbose_name="idempotency key")),
                 (
                     "status",

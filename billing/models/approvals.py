@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from uuid import uuid4
-
 from django.conf import settings
-from django.core.files.storage import FileSystemStorage
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -15,15 +11,6 @@ from django.utils.translation import gettext_noop
 from billing.models.orders import FenField
 from billing.models.wallets import LedgerEntry, Wallet
 from common.models import StateRow
-
-
-def evidence_storage() -> FileSystemStorage:
-    """Served by nobody but the admin."""
-    return FileSystemStorage(settings.YUNTU_VAR / "evidence", base_url=None)
-
-
-def evidence_name(request: CreditRequest, name: str) -> str:
-    return f"{uuid4().hex}{Path(name).suffix.lower()[:10]}"
 
 
 class CreditRequest(StateRow):
@@ -51,9 +38,6 @@ class CreditRequest(StateRow):
     amount = FenField(_("amount"))
     reason = models.CharField(_("reason"), max_length=500)
     evidence = models.TextField(_("evidence"), blank=True)
-    evidence_file = models.FileField(
-        _("file with evidence"), storage=evidence_storage, upload_to=evidence_name, blank=True
-    )
     key = models.CharField(_("idempotency key"), max_length=100, unique=True)
     maker = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("made by")

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from accounts.models import Notification, User
-from accounts.services.notifications import notify
+from accounts.models import User
 from billing.models import MoneyAlert, RechargeOrder, Wallet
+from billing.services.operators import alert as tell
 from common.errors import Invalid
 
 Kind = MoneyAlert.Kind
@@ -27,24 +26,14 @@ def alert(
     found = {"kind": kind, "wallet": wallet, "order": order, "data": data or {}}
     row, is_new = MoneyAlert.objects.get_or_create(key=f"{kind}:{key}"[:120], defaults=found)
     if is_new:
-        for operator in keepers():
-            notify(
-                user=operator,
-                title=gettext_noop("An alert about money"),
-                message=gettext_noop("%(kind)s: see the alerts in the back office."),
-                params={"kind": kind.value},
-                level=Notification.Level.WARNING,
-                action_url="/admin/billing/moneyalert/",
-            )
+        tell(
+            right="billing.resolve_moneyalert",
+            title=gettext_noop("An alert about money"),
+            message=gettext_noop("%(kind)s: see the alerts in the back office."),
+            params={"kind": kind.value},
+            action_url=f"/admin/billing/moneyalert/{row.pk}/change/",
+        )
     return row
-
-
-def keepers() -> list[User]:
-    """Operators who may write down what was done about an alert."""
-    right = Q(groups__permissions__codename="resolve_moneyalert") | Q(
-        user_permissions__codename="resolve_moneyalert"
-    )
-    return list(User.objects.filter(right, is_staff=True, is_active=True).distinct().order_by("pk"))
 
 
 def resolve(*, alert: MoneyAlert, actor: User, resolution: str) -> MoneyAlert:

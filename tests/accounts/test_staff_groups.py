@@ -53,7 +53,14 @@ JOBS = {"pause", "resume", "cancel", "retry_failed", "raise_priority", "move"}
 NODES = {"drain", "disable", "enable"}
 HELP = {"block", "unblock", "end_sessions", "lift_locks", "send_notification", "remove_avatars"}
 PEOPLE = HELP | {"change_level"}
-MONEY = {"billing.wallet": {"park", "unpark"}, "billing.reconciliationdifference": {"resolve"}}
+MONEY = {
+    "billing.wallet": {"park", "unpark"},
+    "billing.reconciliationdifference": {"resolve"},
+    "billing.rechargeorder": {"ask_channel"},
+    "billing.refundorder": {"ask_channel"},
+    "billing.creditrequest": {"approve", "reject", "withdraw"},
+    "billing.moneyalert": {"resolve"},
+}
 ACTIONS: dict[str, dict[str, set[str]]] = {
     "support": {"accounts.user": HELP, "drives.file": {"restore"}, "drives.folder": {"restore"}},
     "finance": MONEY,
