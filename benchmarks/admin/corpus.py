@@ -11,33 +11,39 @@ SELECT uuidv7(), now(), now(), '!', 'bench_' || lpad(n::text, 7, '0'), '139' || 
     'bench' || n || '@example.com', '', n % 4, true, false, false, false FROM generate_series(1, {users}) n
 """
 WALLETS = """
-INSERT INTO billing_wallet SELECT (jsonb_populate_record(
+INSERT INTO billing_wallet SELECT made.*
+  FROM accounts_user u CROSS JOIN (SELECT * FROM billing_wallet LIMIT 1) sample
+ CROSS JOIN LATERAL jsonb_populate_record(
     null::billing_wallet, to_jsonb(sample) || jsonb_build_object(
-    'id', uuidv7(), 'user_id', u.id, 'balance', 0, 'held', 0, 'gift', 0, 'sequence', 0))).*
-  FROM accounts_user u CROSS JOIN (SELECT * FROM billing_wallet LIMIT 1) sample WHERE u.username LIKE 'bench\\_%'
+    'id', uuidv7(), 'user_id', u.id, 'balance', 0, 'held', 0, 'gift', 0, 'sequence', 0)) made
+ WHERE u.username LIKE 'bench\\_%'
 """
 DRIVES = """
-INSERT INTO drives_drive SELECT (jsonb_populate_record(
+INSERT INTO drives_drive SELECT made.*
+  FROM accounts_user u CROSS JOIN (SELECT * FROM drives_drive LIMIT 1) sample
+ CROSS JOIN LATERAL jsonb_populate_record(
     null::drives_drive, to_jsonb(sample) || jsonb_build_object(
-    'id', uuidv7(), 'user_id', u.id, 'used_size', 1000000, 'reserved_size', 0))).*
-  FROM accounts_user u CROSS JOIN (SELECT * FROM drives_drive LIMIT 1) sample WHERE u.username LIKE 'bench\\_%'
+    'id', uuidv7(), 'user_id', u.id, 'used_size', 1000000, 'reserved_size', 0)) made
+ WHERE u.username LIKE 'bench\\_%'
 """
 JOBS = """
-INSERT INTO rendering_renderjob SELECT (jsonb_populate_record(
-    null::rendering_renderjob, to_jsonb(sample) || jsonb_build_object(
-    'id', uuidv7(), 'user_id', d.user_id, 'drive_id', d.id, 'task_name', 'shot ' || d.n, 'status', 5,
-    'total_frames', 10, 'done_frames', 10, 'hold_id', null))).*
+INSERT INTO rendering_renderjob SELECT made.*
   FROM (SELECT *, row_number() OVER () AS n FROM drives_drive LIMIT {jobs}) d
  CROSS JOIN (SELECT * FROM rendering_renderjob LIMIT 1) sample
+ CROSS JOIN LATERAL jsonb_populate_record(
+    null::rendering_renderjob, to_jsonb(sample) || jsonb_build_object(
+    'id', uuidv7(), 'user_id', d.user_id, 'drive_id', d.id, 'task_name', 'shot ' || d.n, 'status', 5,
+    'total_frames', 10, 'done_frames', 10, 'hold_id', null)) made
 """
 ENTRIES = """
-INSERT INTO billing_ledgerentry SELECT (jsonb_populate_record(
-    null::billing_ledgerentry, to_jsonb(sample) || jsonb_build_object(
-    'id', uuidv7(), 'wallet_id', w.id, 'sequence', 1000 + n, 'key', 'bench:' || n, 'kind', 'recharge',
-    'amount', 1, 'held_delta', 0, 'gift_delta', 0, 'description', 'bench ' || n))).*
+INSERT INTO billing_ledgerentry SELECT made.*
   FROM (SELECT id, row_number() OVER () AS place FROM billing_wallet) w
   JOIN generate_series(1, {entries}) n ON w.place = n % {users} + 1
  CROSS JOIN (SELECT * FROM billing_ledgerentry WHERE kind = 'recharge' LIMIT 1) sample
+ CROSS JOIN LATERAL jsonb_populate_record(
+    null::billing_ledgerentry, to_jsonb(sample) || jsonb_build_object(
+    'id', uuidv7(), 'wallet_id', w.id, 'sequence', 1000 + n, 'key', 'bench:' || n, 'kind', 'recharge',
+    'amount', 1, 'held_delta', 0, 'gift_delta', 0, 'description', 'bench ' || n)) made
 """
 
 
