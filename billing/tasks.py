@@ -4,6 +4,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
+import billing.services.channel_files  # noqa: F401  (registers its nightly check)
 from billing.periods import day_of
 from billing.services import gifts, idempotency, nightly, orders, refunds
 
