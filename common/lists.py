@@ -104,6 +104,7 @@ class BigLists(ModelAdmin):
 
     paginator: Any = BoundedPaginator
     show_full_result_count = False
+    list_per_page = 50  # of what a page costs, most is the skin's drawing of its cells
     # What an action does to all rows of a filter nobody has looked at.
     list_disable_select_all = True
 
