@@ -8,13 +8,15 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from billing.models import LedgerEntry, RechargeOrder, RefundOrder
+from billing.models import Bill, LedgerEntry, RechargeOrder, RefundOrder
 from billing.periods import day_of
 from billing.services import orders
+from billing.services.bills import Charge, charge_now
 from billing.services.channel_files import reconcile_channel
+from billing.services.gifts import give
 from billing.services.holds import place_hold
 from billing.services.ledger import wallet_of
-from billing.services.refunds import refund_order
+from billing.services.refunds import refund_order, register_refund
 from common.errors import DomainError
 from common.ids import new_id
 from tests.accounts.staff import operator
@@ -96,6 +98,32 @@ def test_a_refund_against_spending() -> None:
     assert wallet.balance == 80 - 15 * back
     assert len(standing(order).refunds) == back
     assert LedgerEntry.objects.filter(kind="withdrawal").count() == back
+    assert violations() == []
+
+
+def test_refunds_of_two_orders_share_what_was_paid() -> None:
+    """Each for itself would fit: what is left was given."""
+    payer, boss = make_user(), operator("finance")
+    there = [ordered(Client(payer), "alipay", 10) for _count in range(2)]
+    for order in there:
+        paid(order)
+        told(order)
+        order.refresh_from_db()
+    charge = Charge("storage", Decimal(1), Decimal(60))
+    wallet = wallet_of(payer)
+    charge_now(wallet=wallet, kind=Bill.Kind.STORAGE, charges=[charge], key="s", description="s")
+    give(wallet=wallet, amount=Decimal(50), key="g", description="gift")
+
+    def act(number: int) -> Any:
+        try:
+            return register_refund(
+                order=there[number % 2], amount=Decimal(8), key=str(number), reason="r", actor=boss
+            )
+        except DomainError as error:
+            return error
+
+    race(8, act)
+    assert RefundOrder.objects.count() == 1
     assert violations() == []
 
 

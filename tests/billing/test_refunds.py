@@ -13,6 +13,7 @@ from billing.channels.standin import alipay, ledger, wechat
 from billing.errors import IdempotencyConflict, InsufficientBalance, OrderNotPaid, RefundTooLarge
 from billing.models import Bill, Hold, LedgerEntry, MoneyAlert, Receivable, RechargeOrder, RefundOrder
 from billing.services.bills import Charge, charge_now
+from billing.services.gifts import give
 from billing.services.holds import place_hold
 from billing.services.ledger import post_entry, wallet_of
 from billing.services.receivables import charge_back, refundable
@@ -124,6 +125,19 @@ def test_what_was_given_or_is_spent_does_not_go_back(payer: User, boss: User) ->
     with pytest.raises(InsufficientBalance):
         back(order, boss, "0.01")
     assert money(payer) == (60, 60)
+    assert violations() == []
+
+
+def test_what_is_on_its_way_back_does_not_go_back_again(payer: User, boss: User) -> None:
+    first, second = paid_order(payer, amount="20"), paid_order(payer, amount="10")
+    spend(payer, "65")  # all that was given, and half of what was paid
+    give(wallet=wallet_of(payer), amount=Decimal(50), key="g", description="gift")
+    back(first, boss, "15")
+    with pytest.raises(InsufficientBalance):
+        back(second, boss, "0.01")
+    assert charged(second, boss, "10").collected == 0
+    follow_refunds(now=timezone.now() + timedelta(seconds=11), site=SITE)
+    assert money(payer) == (50, 0)
     assert violations() == []
 
 
