@@ -4,6 +4,9 @@ which bring no Chinese, and the names of the schedules, which are rows."""
 from django.utils.translation import gettext_noop
 
 TEXTS = (
+    gettext_noop("Schedule"),
+    gettext_noop("Arguments"),
+    gettext_noop("Execution Options"),
     gettext_noop("Add late MD5 to content"),
     gettext_noop("Ask payment channels about open orders, and close those not paid in time"),
     gettext_noop("Ask payment channels about refunds under way"),

@@ -353,8 +353,11 @@ class StorageCheckAdmin(ReadOnlyAdmin):
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("drives.add_storagecheck")
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.fields if obj else ()
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is not None:
+            return ((None, {"fields": self.fields}),)
+        text = _("Saving has database and storage compared, which may take long. Nothing is changed by it.")
+        return ((None, {"fields": (), "description": text}),)
 
     def save_model(self, request: HttpRequest, obj: StorageCheck, form: Any, change: bool) -> None:
         obj.save()
