@@ -8,7 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from billing.periods import SHANGHAI
-from common.exports import BYTE_ORDER_MARK, harmless
+
+BYTE_ORDER_MARK = "\ufeff"
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def cell(value: Any) -> str:
@@ -21,7 +23,8 @@ def cell(value: Any) -> str:
         return f"{value.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}"
     if isinstance(value, int):
         return str(value)
-    return str(harmless(value))
+    text = str(value)
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def number(amount: Decimal) -> str:

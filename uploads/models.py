@@ -117,12 +117,16 @@ class TaskFileQuerySet(models.QuerySet["TaskFile"]):
         with connection.cursor() as cursor:
             cursor.execute(UNDER_WAY, [user.pk, task_id, list(ids)])
             found = cursor.fetchall()
+        if not found:
+            return {}
+        # All of them are of one task.
+        status, paused_at, *drive = found[0][len(FILE) :]
+        task = UploadTask.from_db(self.db, TASK, [task_id, user.pk, drive[0], status, paused_at])
+        task.user, task.drive = user, Drive.from_db(self.db, DRIVE, drive)
         rows = {}
         for values in found:
             row = TaskFile.from_db(self.db, FILE, values[: len(FILE)])
-            status, paused_at, *drive = values[len(FILE) :]
-            row.task = UploadTask.from_db(self.db, TASK, [task_id, user.pk, drive[0], status, paused_at])
-            row.task.user, row.task.drive = user, Drive.from_db(self.db, DRIVE, drive)
+            row.task = task
             rows[row.pk] = row
         return rows
 

@@ -30,19 +30,17 @@ export function button(text, classes, act) {
   return made;
 }
 
-const pause = (turn) => Math.min(500 * 1.5 ** turn, 5000);
-
 /** The address of a small picture behind the door `preview_url` of an entry; null where there is none. */
 export async function picture(ask, door, size) {
   for (let turn = 0; turn < MOST_ASKED; turn++) {
     const { state, preview_url } = await ask("GET", `${door}?size=${size}`);
     if (state !== "making") return preview_url;
-    await wait(pause(turn));
+    await wait(Math.min(500 * 1.5 ** turn, 5000));
   }
   return null;
 }
 
-/** Small pictures of rows, each asked for when it comes into sight, few at a time; one that is being made holds up none. */
+/** Small pictures of rows, each asked for when it comes into sight, few at a time. */
 export class Thumbnails {
   constructor(ask) {
     this.ask = ask;
@@ -83,26 +81,15 @@ export class Thumbnails {
 
   async show(frame) {
     try {
-      const { state, preview_url } = await this.ask("GET", `${frame.dataset.door}?size=160`);
-      if (state === "making") this.askAgain(frame);
-      if (!preview_url) return;
+      const url = await picture(this.ask, frame.dataset.door, 160);
+      if (!url) return;
       const image = new Image();
-      image.src = preview_url;
+      image.src = url;
       image.alt = "";
       await image.decode();
       frame.replaceChildren(image);
     } catch {
       // No picture: the sign stays.
     }
-  }
-
-  askAgain(frame) {
-    const turn = Number(frame.dataset.turn ?? 0);
-    if (turn >= MOST_ASKED) return;
-    frame.dataset.turn = turn + 1;
-    wait(pause(turn)).then(() => {
-      this.waiting.push(frame);
-      this.next();
-    });
   }
 }

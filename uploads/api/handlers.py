@@ -32,7 +32,7 @@ class StagedFile(UploadedFile):
 class StagingHandler(FileUploadHandler):
     """Writes each file of a multipart form to the staging area and keeps its digests."""
 
-    chunk_size = 1 << 20
+    chunk_size = 1 << 18  # what is behind the end of a small file is copied, so not more
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
