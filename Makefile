@@ -6,7 +6,7 @@
 python := .venv/bin/python
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup engine run demo test bench benchbilling benchdrives benchrendering benchtransfers soak lint lock messages clean distclean
+.PHONY: help setup engine run demo test bench benchadmin benchbilling benchdrives benchrendering benchtransfers soak lint lock messages clean distclean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -38,6 +38,9 @@ bench: setup ## measure uploads beside other servers, some minutes [ARGS="--quic
 
 benchdrives: setup ## measure a drive of a million files, some minutes [ARGS="--rounds 10"]
 	@$(python) -m benchmarks.drives $(ARGS)
+
+benchadmin: setup ## measure lists of the back office over a million rows, some minutes [ARGS="--quick"]
+	@$(python) -m benchmarks.admin $(ARGS)
 
 benchrendering: setup ## measure claims and frames beside a bare queue, some minutes [ARGS="--quick"]
 	@$(python) -m benchmarks.rendering $(ARGS)

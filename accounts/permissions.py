@@ -116,12 +116,18 @@ STAFF_GROUPS: dict[StaffGroup, tuple[str, ...]] = {
         "drives.view_drive", "drives.view_drivemember", "drives.view_folder", "drives.view_file",
         "drives.view_fileversion", "drives.view_fileoperation", "drives.view_favourite", "drives.view_archive",
         "drives.view_sharelink",
+        "drives.restore_file",
         "uploads.view_*",
         "rendering.view_renderjob", "rendering.view_renderstep", "rendering.view_frame",
         "rendering.view_attempt", "rendering.view_frameoutput", "rendering.view_joblog",
         "rendering.view_scenereport",
     ),
-    StaffGroup.FINANCE: ("billing.view_*", "billing.credit_wallet", "accounts.export_lists"),
+    # Whoever asks for a credit is never the one who approves it (billing.services.approvals).
+    StaffGroup.FINANCE: (
+        "billing.view_*", "billing.credit_wallet", "billing.check_creditrequest", "billing.settle_rechargeorder",
+        "billing.payback_rechargeorder", "billing.resolve_moneyalert", "billing.park_wallet",
+        "billing.resolve_reconciliationdifference", "accounts.export_lists",
+    ),
     # Keeps the machines and their work going.
     StaffGroup.FARM: (
         "accounts.export_lists", "rendering.*", "django_celery_beat.*", "django_celery_results.view_taskresult",

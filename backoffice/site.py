@@ -6,12 +6,15 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import URLPattern, path
+from django.utils.translation import gettext_lazy as _
 from unfold.sites import UnfoldAdminSite
 
 View = Callable[..., HttpResponseBase]
 
 
 class OfficeSite(UnfoldAdminSite):
+    index_title = _("Overview")
+
     def extra_urls(self) -> list[URLPattern]:
         # They need the models, which are not there yet when the site is made.
         from backoffice import pages

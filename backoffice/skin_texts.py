@@ -1,8 +1,37 @@
-"""Texts of the admin's skin, which brings no Chinese: named here so that our catalogue has them."""
+"""Texts that our catalogue has to have and no source of ours shows: those of the admin's skin and of a package,
+which bring no Chinese, and the names of the schedules, which are rows."""
 
 from django.utils.translation import gettext_noop
 
 TEXTS = (
+    gettext_noop("Schedule"),
+    gettext_noop("Arguments"),
+    gettext_noop("Execution Options"),
+    gettext_noop("Add late MD5 to content"),
+    gettext_noop("Ask payment channels about open orders, and close those not paid in time"),
+    gettext_noop("Ask payment channels about refunds under way"),
+    gettext_noop("Celery Results"),
+    gettext_noop("Compare database and storage"),
+    gettext_noop("Date"),
+    gettext_noop("Delete the accounts whose time of grace is over"),
+    gettext_noop("Empty the trash of old things"),
+    gettext_noop("Expire uploads"),
+    gettext_noop("Forget requests that were answered long ago"),
+    gettext_noop("Purge WeChat sign-ins that are over"),
+    gettext_noop("Purge old notifications"),
+    gettext_noop("Purge phone codes and sessions that are over"),
+    gettext_noop("Reap lost render attempts and dispatch ready frames"),
+    gettext_noop("Reconcile drive quota"),
+    gettext_noop("Reconcile orders with the channels' files"),
+    gettext_noop("Reconcile the ledger, and tasks with bills"),
+    gettext_noop("Sample drive usage"),
+    gettext_noop("Send the notices of operators"),
+    gettext_noop("Sweep expired invitations to teams"),
+    gettext_noop("Sweep unreferenced blobs"),
+    gettext_noop("Take back gifts whose time is over"),
+    gettext_noop("Verify content of direct uploads"),
+    gettext_noop("task result"),
+    gettext_noop("task results"),
     gettext_noop("Add new item"),
     gettext_noop("Add row"),
     gettext_noop("All applications"),

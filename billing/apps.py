@@ -7,4 +7,4 @@ class BillingConfig(AppConfig):
     verbose_name = _("Billing")
 
     def ready(self) -> None:
-        from billing import receivers  # noqa: F401  (connects the signals)
+        from billing import checks, receivers  # noqa: F401  (registers the checks, connects the signals)

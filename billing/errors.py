@@ -34,3 +34,93 @@ class HoldExceeded(Conflict):
 
 class NoPrice(DomainError):
     code, status, text = "no_price", 409, _("There is no price for this engine.")
+
+
+class ChannelNotOffered(DomainError):
+    code, status, text = "channel_not_offered", 422, _("This way to pay is not offered here.")
+
+
+class ChannelUnavailable(DomainError):
+    code, status = "payment_channel_unavailable", 503
+    text = _("The payment channel does not answer at the moment; nothing was paid.")
+
+
+class ChannelRefused(DomainError):
+    """Data: reason, the channel's own code."""
+
+    code, status, text = "payment_channel_refused", 502, _("The payment channel refuses this (%(reason)s).")
+
+
+class TooManyOrders(Conflict):
+    """Data: limit."""
+
+    code = "too_many_open_orders"
+    text = _("%(limit)s orders are waiting for payment already; pay or cancel one of them.")
+
+
+class OrderNotPending(Conflict):
+    code, text = "order_not_pending", _("This order is not waiting for payment.")
+
+
+class OrderNotPaid(Conflict):
+    code, text = "order_not_paid", _("This order was not paid.")
+
+
+class SettlementRefused(Conflict):
+    """A payment that does not credit its order."""
+
+
+class OrderUnknown(SettlementRefused):
+    code, status, text = "order_unknown", 404, _("There is no such order.")
+
+
+class NotPaid(SettlementRefused):
+    code, text = "no_payment", _("The channel knows of no payment for this order.")
+
+
+class MerchantMismatch(SettlementRefused):
+    code, text = "merchant_mismatch", _("Another merchant was paid than the order names.")
+
+
+class CurrencyMismatch(SettlementRefused):
+    code, text = "currency_mismatch", _("The currency is not that of the order or the wallet.")
+
+
+class AmountMismatch(SettlementRefused):
+    code, text = "amount_mismatch", _("Another amount was paid than the order names.")
+
+
+class PaidAfterClose(SettlementRefused):
+    code, text = "paid_after_close", _("The order was closed before it was paid.")
+
+
+class PaidTwice(SettlementRefused):
+    code, text = "paid_twice", _("The order was paid already, by another payment.")
+
+
+class NotifyRefused(DomainError):
+    """A message that is not what a channel would send."""
+
+    code, status, text = "notify_refused", 400, _("The message is not one of the channel.")
+
+
+class SignatureInvalid(NotifyRefused):
+    code, status, text = "signature_invalid", 401, _("The signature is not the channel's.")
+
+
+class NotifyStale(NotifyRefused):
+    code, text = "notify_stale", _("The message is too old, or from the future.")
+
+
+class RefundTooLarge(Conflict):
+    """Data: refundable, what can still be paid back of the order."""
+
+    code, text = "refund_too_large", _("Of this order %(refundable)s can be paid back at most.")
+
+
+class OwnMoney(DomainError):
+    code, status, text = "own_money", 403, _("Nobody decides on money of their own.")
+
+
+class SamePerson(DomainError):
+    code, status, text = "same_person", 403, _("Who made the request cannot decide on it.")

@@ -8,9 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from billing.periods import SHANGHAI
-
-BYTE_ORDER_MARK = "\ufeff"
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+from common.exports import BYTE_ORDER_MARK, harmless
 
 
 def cell(value: Any) -> str:
@@ -23,8 +21,7 @@ def cell(value: Any) -> str:
         return f"{value.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}"
     if isinstance(value, int):
         return str(value)
-    text = str(value)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return str(harmless(value))
 
 
 def number(amount: Decimal) -> str:

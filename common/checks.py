@@ -17,7 +17,7 @@ def is_stand_in(path: str) -> bool:
 
 
 def is_outside(url: str) -> bool:
-    """Whether `url` may be WeChat's: over TLS, and not the stand-in of the embedded profile."""
+    """Whether `url` may be WeChat's or a payment channel's: over TLS, and not the stand-in of the embedded profile."""
     return url.startswith("https://") and "/standin/" not in url
 
 
@@ -40,6 +40,8 @@ def no_stand_ins_in_production(app_configs: Any, **kwargs: Any) -> list[CheckMes
         )
     if not all(is_outside(url) for url in (settings.WECHAT_OPEN_URL, settings.WECHAT_API_URL)):
         found.append(Error("WECHAT_OPEN_URL and WECHAT_API_URL must be WeChat's own.", id="yuntu.E007"))
+    if not all(is_outside(url) for url in (settings.WECHAT_PAY_URL, settings.ALIPAY_URL)):
+        found.append(Error("WECHAT_PAY_URL and ALIPAY_URL must be the channels' own.", id="yuntu.E010"))
     if settings.TRIAL_CREDIT > 0:
         found.append(Error("TRIAL_CREDIT gives money away: it must be 0 when DEBUG is off.", id="yuntu.E009"))
     if not settings.STAFF_SECOND_FACTOR:

@@ -40,10 +40,11 @@ def deed(
     """Make `method(self, request, rows, given)` of an admin page a deed; `given` is what the form was filled with.
 
     `permission` names the page's method has_<permission>_permission. Without `form` the list does it at once, and
-    the button of a single row asks whether it is meant. List the name in `actions` and in `actions_detail`.
+    the button of a single row asks whether it is meant; it goes on to the address that the method returns, if any.
+    List the name in `actions` and in `actions_detail`.
     """
 
-    def decorate(method: Callable[..., None]) -> Any:
+    def decorate(method: Callable[..., str | None]) -> Any:
         name = method.__name__
 
         @functools.wraps(method)
@@ -66,11 +67,11 @@ def deed(
                 given = {key: value for key, value in filled.cleaned_data.items() if key != SUBMITTED}
             for row in rows.all():  # of its own, so that the method reads the rows anew
                 page.tell_deed(request, row, name, given)
-            method(page, request, rows, given)
+            target = method(page, request, rows, given)
             if not object_id:
                 return None
             # The dialog is sent by a script, which then goes where it is told.
-            return HttpResponse(headers={"HX-Redirect": address_of(page, object_id)})
+            return HttpResponse(headers={"HX-Redirect": target or address_of(page, object_id)})
 
         attributes: dict[str, Any] = {
             "short_description": description,

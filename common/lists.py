@@ -82,6 +82,7 @@ class BigChangeList(ChangeList):
         super().__init__(*args, **kwargs)
         # To offer years, months and days it would read every row; CreatedFilter does the same by the ids.
         self.date_hierarchy = None
+        self.full_result_count = self.result_count  # the pagination says what is known of it
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet) -> list[Any]:
         """Ids ascend with time and have an index: the order of creation is theirs."""
@@ -103,6 +104,7 @@ class BigLists(ModelAdmin):
 
     paginator: Any = BoundedPaginator
     show_full_result_count = False
+    list_per_page = 50  # of what a page costs, most is the skin's drawing of its cells
     # What an action does to all rows of a filter nobody has looked at.
     list_disable_select_all = True
 

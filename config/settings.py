@@ -281,6 +281,55 @@ TEAM_INVITATION_LIMIT = (env.int("TEAM_INVITATIONS_HOUR", default=30), 3600)
 
 TRIAL_CREDIT = Decimal(env.str("TRIAL_CREDIT", default="50" if DEBUG else "0"))
 """CNY granted to a new user, once."""
+RECHARGE_LIMIT = Decimal(env.str("RECHARGE_LIMIT", default="50000"))
+"""CNY that one recharge may bring at most."""
+RECHARGE_LIFETIME = timedelta(minutes=env.int("RECHARGE_MINUTES", default=30))
+"""How long an order waits for its payment."""
+RECHARGE_OPEN_ORDERS: int = env.int("RECHARGE_OPEN_ORDERS", default=10)
+"""Orders of a payer that wait for payment at once."""
+PAYMENT_TIMEOUT_SECONDS: float = env.float("PAYMENT_TIMEOUT_SECONDS", default=10)
+# Payment channels (docs/payments.md); one that lacks a setting is not offered. Where DEBUG is on, both are stand-ins.
+STAND_IN_KEYS = YUNTU_VAR / "standin-payment-keys"
+STAND_IN_PAYMENT = f"http://127.0.0.1:{PORT}/standin/pay"
+
+
+def stand_in(value: object) -> str:
+    """A default for the embedded profile alone."""
+    return str(value) if DEBUG else ""
+
+
+WECHAT_PAY_MERCHANT_ID: str = env.str("WECHAT_PAY_MERCHANT_ID", default=stand_in("1900000001"))
+WECHAT_PAY_APP_ID: str = env.str("WECHAT_PAY_APP_ID", default=stand_in("wx0000000000000001"))
+WECHAT_PAY_SERIAL: str = env.str(
+    "WECHAT_PAY_SERIAL", default=stand_in("57A2D1E04C00000000000000000000000000BEEF")
+)
+WECHAT_PAY_PRIVATE_KEY: str = env.str(
+    "WECHAT_PAY_PRIVATE_KEY", default=stand_in(STAND_IN_KEYS / "wechat-merchant.pem")
+)
+WECHAT_PAY_API_V3_KEY: str = env.str(
+    "WECHAT_PAY_API_V3_KEY", default=stand_in("standin-api-v3-key-of-32-letters")
+)
+WECHAT_PAY_PUBLIC_KEY: str = env.str(
+    "WECHAT_PAY_PUBLIC_KEY", default=stand_in(STAND_IN_KEYS / "wechat-platform-public.pem")
+)
+WECHAT_PAY_PUBLIC_KEY_ID: str = env.str(
+    "WECHAT_PAY_PUBLIC_KEY_ID", default=stand_in("PUB_KEY_ID_0119000000010000000000000001")
+)
+WECHAT_PAY_URL: str = env.str(
+    "WECHAT_PAY_URL", default=f"{STAND_IN_PAYMENT}/wechat" if DEBUG else "https://api.mch.weixin.qq.com"
+)
+ALIPAY_APP_ID: str = env.str("ALIPAY_APP_ID", default=stand_in("2021000000000001"))
+ALIPAY_SELLER_ID: str = env.str("ALIPAY_SELLER_ID", default=stand_in("2088000000000001"))
+ALIPAY_PRIVATE_KEY: str = env.str(
+    "ALIPAY_PRIVATE_KEY", default=stand_in(STAND_IN_KEYS / "alipay-merchant.pem")
+)
+ALIPAY_PUBLIC_KEY: str = env.str(
+    "ALIPAY_PUBLIC_KEY", default=stand_in(STAND_IN_KEYS / "alipay-platform-public.pem")
+)
+ALIPAY_URL: str = env.str(
+    "ALIPAY_URL",
+    default=f"{STAND_IN_PAYMENT}/alipay/gateway.do" if DEBUG else "https://openapi.alipay.com/gateway.do",
+)
 
 # --- Files ------------------------------------------------------------------------------------------------
 
@@ -479,6 +528,8 @@ SPECTACULAR_SETTINGS = {
         "common.openapi.add_error",
     ],
     "ENUM_NAME_OVERRIDES": {
+        "PaymentChannelEnum": "billing.models.Channel",
+        "RechargeStatusEnum": "billing.models.RechargeOrder.Status",
         "JobStatusEnum": "rendering.models.RenderJob.Status",
         "UploadTaskStatusEnum": "uploads.models.UploadTask.Status",
         "TaskFileStatusEnum": "uploads.models.TaskFile.Status",
@@ -548,11 +599,13 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "/admin/"
 
 UNFOLD = {
     "SITE_TITLE": _("Yuntu"),
     "SITE_HEADER": _("Yuntu back office"),
     "SITE_SYMBOL": "cloud",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/accounts/logo.svg"}],
     "LOGIN": {"form": "accounts.forms.OfficeLoginForm"},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,

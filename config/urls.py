@@ -45,3 +45,4 @@ urlpatterns = [
 
 if settings.EMBEDDED_PROFILE:
     urlpatterns.append(path("standin/wechat/", include("accounts.wechat.standin")))
+    urlpatterns.append(path("standin/pay/", include("billing.channels.standin.pages")))

@@ -13,6 +13,13 @@ def ask_verification(blob_id: UUID) -> None:
     )
 
 
+def ask_storage_check(check_id: UUID) -> None:
+    """Have database and storage compared, once the transaction at hand is committed."""
+    transaction.on_commit(
+        lambda: current_app.send_task("drives.tasks.check_storage", args=[str(check_id)]), robust=True
+    )
+
+
 def ask_drawing(preview_id: UUID) -> None:
     """Have a preview made, once the transaction at hand is committed."""
     transaction.on_commit(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Count, Exists, Func, OuterRef, Sum, TextField, Value
 from django.db.models.functions import StrIndex, Substr
 
@@ -145,3 +146,19 @@ def usage_by_folder(drive: Drive, path: str) -> list[dict[str, Any]]:
         .annotate(total_size=Sum("size"), file_count=Count("pk"))
     )
     return [dict(row) for row in sums.order_by("-total_size", "top")]
+
+
+# Folders of the first level with all below them; what was put into the trash is in none.
+BIGGEST = """
+SELECT split_part(folder.path, '/', 2) AS name, count(file.id), coalesce(sum(file.size), 0) AS size
+  FROM drives_folder folder JOIN drives_file file ON file.folder_id = folder.id AND file.trashed_at IS NULL
+ WHERE folder.drive_id = %s AND folder.path LIKE '/%%'
+ GROUP BY 1 ORDER BY size DESC, name LIMIT %s
+"""
+
+
+def biggest_folders(drive: Drive, limit: int = 10) -> list[tuple[str, int, int]]:
+    """Folders of the first level by what lies below them: name, files, bytes."""
+    with connection.cursor() as cursor:
+        cursor.execute(BIGGEST, [drive.pk, limit])
+        return [(name, int(files), int(size)) for name, files, size in cursor.fetchall()]

@@ -9,7 +9,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from drives.models import Blob
-from drives.services import archives, previews, trash, usage, versions
+from drives.services import archives, previews, storage_checks, trash, usage, versions
 from drives.services.direct import verify_blob
 from drives.services.garbage import collect_garbage
 from drives.services.late_md5 import add_late_md5
@@ -74,3 +74,9 @@ def empty_trash() -> None:
     rows = trash.delete_purged() + trash.empty_deleted_drives(now=now)
     logger.info("Trash: %s items, %s rows, %s old versions", items, rows, versions.drop_old(now=now))
     archives.drop_expired(now=now)
+
+
+@shared_task(ignore_result=False)
+def check_storage(check_id: str | None = None) -> None:
+    """Compare database and storage; weekly by schedule, or because an operator asked."""
+    storage_checks.run_check(check_id=UUID(check_id) if check_id else None, now=timezone.now())

@@ -10,9 +10,8 @@ import re
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from django.utils import timezone
 
@@ -35,8 +34,7 @@ UNUSUAL = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]')
 Open = Callable[[str, int, int | None], BinaryIO]
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A file of the archive: its path, size in bytes, CRC-32, and the storage key of its content.
 
     The path of a folder ends with a slash; it has no content.
@@ -51,8 +49,8 @@ class Member:
 
 def plain_path(path: str) -> str:
     """Relative, without climbing, without characters that Windows forbids."""
-    parts = [UNUSUAL.sub("_", part) for part in path.split("/") if part]
-    return "/".join("_" if set(part) == {"."} else part for part in parts) or "_"
+    parts = [part for part in UNUSUAL.sub("_", path).split("/") if part]
+    return "/".join("_" if not part.strip(".") else part for part in parts) or "_"
 
 
 def member_names(paths: Sequence[str], folders: Iterable[str] = ()) -> list[str]:
@@ -60,13 +58,17 @@ def member_names(paths: Sequence[str], folders: Iterable[str] = ()) -> list[str]
 
     `folders` are plain paths of those that hold no file.
     """
-    plain_paths = [plain_path(path) for path in paths]
+    places = [path.rpartition("/")[::2] for path in paths]
+    # Files outnumber their folders: each folder is looked at once.
+    plain_folders = {folder: plain_path(folder) if folder.strip("/") else "" for folder, _name in places}
     used = {folder.casefold() for folder in folders}
-    for plain in plain_paths:
-        folder = plain.casefold().rpartition("/")[0]
+    for plain in set(plain_folders.values()):
+        folder = plain.casefold()
         while folder and folder not in used:
             used.add(folder)
             folder = folder.rpartition("/")[0]
+    above = {folder: f"{plain}/" if plain else "" for folder, plain in plain_folders.items()}
+    plain_paths = [above[folder] + plain_path(name) for folder, name in places]
     # Counted on for each name: of many alike, none tries all the numbers of those before it.
     numbers: dict[str, int] = {}
     names = []
@@ -126,7 +128,7 @@ def local_size(member: Member) -> int:
 
 def central_header(member: Member, offset: int) -> bytes:
     name, (time, date) = member.name.encode(), dos_time(member.modified_at)
-    extra = extra_64(member.size, member.size, offset)
+    extra = b"" if member.size < LIMIT_32 > offset else extra_64(member.size, member.size, offset)
     size, version = short(member.size), 45 if extra else 20
     mode = UNIX_FOLDER if member.name.endswith("/") else UNIX_FILE
     fixed = CENTRAL.pack(
@@ -168,8 +170,7 @@ class Zip:
         self.directory = bytes(directory)
         self.size = offset + len(directory)
         digest = hashlib.sha256(self.directory)
-        for member in members:
-            digest.update(f"\0{member.key}".encode())
+        digest.update("".join(f"\0{member.key}" for member in members).encode())
         self.etag = digest.hexdigest()
 
     def read(self, start: int = 0, stop: int | None = None, open_blob: Open | None = None) -> Iterator[bytes]:

@@ -1,8 +1,8 @@
 """Operators who watch a job: /ws/office/jobs/<id>, by the session of the back office.
 
-The client says nothing. It hears `job` when the job's state or counts have changed, and `log` with the end of the log
-of each attempt that runs, as often as it changes. The database is asked, twice a second and only while somebody looks:
-what the owner hears is the owner's.
+The client says nothing. It hears `job` at first and when the job's state or counts have changed, and `log` with the
+end of the log of each attempt that runs, as often as it changes. The database is asked, every LOOK_SECONDS and only
+while somebody looks: what the owner hears is the owner's.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class JobWatchConsumer(AsyncWebsocketConsumer):
         while True:
             with contextlib.suppress(DatabaseError):
                 now, running = await self.look()
-                if state is not None and now != state:
+                if now != state:  # at first, too: something may have changed since the page was made
                     await self.tell("job", status=now[0])
                 state = now
                 for attempt_id, progress, log in running:

@@ -22,10 +22,10 @@ from django_celery_beat.models import (
 from accounts.models import AuditEvent, Notice, Team, User
 from accounts.receivers import DEEDS
 from accounts.services.teams import create_team
-from billing.models import PriceRule, Wallet
+from billing.models import PriceRule
 from common.admin import AuditedAdmin, Deed, ReadOnlyInline, plain, values_of
 from common.signals import operator_acted
-from drives.models import Drive
+from drives.models import Drive, StorageCheck
 from rendering.models import ConcurrencyLimit, RenderJob, RenderNode
 from tests.accounts.staff import FORM, form_of
 from tests.factories import PASSWORD, make_user
@@ -56,6 +56,7 @@ ADDITIONS: dict[type[Model], dict[str, Any]] = {
         "valid_from_1": "00:00",
     },
     ConcurrencyLimit: {"key": "maya/arnold", "maximum": "2"},
+    StorageCheck: {},
     Notice: {"title": "Maintenance tonight", "message": "", "level": "info", "member_level": ""},
     PeriodicTask: {
         "name": "new", "regtask": "", "task": "drives.tasks.sweep", "interval": "{interval}", "args": "[]",
@@ -279,8 +280,8 @@ def test_buttons_that_go_another_way_are_told_by_their_services() -> None:
         for button in page._extract_action_names(getattr(page, name))
         if not getattr(getattr(page, button), "is_deed", False)
     }
-    # The ledger tells of credits: tests/accounts/test_audit.py; teams of roles: tests/accounts/test_office_teams.py
-    assert found == {(Wallet, "credit"), (Team, "appoint_owner")}
+    # Teams tell of roles: tests/accounts/test_office_teams.py
+    assert found == {(Team, "appoint_owner")}
 
 
 def test_a_task_switched_off_in_bulk(office: Client, boss: User) -> None:
@@ -333,7 +334,7 @@ def test_a_password_is_told_without_itself(office: Client, boss: User) -> None:
 def test_the_owner_of_a_row_sees_what_was_changed_in_it(office: Client, boss: User) -> None:
     user = make_user()
     drive = user.drives.get()
-    form = {"name": "Larger", "icon": "", "description": "", "total_size": "5", "is_active": "on"}
+    form = {"name": "Larger", "icon": "", "description": "", "is_active": "on"}
     assert office.post(address(Drive, "change", drive.pk), form).status_code == 302
     assert the_event(Action.ADMIN_CHANGED, drive, boss).user == user
 

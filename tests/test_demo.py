@@ -62,6 +62,8 @@ def pictures(var: Path) -> list[oiio.ImageBuf]:
 def test_the_example_scene_is_rendered_downloaded_and_paid(var: Path) -> None:
     code, output = demo(var, "--frames", "1-2")
     assert code == 0, output
+    assert "10.00 CNY, pay at http://127.0.0.1" in output
+    assert "balance 60.00 CNY" in output
     assert "charged 1.00 CNY" in output
     assert "live events while they were rendering" in output
     first, second = pictures(var)

@@ -48,10 +48,12 @@ class NoticeAdmin(AuditedAdmin):
     search_fields = ("title",)
     ordering = ("-created_at", "-pk")
     fields = ("title", "message", "level", "member_level")
-    add_help = _("It is sent at once, and cannot be taken back.")
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return (*self.fields, "actor", "sent_count", "created_at", "finished_at") if obj else self.fields
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            warning = _("It is sent at once, and cannot be taken back.")
+            return ((None, {"fields": self.fields, "description": warning}),)
+        return ((None, {"fields": (*self.fields, "actor", "sent_count", "created_at", "finished_at")}),)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.notify_user")

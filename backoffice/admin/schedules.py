@@ -1,11 +1,13 @@
 """The schedules of Celery beat and what became of background work, in the dress of the rest."""
 
+import json
 from typing import Any
 
 from celery import current_app
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat import admin as beat
 from django_celery_beat.models import (
@@ -55,12 +57,20 @@ class PeriodicTaskForm(beat.PeriodicTaskForm):
 class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, AuditedAdmin):
     form = PeriodicTaskForm
     ordering = ("name",)
-    list_display = ("name", "enabled", "scheduler", "interval", "last_run_at", "total_run_count")
+    list_display = ("shown_name", "enabled", "shown_schedule", "last_run_at", "total_run_count")
     list_filter = ("enabled",)
     date_hierarchy = None
     # Not the package's actions, which ask for no right, and run what must not run twice.
     actions = ("enable", "disable", "run_now")
     actions_detail = ("run_now",)
+
+    @display(description=_("name"), ordering="name")
+    def shown_name(self, task: PeriodicTask) -> str:
+        return gettext(task.name)
+
+    @display(description=_("schedule"))
+    def shown_schedule(self, task: PeriodicTask) -> str:
+        return str(task.scheduler)
 
     @deed(description=_("Enable"), permission="change")
     def enable(self, request: HttpRequest, rows: QuerySet[PeriodicTask], given: dict[str, Any]) -> None:
@@ -88,7 +98,11 @@ class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, AuditedAdmin):
                 messages.warning(request, text % {"name": task.name})
                 continue
             current_app.send_task(
-                task.task, queue=task.queue or None, headers={"periodic_task_name": task.name}
+                task.task,
+                args=json.loads(task.args),
+                kwargs=json.loads(task.kwargs),
+                queue=task.queue or None,
+                headers={"periodic_task_name": task.name},
             )
             messages.success(request, _("%(name)s was started.") % {"name": task.name})
 

@@ -2,42 +2,26 @@
 
 from typing import Any, cast
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import EmptyFieldListFilter
-from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import reverse
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import action
-from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
 
 from accounts.models import User
-from billing.models import Currency, Gift, Hold, IdempotentRequest, LedgerEntry, Wallet
-from billing.services.credits import credit
-from billing.services.ledger import FEN, LARGEST_CREDIT
+from billing.admin.money_forms import CreditForm
+from billing.admin.parking import Parking
+from billing.models import Gift, Hold, IdempotentRequest, LedgerEntry, Wallet
+from billing.services.approvals import request_credit
 from common.admin import ReadOnlyAdmin
-from common.errors import DomainError, Forbidden
-from common.ids import new_id
+from common.deeds import deed
+from common.errors import DomainError
 
 OWNER = ("wallet__user__username", "wallet__user__phone", "wallet__team__name")
 
 
-class CreditForm(BaseDialogForm):
-    amount = forms.DecimalField(
-        label=_("amount"),
-        min_value=FEN,
-        max_value=LARGEST_CREDIT,
-        decimal_places=2,
-        widget=UnfoldAdminDecimalFieldWidget,
-    )
-    reason = forms.CharField(label=_("reason"), max_length=500, widget=UnfoldAdminTextInputWidget)
-    # Of the form that is open: sent twice, it credits once.
-    key = forms.UUIDField(initial=new_id, widget=forms.HiddenInput)
-
-
 @admin.register(Wallet)
-class WalletAdmin(ReadOnlyAdmin):
+class WalletAdmin(Parking, ReadOnlyAdmin):
     list_display = (
         "owner", "currency", "balance", "gift", "held", "available", "sequence", "parked_at", "updated_at",
     )  # fmt: skip
@@ -49,44 +33,34 @@ class WalletAdmin(ReadOnlyAdmin):
         "user", "team", "currency", "balance", "gift", "held", "available", "sequence", "parked_at", "parked_reason",
         "created_at", "updated_at",
     )  # fmt: skip
-    actions_detail = ("credit",)
+    actions = ("park", "unpark")
+    actions_detail = ("credit", "park", "unpark")
 
     def has_credit_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("billing.credit_wallet")
 
-    @action(
-        description=_("Credit"),
-        url_path="credit",
-        permissions=["credit"],
-        dialog={
-            "title": _("Credit"),
-            "description": _("Adds yuan to the wallet. An entry of the ledger cannot be taken back."),
-            "form_class": CreditForm,
-            "form_submit_text": _("Credit"),
-        },
+    @deed(
+        description=_("Credit or debit"),
+        permission="credit",
+        form=CreditForm,
+        icon="add_card",
+        text=_("Asks for money to be added or taken away. A second operator decides on it."),
     )
-    def credit(self, request: HttpRequest, form: CreditForm, object_id: str) -> HttpResponse:
-        wallet: Wallet | None = self.get_object(request, object_id)
-        if wallet is None or wallet.user is None or wallet.currency != Currency.CNY:
-            raise Http404
-        given = form.cleaned_data
-        try:
-            if wallet.user == request.user:
-                raise Forbidden(_("Nobody credits their own wallet."))
-            entry = credit(
-                user=wallet.user,
-                amount=given["amount"],
-                key=f"credit:{given['key']}",
-                reason=given["reason"],
-                actor=cast(User, request.user),
-            )
-            self.message_user(
-                request, _("Credited: %(amount)s yuan.") % {"amount": entry.amount}, messages.SUCCESS
-            )
-        except DomainError as error:
-            self.message_user(request, str(error), messages.ERROR)
-        # The dialog is sent by a script, which then goes where it is told.
-        return HttpResponse(headers={"HX-Redirect": reverse("admin:billing_wallet_change", args=[wallet.pk])})
+    def credit(self, request: HttpRequest, rows: QuerySet[Wallet], given: dict[str, Any]) -> None:
+        for wallet in rows:
+            try:
+                request_credit(
+                    wallet=wallet,
+                    amount=given["amount"],
+                    key=str(given["key"]),
+                    reason=given["reason"],
+                    evidence=given["evidence"],
+                    maker=cast(User, request.user),
+                )
+            except DomainError as error:
+                messages.error(request, str(error))
+            else:
+                messages.success(request, _("Asked for: %(amount)s yuan.") % {"amount": given["amount"]})
 
 
 @admin.register(LedgerEntry)

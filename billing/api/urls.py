@@ -1,6 +1,6 @@
 from django.urls import path
 
-from billing.api import views
+from billing.api import order_views, views
 
 entries = views.TransactionViewSet.as_view({"get": "list"})
 bills = views.BillViewSet.as_view({"get": "list"})
@@ -9,6 +9,7 @@ urlpatterns = [
     path("users/balance", views.BalanceView.as_view()),
     path("users/transactions", entries),
     path("users/bills", bills),
+    path("users/recharge", order_views.RechargeView.as_view()),
     path("billing/balance", views.BalanceView.as_view()),
     path("billing/wallets", views.WalletViewSet.as_view({"get": "list"})),
     path("billing/wallets/<uuid:pk>", views.WalletViewSet.as_view({"get": "retrieve"})),
@@ -23,4 +24,10 @@ urlpatterns = [
     path("user/transactions", views.PagedTransactionViewSet.as_view({"get": "list"})),
     path("user/bills", views.PagedBillViewSet.as_view({"get": "list"})),
     path("billing/records", views.RecordViewSet.as_view({"get": "list"})),
+    path("billing/channels", order_views.ChannelsView.as_view()),
+    path("billing/recharges", order_views.RechargeViewSet.as_view({"get": "list", "post": "create"})),
+    path("billing/recharges/<uuid:pk>", order_views.RechargeViewSet.as_view({"get": "retrieve"})),
+    path("billing/recharges/<uuid:pk>/cancel", order_views.RechargeViewSet.as_view({"post": "cancel"})),
+    path("billing/notify/wechat", order_views.WechatNoticeView.as_view()),
+    path("billing/notify/alipay", order_views.AlipayNoticeView.as_view()),
 ]

@@ -4,24 +4,36 @@ Amounts are Decimal with six places, because a frame can cost less than a fen; b
 hold is held by PostgreSQL: CHECKs here, triggers in the migrations; docs/billing.md lists it all.
 """
 
+from billing.models.alerts import MoneyAlert
+from billing.models.approvals import CreditRequest
 from billing.models.base import Currency, MoneyField
 from billing.models.bills import Bill, BillLine
 from billing.models.holds import Hold
 from billing.models.idempotency import IdempotentRequest
+from billing.models.orders import Channel, Receivable, RechargeOrder, RefundOrder
 from billing.models.prices import PriceRule
+from billing.models.reconciliation import ReconciliationDifference, ReconciliationRun
 from billing.models.wallets import Gift, LedgerEntry, OwnedQuerySet, Wallet, visible_wallets
 
 __all__ = [
     "Bill",
     "BillLine",
+    "Channel",
+    "CreditRequest",
     "Currency",
     "Gift",
     "Hold",
     "IdempotentRequest",
     "LedgerEntry",
+    "MoneyAlert",
     "MoneyField",
     "OwnedQuerySet",
     "PriceRule",
+    "Receivable",
+    "RechargeOrder",
+    "ReconciliationDifference",
+    "ReconciliationRun",
+    "RefundOrder",
     "Wallet",
     "visible_wallets",
 ]

@@ -2,11 +2,8 @@
 
 import asyncio
 import contextlib
-import os
 import secrets
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,15 +12,15 @@ from typing import Any
 from common.demo.client import Client, DemoError, LocalFile
 from common.demo.scene_files import local_files_of
 
-CREDIT = "10"
+RECHARGE = 10
 FINAL = ("completed", "failed", "cancelled")
 
 
 class Demo:
     """One run of the main job against a platform at `base`."""
 
-    def __init__(self, base: str, var: Path, manage: Path, tell: Callable[[str], None]) -> None:
-        self.client, self.var, self.manage, self.tell = Client(base), var, manage, tell
+    def __init__(self, base: str, var: Path, tell: Callable[[str], None]) -> None:
+        self.client, self.var, self.tell = Client(base), var, tell
         self.live: list[dict[str, Any]] = []
 
     async def run(self, scene: Path, frames: str) -> None:
@@ -46,20 +43,34 @@ class Demo:
         phone = f"139{secrets.randbelow(10**8):08d}"
         user = await self.client.register(phone, self.var / "outbox", secrets.token_urlsafe(18))
         self.tell(f"user {user['username']}, trial credit {user['balance']:.2f} CNY")
-        self.step("Recharge: an operator's credit")
-        command = [sys.executable, str(self.manage), "credit", user["username"], CREDIT, "--reason", "demo"]
-        done = await asyncio.to_thread(
-            subprocess.run, command, capture_output=True, text=True, env=os.environ
-        )
-        if done.returncode:
-            raise DemoError(done.stderr)
-        self.tell(done.stdout.strip())
+        await self.recharge()
         await self.client.wait_for(
             f"waiting for a render node with Blender (its log: {self.var / 'logs' / 'node.log'})",
             "/engines",
             lambda found: any(engine["name"] == "blender" for engine in found["engines"]),
             seconds=60,
         )
+
+    async def recharge(self) -> None:
+        """Order, pay at the stand-in of WeChat Pay, and see that its notice has brought the money."""
+        self.step("Recharge: an order, paid at the stand-in of WeChat Pay")
+        before = await self.client.call("GET", "/users/balance")
+        body = {"amount": RECHARGE, "channel": "wechat"}
+        order = await self.client.call("POST", "/billing/recharges", expect=201, json=body)
+        self.tell(f"order {order['order_no']}, {order['amount']:.2f} CNY, pay at {order['code_url']}")
+        paid = await self.client.http.post(order["code_url"])
+        if paid.status_code != 200:
+            raise DemoError(f"the stand-in answered {paid.status_code}")
+        order = await self.client.wait_for(
+            "the notice of the payment",
+            f"/billing/recharges/{order['id']}",
+            lambda found: found["status"] != "pending",
+            seconds=60,
+        )
+        after = await self.client.call("GET", "/users/balance")
+        if order["status"] != "paid" or round(after["balance"] - before["balance"], 2) != RECHARGE:
+            raise DemoError(f"the order is {order['status']}, the balance went from {before} to {after}")
+        self.tell(f"paid by {order['transaction_no']}, balance {after['balance']:.2f} CNY")
 
     async def upload_scene(self, scene: Path) -> dict[str, Any]:
         self.step(f"Upload the scene {scene.name} ({scene.stat().st_size:,} bytes)")

@@ -6,6 +6,7 @@ from drives.models.drives import Drive, DriveMember, DriveQuerySet, DriveUsageSa
 from drives.models.history import FileOperation
 from drives.models.previews import BlobPreview
 from drives.models.shares import ShareLink
+from drives.models.storage_checks import StorageCheck
 from drives.models.tree import (
     Favourite,
     File,
@@ -33,4 +34,5 @@ __all__ = [
     "FolderQuerySet",
     "NameGrams",
     "ShareLink",
+    "StorageCheck",
 ]

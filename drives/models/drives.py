@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Count, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from accounts.models import Team, TeamMember, User
 from common.models import Row
@@ -64,6 +65,7 @@ class Drive(Row):
     class Meta:
         verbose_name = _("drive")
         verbose_name_plural = _("drives")
+        permissions = [("change_quota", gettext_noop("Can change quotas"))]
         indexes = [
             models.Index(fields=["user", "created_at"], name="drives_drive_user"),
             models.Index(fields=["team", "created_at"], name="drives_drive_team"),

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Exists, Func, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from common.models import Row
@@ -177,6 +178,10 @@ class File(Row):
     class Meta:
         verbose_name = _("file")
         verbose_name_plural = _("files")
+        permissions = [
+            ("open_file", gettext_noop("Can open the files of users")),
+            ("restore_file", gettext_noop("Can restore files from the trash")),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["drive", "folder", "name"],

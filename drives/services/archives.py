@@ -1,21 +1,21 @@
 """Folders and selections as one ZIP."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import BigIntegerField, Func, Q
 from django.utils import timezone
 
 from accounts.models import User
 from common.errors import NotVisible
 from drives.errors import LinkInvalid, NotVerifiedYet, TooManyItems
 from drives.models import Archive, File, FileOperation, FileQuerySet, Folder, ShareLink
-from drives.paths import join, split
+from drives.paths import split
 from drives.services.moving import Entry
 from drives.services.operations import Action, operation
 from drives.zips import Member, Zip, member_names, plain_path
@@ -88,22 +88,28 @@ def zip_of(ids: Collection[UUID]) -> Zip:
         raise NotVisible
     if any(crc32 is None for *_rest, crc32, _key in rows):
         raise NotVerifiedYet
-    paths = [join(places.get(folder_id, "/"), name) for folder_id, name, *_rest in rows]
+    paths = [f"{places.get(folder_id, '')}/{name}" for folder_id, name, *_rest in rows]
     # Of folders that are alike where names are made safe, one is made; their files lie in it together.
     made = {f"{plain_path(place)}/": modified for _pk, place, modified in folders}
     names = member_names(paths, [name.rstrip("/") for name in made])
     members = [Member(name, 0, 0, modified) for name, modified in made.items()]
     members += [
-        Member(name, size, crc32 or 0, modified, key)
-        for name, (_folder, _name, size, modified, crc32, key) in zip(names, rows, strict=True)
+        Member(name, size, crc32 or 0, datetime.fromtimestamp(seconds, UTC), key)
+        for name, (_folder, _name, size, seconds, crc32, key) in zip(names, rows, strict=True)
     ]
     return Zip(members)
 
 
 def content_rows(files: FileQuerySet) -> list[tuple[Any, ...]]:
-    """Folder, name, size, time, CRC-32 and storage key of each, by path."""
-    columns = ("folder_id", "name", "size", "modified_at", "blob__crc32", "blob__storage_key")
-    ordered = files.order_by("drive_id", "folder__path", "name", "pk")
+    """Folder, name, size, time (seconds since 1970), CRC-32 and storage key of each, by path."""
+    columns = ("folder_id", "name", "size", "seconds", "blob__crc32", "blob__storage_key")
+    # To read tens of thousands of times as text takes longer than all the rest.
+    seconds = Func(
+        "modified_at",
+        template="FLOOR(EXTRACT(EPOCH FROM %(expressions)s))::bigint",
+        output_field=BigIntegerField(),
+    )
+    ordered = files.annotate(seconds=seconds).order_by("drive_id", "folder__path", "name", "pk")
     return list(ordered.values_list(*columns)[: MAX_MEMBERS + 1])
 
 

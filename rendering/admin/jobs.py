@@ -57,7 +57,7 @@ class JobFileInline(ReadOnlyInline):
 @admin.register(RenderJob)
 class RenderJobAdmin(ReadOnlyAdmin):
     list_display = (
-        "task_name", "user", "shown_status", "shown_progress", "engine", "priority", "actual_cost", "failure_code",
+        "task_name", "user", "shown_status", "shown_progress", "engine", "priority", "cost", "failure_code",
         "created_at",
     )  # fmt: skip
     list_filter = ("status", "pause_reason", "engine", "priority", "failure_code", "has_test_frames")
@@ -96,6 +96,10 @@ class RenderJobAdmin(ReadOnlyAdmin):
             done=100 * job.done_frames // total,
             failed=100 * job.failed_frames // total,
         )
+
+    @display(description=_("actual cost"))
+    def cost(self, job: RenderJob) -> str:
+        return "" if job.actual_cost is None else f"{job.actual_cost:.2f}"
 
     # --- The page of a job
 

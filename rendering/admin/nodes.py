@@ -65,7 +65,7 @@ class RenderNodeAdmin(AuditedAdmin):
     search_fields = ("name", "host")
     ordering = ("name", "pk")
     fields = (
-        "name", "host", "state", "shown_life", "shown_engines", "tags", "slots", "cores", "shown_load",
+        "name", "host", "state", "life", "shown_engines", "tags", "slots", "cores", "shown_load",
         "shown_memory", "version", "pid", "rests_until", "heartbeat_at",
     )  # fmt: skip
     readonly_fields = tuple(name for name in fields if name != "state")
@@ -84,6 +84,10 @@ class RenderNodeAdmin(AuditedAdmin):
     @display(description=_("life"), label={"online": "success", "lost": "danger"})
     def shown_life(self, node: RenderNode) -> tuple[str, Any]:
         return ("lost", _("lost")) if node.is_lost(timezone.now()) else ("online", _("online"))
+
+    @display(description=_("life"))
+    def life(self, node: RenderNode) -> Any:
+        return self.shown_life(node)[1]
 
     @display(description=_("state"), ordering="state", label=STATE_COLOURS)
     def shown_state(self, node: RenderNode) -> tuple[str, Any]:

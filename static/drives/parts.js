@@ -30,17 +30,19 @@ export function button(text, classes, act) {
   return made;
 }
 
+const pause = (turn) => Math.min(500 * 1.5 ** turn, 5000);
+
 /** The address of a small picture behind the door `preview_url` of an entry; null where there is none. */
 export async function picture(ask, door, size) {
   for (let turn = 0; turn < MOST_ASKED; turn++) {
     const { state, preview_url } = await ask("GET", `${door}?size=${size}`);
     if (state !== "making") return preview_url;
-    await wait(Math.min(500 * 1.5 ** turn, 5000));
+    await wait(pause(turn));
   }
   return null;
 }
 
-/** Small pictures of rows, each asked for when it comes into sight, few at a time. */
+/** Small pictures of rows, each asked for when it comes into sight, few at a time; one that is being made holds up none. */
 export class Thumbnails {
   constructor(ask) {
     this.ask = ask;
@@ -81,15 +83,26 @@ export class Thumbnails {
 
   async show(frame) {
     try {
-      const url = await picture(this.ask, frame.dataset.door, 160);
-      if (!url) return;
+      const { state, preview_url } = await this.ask("GET", `${frame.dataset.door}?size=160`);
+      if (state === "making") this.askAgain(frame);
+      if (!preview_url) return;
       const image = new Image();
-      image.src = url;
+      image.src = preview_url;
       image.alt = "";
       await image.decode();
       frame.replaceChildren(image);
     } catch {
       // No picture: the sign stays.
     }
+  }
+
+  askAgain(frame) {
+    const turn = Number(frame.dataset.turn ?? 0);
+    if (turn >= MOST_ASKED) return;
+    frame.dataset.turn = turn + 1;
+    wait(pause(turn)).then(() => {
+      this.waiting.push(frame);
+      this.next();
+    });
   }
 }

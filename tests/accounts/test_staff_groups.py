@@ -53,9 +53,17 @@ JOBS = {"pause", "resume", "cancel", "retry_failed", "raise_priority", "move"}
 NODES = {"drain", "disable", "enable"}
 HELP = {"block", "unblock", "end_sessions", "lift_locks", "send_notification", "remove_avatars"}
 PEOPLE = HELP | {"change_level"}
+MONEY = {
+    "billing.wallet": {"park", "unpark"},
+    "billing.reconciliationdifference": {"resolve"},
+    "billing.rechargeorder": {"ask_channel"},
+    "billing.refundorder": {"ask_channel"},
+    "billing.creditrequest": {"approve", "reject", "withdraw"},
+    "billing.moneyalert": {"resolve"},
+}
 ACTIONS: dict[str, dict[str, set[str]]] = {
-    "support": {"accounts.user": HELP},
-    "finance": {},
+    "support": {"accounts.user": HELP, "drives.file": {"restore"}, "drives.folder": {"restore"}},
+    "finance": MONEY,
     "farm": {
         "rendering.renderjob": JOBS,
         "rendering.rendernode": NODES,
@@ -68,7 +76,10 @@ ACTIONS: dict[str, dict[str, set[str]]] = {
         "rendering.rendernode": NODES,
         "django_celery_beat.periodictask": SCHEDULES,
         "uploads.uploadtask": {"cancel"},
-    },
+        "drives.file": {"restore"},
+        "drives.folder": {"restore"},
+    }
+    | MONEY,
 }
 
 
@@ -166,7 +177,7 @@ def test_details_and_forms(group: str) -> None:
         "auditor": set(),
         "superuser": {
             "rendering.rendernode", "rendering.concurrencylimit", "accounts.user", "accounts.team",
-            "accounts.notice", "auth.group",
+            "accounts.notice", "drives.storagecheck", "auth.group",
             "billing.pricerule", "drives.drive",
         } | schedules,
     }[group]  # fmt: skip
@@ -194,7 +205,8 @@ def test_models_that_are_registered_later_belong_to_somebody() -> None:
     others = SEEN["support"] | SEEN["finance"] | SEEN["farm"]
     # Not of the daily work: who did what among operators, and where bytes lie.
     assert ours - others == {
-        "accounts.auditevent", "accounts.secondfactor", "drives.blob", "drives.blobpreview", "drives.driveusagesample",
+        "accounts.auditevent", "accounts.secondfactor", "drives.storagecheck",
+        "drives.blob", "drives.blobpreview", "drives.driveusagesample",
     }  # fmt: skip
 
 

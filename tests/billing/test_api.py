@@ -82,11 +82,6 @@ def test_lists_take_a_constant_number_of_queries(
     assert len(body["bills" if "bills" in body else "transactions"]) == 10
 
 
-def test_there_is_no_free_recharge(owner_api: Client) -> None:
-    assert owner_api.post("/users/recharge", {"amount": 100}).status_code == 404
-    assert owner_api.get("/users/balance").json()["balance"] == 100.0
-
-
 def test_credit_by_command(owner: User, owner_api: Client) -> None:
     out = StringIO()
     call_command("credit", owner.phone, "12.50", "--reason", "复核后补款", stdout=out)

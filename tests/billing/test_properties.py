@@ -67,7 +67,7 @@ class Purse(RuleBasedStateMachine):
     @rule(amount=AMOUNTS, number=KEYS)
     def recharge(self, amount: Decimal, number: int) -> None:
         """The same key with the same amount is the same recharge."""
-        key = f"order:{number}:{amount}"
+        key = f"paid:{number}:{amount}"
         post_entry(wallet=self.wallet, kind=Kind.RECHARGE, amount=amount, key=key)
         if key not in self.used:
             self.paid += amount

@@ -48,16 +48,31 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         RENDER_LEASE_SECONDS="2",
         WECHAT_API_URL="https://yuntu.example.com/standin/wechat",
         TRIAL_CREDIT="0.01",
+        ALIPAY_URL="https://yuntu.example.com/standin/pay/alipay/gateway.do",
     )
     assert code != 0
     found = set(re.findall(r"yuntu\.E\d+", words))
-    assert found == {f"yuntu.E00{number}" for number in (*range(1, 8), 9)}
+    assert found == {f"yuntu.E{number:03}" for number in (*range(1, 8), 9, 10)}
 
 
 def test_a_provider_of_messages_without_its_settings() -> None:
     code, words = check(SMS_SIGN_NAME="")
     assert code != 0
     assert "(yuntu.E008) accounts.sms.aliyun.AliyunSms needs SMS_SIGN_NAME." in words
+
+
+def test_a_payment_channel_that_is_half_configured() -> None:
+    code, words = check(ALIPAY_APP_ID="2021", ALIPAY_PRIVATE_KEY="/nowhere.pem")
+    assert code != 0
+    assert "(yuntu.E011) alipay needs ALIPAY_SELLER_ID, ALIPAY_PUBLIC_KEY." in words
+    assert "(yuntu.E012) ALIPAY_PRIVATE_KEY must be the path of a PEM file." in words
+    names = ("APP_ID", "SELLER_ID", "PRIVATE_KEY", "PUBLIC_KEY")
+    code, words = check(**{f"ALIPAY_{name}": __file__ for name in names})
+    assert (code != 0, set(re.findall(r"yuntu\.E\d+", words))) == (True, {"yuntu.E013"})
+    assert (
+        check(**{f"ALIPAY_{name}": __file__ for name in names}, PUBLIC_URL="https://yuntu.example.com")[0]
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,9 +88,10 @@ def test_a_wechat_that_is_none(url: str) -> None:
     assert is_outside("https://api.weixin.qq.com")
 
 
-def test_the_stand_in_of_wechat_has_no_address_in_production() -> None:
-    look = "import django; django.setup(); from django.urls import resolve; resolve('/standin/wechat/sns/userinfo')"
-    command = [sys.executable, "-c", look]
+@pytest.mark.parametrize("path", ["/standin/wechat/sns/userinfo", "/standin/pay/alipay/gateway.do"])
+def test_stand_ins_have_no_address_in_production(path: str) -> None:
+    look = "import django; django.setup(); from django.urls import resolve; resolve('{}')"
+    command = [sys.executable, "-c", look.format(path)]
     outside = {name: value for name, value in os.environ.items() if name not in GOOD}
     outside["DJANGO_SETTINGS_MODULE"] = "config.settings"
     for changes, code in ((GOOD, 1), ({"DEBUG": "1"}, 0)):

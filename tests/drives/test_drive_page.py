@@ -170,3 +170,39 @@ def test_sharing(open_page: Open, owner: User) -> None:
 def test_who_is_not_signed_in_signs_in_first(open_page: Open) -> None:
     page = open_page("/drive")
     page.wait_for_url("**/login")
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_link_is_changed_where_it_was_made(open_page: Open, owner: User) -> None:
+    page = signed_in(open_page, owner, 390)
+    choose(page, "猫.png")
+    tool(page, "分享").click()
+    dialog = page.locator("#share-dialog")
+    dialog.get_by_label("密码（可留空）").fill("芝麻")
+    dialog.get_by_role("button", name="创建链接").click()
+    link = dialog.get_by_role("listitem")
+    expect(link).to_have_count(1)
+    share = ShareLink.objects.get()
+    ends = share.expires_at
+
+    link.get_by_role("button", name="修改").click()
+    expect(dialog.get_by_label("有效天数")).to_have_value("7")
+    dialog.get_by_label("下载次数上限").fill("0")
+    dialog.get_by_role("button", name="保存").click()
+    expect(dialog.locator("#share-most-error")).to_be_visible()
+    dialog.get_by_label("下载次数上限").fill("3")
+    dialog.get_by_role("button", name="保存").click()
+    expect(link).to_contain_text("0 / 3")
+    share.refresh_from_db()
+    # What was left as it was stays as it was.
+    assert (share.max_downloads, share.expires_at, share.has_password) == (3, ends, True)
+    expect(dialog.get_by_role("button", name="创建链接")).to_be_visible()
+
+    link.get_by_role("button", name="修改").click()
+    dialog.get_by_label("有效天数").fill("")
+    dialog.get_by_label("取消密码").check()
+    dialog.get_by_role("button", name="保存").click()
+    expect(link).to_contain_text("长期有效")
+    share.refresh_from_db()
+    assert (share.max_downloads, share.expires_at, share.has_password) == (3, None, False)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

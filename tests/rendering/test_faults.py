@@ -31,8 +31,8 @@ IS_SOAK = bool(os.environ.get("SOAK"))
 AWAY_SECONDS = 30 if IS_SOAK else 3
 CHUNK = 1 if IS_SOAK else 200
 LONGER = 3 if IS_SOAK else 1
-# Of slow.blend, on two cores: frames of two or three seconds. Where the renderer does not matter it is simulated.
-SAMPLES = {"samples": 700 * LONGER}
+# Of slow.blend, on two cores: frames of three seconds or so. Where the renderer does not matter it is simulated.
+SAMPLES = {"samples": 1400 * LONGER}
 SHORT = {"samples": 500 * LONGER}
 
 

@@ -54,7 +54,7 @@ class Command(BaseCommand):
         try:
             base = platform.start()
             self.tell(f"The platform runs at {base} ({time.monotonic() - started:.1f} s).")
-            asyncio.run(Demo(base, settings.YUNTU_VAR, MANAGE, self.tell).run(scene, frames))
+            asyncio.run(Demo(base, settings.YUNTU_VAR, self.tell).run(scene, frames))
         except (DemoError, httpx.HTTPError, TimeoutError) as error:
             raise CommandError(f"The demo failed: {str(error) or type(error).__name__}") from error
         except KeyboardInterrupt as interrupt:

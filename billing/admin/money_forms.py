@@ -1,0 +1,46 @@
+"""What operators fill in where money moves by their word."""
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+from unfold.forms import BaseDialogForm
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from billing.services.ledger import FEN, LARGEST_CREDIT
+from common.ids import new_id
+
+
+class PayBackForm(BaseDialogForm):
+    amount = forms.DecimalField(
+        label=_("amount"),
+        min_value=FEN,
+        max_value=LARGEST_CREDIT,
+        decimal_places=2,
+        widget=UnfoldAdminDecimalFieldWidget,
+    )
+    reason = forms.CharField(label=_("reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
+    # Of the form that is open: sent twice, it has one effect.
+    key = forms.UUIDField(initial=new_id, widget=forms.HiddenInput)
+
+
+class CreditForm(BaseDialogForm):
+    amount = forms.DecimalField(
+        label=_("amount"),
+        min_value=-LARGEST_CREDIT,
+        max_value=LARGEST_CREDIT,
+        decimal_places=2,
+        help_text=_("Negative takes money away."),
+        widget=UnfoldAdminDecimalFieldWidget,
+    )
+    reason = forms.CharField(label=_("reason"), max_length=500, widget=UnfoldAdminTextInputWidget)
+    evidence = forms.CharField(
+        label=_("evidence"),
+        max_length=5000,
+        required=False,
+        help_text=_("Numbers of transfers, links to documents, what was agreed on."),
+        widget=UnfoldAdminTextareaWidget,
+    )
+    key = forms.UUIDField(initial=new_id, widget=forms.HiddenInput)

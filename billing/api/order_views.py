@@ -1,0 +1,162 @@
+"""Doors of recharge orders, and those at which channels tell."""
+
+from typing import Any, cast
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import User
+from billing import errors
+from billing.api import order_serializers as shapes
+from billing.api.idempotency import HEADER, once_per_key
+from billing.channels import offered
+from billing.models import Currency, RechargeOrder, Wallet
+from billing.services import notices, orders
+from billing.services.ledger import wallet_of
+from common.errors import DomainError, Forbidden, NotVisible
+from common.ids import new_id
+from common.views import VisibleViewSet
+
+PLACING = (
+    errors.ChannelNotOffered,
+    errors.CurrencyMismatch,
+    errors.TooManyOrders,
+    errors.IdempotencyConflict,
+    errors.ChannelUnavailable,
+    errors.ChannelRefused,
+    Forbidden,
+)
+
+
+def place(request: Request, given: dict[str, Any]) -> RechargeOrder:
+    """The order that a validated body asks for."""
+    user = cast(User, request.user)
+    wallet = wallet_of(user)
+    if given.get("wallet_id"):
+        found = Wallet.objects.visible_to(user).select_related("team").filter(pk=given["wallet_id"]).first()
+        if found is None:
+            raise NotVisible
+        wallet = found
+    names = offered()
+    if not names:
+        raise errors.ChannelNotOffered
+    return orders.place_order(
+        wallet=wallet,
+        payer=user,
+        channel=given.get("channel") or names[0],
+        amount=given["amount"],
+        key=request.headers.get(HEADER) or str(new_id()),
+        description=given.get("description", ""),
+        site=settings.PUBLIC_URL or request.build_absolute_uri("/"),
+    )
+
+
+@extend_schema(tags=["billing"])
+class RechargeViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
+    """Recharge orders of one's own wallet, and of teams whose money one sees; newest first."""
+
+    model = RechargeOrder
+    serializer_class = shapes.OrderSerializer
+    results_key = "recharges"
+    refusals = {
+        "create": PLACING,
+        "cancel": (errors.OrderNotPending, errors.ChannelUnavailable, errors.ChannelRefused, errors.ChannelNotOffered,
+                   errors.SettlementRefused, errors.AmountMismatch, errors.CurrencyMismatch, errors.MerchantMismatch,
+                   Forbidden),
+    }  # fmt: skip
+
+    def narrow(self, rows: QuerySet) -> QuerySet:
+        return rows.order_by("-created_at", "-pk")
+
+    @extend_schema(request=shapes.RechargeSerializer, responses={201: shapes.OrderSerializer})
+    @once_per_key
+    def create(self, request: Request) -> Response:
+        """An order, and how to pay it. The money is in the wallet once the channel says that it was paid."""
+        order = place(request, self.valid(shapes.RechargeSerializer, request))
+        return Response(shapes.OrderSerializer(order).data, 201)
+
+    @extend_schema(request=None, responses=shapes.OrderSerializer)
+    def cancel(self, request: Request, pk: Any = None) -> Response:
+        """Close an order that waits; one that was paid meanwhile is credited, and says so."""
+        order = orders.cancel_order(order=self.get_object(), actor=cast(User, request.user))
+        return Response(shapes.OrderSerializer(order).data)
+
+
+class ChannelsView(APIView):
+    @extend_schema(responses=shapes.ChannelsSerializer, tags=["billing"])
+    def get(self, request: Request) -> Response:
+        """The ways to pay that are offered here."""
+        shown = {"channels": offered(), "limit": settings.RECHARGE_LIMIT, "currency": Currency.CNY}
+        return Response(shapes.ChannelsSerializer(shown).data)
+
+
+class RechargeView(APIView):
+    """The door that existing clients know."""
+
+    refusals = {"post": PLACING}
+
+    @extend_schema(
+        request=shapes.RechargeSerializer, responses=shapes.RechargedUserSerializer, tags=["users"]
+    )
+    @once_per_key
+    def post(self, request: Request) -> Response:
+        """An order as POST /billing/recharges makes it; nothing is credited before it is paid."""
+        form = shapes.RechargeSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        order = place(request, dict(form.validated_data))
+        user = cast(User, request.user)
+        for name in ("order_no", "status", "code_url", "pay_url"):
+            setattr(user, name, getattr(order, name))
+        return Response(shapes.RechargedUserSerializer(user, context={"request": request}).data)
+
+
+class NoticeView(APIView):
+    """Where a channel tells what was paid. Who it is, its signature says."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    channel = ""
+
+    def take_in(self, request: Request) -> DomainError | None:
+        """What was wrong with the message, if anything."""
+        try:
+            # As it came: it is signed byte by byte.
+            body = request._request.body
+            notices.take_in(channel=self.channel, headers=request.headers, body=body, now=timezone.now())
+        except DomainError as error:
+            return error
+        return None
+
+
+class WechatNoticeView(NoticeView):
+    channel = "wechat"
+    refusals = {"post": notices.REFUSALS}
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT, tags=["billing"])
+    def post(self, request: Request) -> Response:
+        """A notice of WeChat Pay, API v3. Whatever is refused is sent again by WeChat for a day."""
+        error = self.take_in(request)
+        if error is None:
+            return Response({"code": "SUCCESS", "message": ""})
+        return Response({**error.body(), "code": error.code, "message": str(error)}, error.status)
+
+
+class AlipayNoticeView(NoticeView):
+    channel = "alipay"
+
+    @extend_schema(
+        request=OpenApiTypes.OBJECT, responses={(200, "text/plain"): OpenApiTypes.STR}, tags=["billing"]
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """A notice of Alipay, answered by the word success; at any other Alipay tells again for a day."""
+        error = self.take_in(request)
+        return HttpResponse(f"fail {error.code}" if error else "success", content_type="text/plain")

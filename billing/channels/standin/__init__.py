@@ -1,0 +1,2 @@
+"""Payment channels that are none: they behave as the vendors document, with real signatures, for the embedded profile
+and the tests."""

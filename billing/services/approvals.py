@@ -1,0 +1,117 @@
+"""Credits and debits by hand: one operator asks, another one decides, and what is approved posts one entry."""
+
+from decimal import Decimal
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import AuditEvent, TeamMember, User
+from accounts.services import audit
+from billing.errors import IdempotencyConflict, InsufficientBalance, OwnMoney, SamePerson
+from billing.models import CreditRequest, LedgerEntry, Wallet
+from billing.services.ledger import FEN, LARGEST_CREDIT, post_entry
+from billing.services.receivables import free_to_pay_back, lock_wallet, require_reason
+from billing.signals import wallet_credited
+from common.errors import Forbidden, Invalid
+
+Status = CreditRequest.Status
+
+
+def request_credit(
+    *, wallet: Wallet, amount: Decimal, key: str, reason: str, maker: User, evidence: str = ""
+) -> CreditRequest:
+    """Ask for `amount` to be added, or taken where it is negative; nothing moves yet. The same `key` asks once.
+
+    Raises Invalid, OwnMoney, IdempotencyConflict.
+    """
+    if not amount.is_finite() or not amount or abs(amount) > LARGEST_CREDIT or amount % FEN:
+        raise Invalid(
+            _("An amount is not 0, at most %(limit)s up or down, with at most two decimals."),
+            field="amount",
+            limit=int(LARGEST_CREDIT),
+        )
+    require_reason(reason, 500)
+    require_not_own(wallet, maker)
+    asked = {"wallet": wallet, "amount": amount, "reason": reason, "evidence": evidence, "maker": maker}
+    row, is_new = CreditRequest.objects.get_or_create(key=key, defaults=asked)
+    if not is_new and (row.wallet_id, row.amount, row.maker_id) != (wallet.pk, amount, maker.pk):
+        raise IdempotencyConflict
+    return row
+
+
+def require_not_own(wallet: Wallet, person: User) -> None:
+    """Raises OwnMoney for a wallet of one's own, or of a team one is in."""
+    is_member = wallet.team_id and TeamMember.objects.filter(team=wallet.team_id, user=person).exists()
+    if wallet.user_id == person.pk or is_member:
+        raise OwnMoney
+
+
+def lock_for(request: CreditRequest, checker: User) -> CreditRequest:
+    """The request, locked and waiting. Raises SamePerson, OwnMoney, TransitionNotAllowed."""
+    row = (
+        CreditRequest.objects.select_for_update(of=("self",))
+        .select_related("wallet__user")
+        .get(pk=request.pk)
+    )
+    if row.status != Status.PENDING:
+        raise row.refusal()
+    if row.maker_id == checker.pk:
+        raise SamePerson
+    require_not_own(row.wallet, checker)
+    return row
+
+
+def approve_credit(*, request: CreditRequest, checker: User, decision: str) -> LedgerEntry:
+    """Post what was asked for, once. A debit takes paid money that is available, nothing that was given.
+
+    Raises SamePerson, OwnMoney, TransitionNotAllowed, InsufficientBalance, WalletParked, Invalid.
+    """
+    require_reason(decision, 500)
+    with transaction.atomic():
+        row = lock_for(request, checker)
+        wallet = lock_wallet(row.wallet)
+        if row.amount < 0 and -row.amount > (free := free_to_pay_back(wallet)):
+            raise InsufficientBalance(required=float(-row.amount), available=float(free))
+        entry = post_entry(
+            wallet=wallet,
+            kind=LedgerEntry.Kind.CORRECTION,
+            amount=row.amount,
+            key=f"credit:{row.pk}",
+            description=row.reason,
+            actor=checker,
+        )
+        row.move_to(
+            Status.APPROVED, entry=entry, checker=checker, decision=decision, decided_at=timezone.now()
+        )
+        audit.record(
+            AuditEvent.Action.BALANCE_CHANGED,
+            user=row.wallet.user,
+            actor=checker,
+            target=entry,
+            before={"balance": f"{entry.balance_after - entry.amount:.2f}"},
+            after={
+                "balance": f"{entry.balance_after:.2f}",
+                "amount": f"{entry.amount:.2f}",
+                "reason": row.reason,
+                "maker": str(row.maker_id),
+            },
+        )
+        if entry.amount > 0:
+            wallet_credited.send(sender=Wallet, wallet=wallet, entry=entry)
+        return entry
+
+
+def reject_credit(*, request: CreditRequest, checker: User, decision: str) -> None:
+    """Raises SamePerson, OwnMoney, TransitionNotAllowed, Invalid."""
+    require_reason(decision, 500)
+    with transaction.atomic():
+        row = lock_for(request, checker)
+        row.move_to(Status.REJECTED, checker=checker, decision=decision, decided_at=timezone.now())
+
+
+def withdraw_credit(*, request: CreditRequest, maker: User) -> None:
+    """Whoever asked thinks better of it. Raises Forbidden, TransitionNotAllowed."""
+    if request.maker_id != maker.pk:
+        raise Forbidden
+    request.move_to(Status.WITHDRAWN, decided_at=timezone.now())

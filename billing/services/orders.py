@@ -1,0 +1,227 @@
+"""Recharge orders: made, followed at their channel, closed in time. Only `settle` (services.settlement) credits."""
+
+import logging
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.models import User
+from accounts.permissions import Action, require
+from billing.channels import channel_named
+from billing.channels.base import Asked, PaymentState
+from billing.errors import (
+    ChannelNotOffered,
+    ChannelRefused,
+    ChannelUnavailable,
+    CurrencyMismatch,
+    IdempotencyConflict,
+    OrderNotPending,
+    SettlementRefused,
+    TooManyOrders,
+)
+from billing.models import Currency, RechargeOrder, Wallet
+from billing.services.ledger import FEN
+from billing.services.settlement import Source, settle
+from common.errors import DomainError, Invalid, NotVisible
+
+logger = logging.getLogger(__name__)
+Status = RechargeOrder.Status
+SHORTEST_POLL, LONGEST_POLL = timedelta(seconds=10), timedelta(minutes=5)
+
+
+def new_number(now: datetime) -> str:
+    """A number of ours at the channels: the day, and 80 bits that nobody guesses; 29 letters and digits."""
+    return f"R{now:%Y%m%d}{secrets.token_hex(10)}"
+
+
+def place_order(
+    *,
+    wallet: Wallet,
+    payer: User,
+    channel: str,
+    amount: Decimal,
+    key: str,
+    site: str,
+    description: str = "",
+) -> RechargeOrder:
+    """An order and how to pay it. Sent again with its `key` the same order is answered, and offered once more at the
+    channel where that did not come to an end. Money comes by `settle` alone.
+
+    `site` is the scheme and host at which the channel reaches us. Raises Invalid, NotVisible, Forbidden,
+    ChannelNotOffered, CurrencyMismatch, TooManyOrders, IdempotencyConflict, ChannelUnavailable, ChannelRefused.
+    """
+    if not amount.is_finite() or not 0 < amount <= settings.RECHARGE_LIMIT or amount % FEN:
+        raise Invalid(
+            gettext_lazy("An amount is more than 0, at most %(limit)s, with at most two decimals."),
+            field="amount",
+            limit=int(settings.RECHARGE_LIMIT),
+        )
+    require_to_pay_into(wallet, payer)
+    if wallet.currency != Currency.CNY:
+        raise CurrencyMismatch
+    where = channel_named(channel)
+    order = register_order(
+        wallet=wallet,
+        payer=payer,
+        channel=channel,
+        merchant=where.merchant,
+        amount=amount,
+        key=key,
+        description=description,
+    )
+    if order.status != Status.PENDING or order.code_url or order.pay_url:
+        return order
+    asked = Asked(
+        order_no=order.order_no,
+        amount=order.amount,
+        subject=_("Recharge of Yuntu"),
+        expires_at=order.expires_at,
+        notify_url=f"{site.rstrip('/')}/api/v1/billing/notify/{channel}",
+    )
+    try:
+        offer = where.create(asked)
+    except ChannelRefused as error:
+        order.move_to(Status.FAILED, failure=str(error.data["reason"]), closed_at=timezone.now())
+        raise
+    offered = {"code_url": offer.code_url, "pay_url": offer.pay_url, "updated_at": timezone.now()}
+    RechargeOrder.objects.filter(pk=order.pk).update(**offered)
+    order.refresh_from_db()
+    return order
+
+
+def register_order(
+    *,
+    wallet: Wallet,
+    payer: User,
+    channel: str,
+    merchant: str,
+    amount: Decimal,
+    key: str,
+    description: str,
+) -> RechargeOrder:
+    """The row, committed before the channel hears of it: whatever it then says has an order to belong to."""
+    now = timezone.now()
+    made = {"channel": channel, "amount": amount, "description": description}
+    with transaction.atomic():
+        User.objects.select_for_update(no_key=True).get(
+            pk=payer.pk
+        )  # counts and the key, one request at a time
+        known = RechargeOrder.objects.filter(wallet=wallet, payer=payer, key=key).first()
+        if known is not None:
+            if any(getattr(known, name) != value for name, value in made.items()):
+                raise IdempotencyConflict
+            return known
+        limit = settings.RECHARGE_OPEN_ORDERS
+        if RechargeOrder.objects.filter(payer=payer, status=Status.PENDING).count() >= limit:
+            raise TooManyOrders(limit=limit)
+        return RechargeOrder.objects.create(
+            wallet=wallet,
+            payer=payer,
+            merchant=merchant,
+            key=key,
+            order_no=new_number(now),
+            expires_at=now + settings.RECHARGE_LIFETIME,
+            poll_at=now + SHORTEST_POLL,
+            **made,
+        )
+
+
+def require_to_pay_into(wallet: Wallet, payer: User) -> None:
+    """Raises NotVisible or Forbidden: whose money it is, or who manages the team's, recharges."""
+    if wallet.team:
+        require(payer, Action.MANAGE_MONEY, wallet.team)
+    elif wallet.user != payer:
+        raise NotVisible
+
+
+def cancel_order(*, order: RechargeOrder, actor: User) -> RechargeOrder:
+    """Close an order at its channel and here; one that was paid meanwhile is settled instead.
+
+    Raises OrderNotPending, Forbidden, and what `close_order` raises.
+    """
+    require_to_pay_into(order.wallet, actor)
+    if order.status != Status.PENDING:
+        raise OrderNotPending
+    return close_order(order=order)
+
+
+def close_order(*, order: RechargeOrder) -> RechargeOrder:
+    """Ask first, then close at the channel, then here: nobody pays for what is closed already.
+
+    Raises ChannelUnavailable, ChannelRefused; SettlementRefused where something else was paid than the order asks for,
+    which the alert tells: the order is closed then, too.
+    """
+    channel = channel_named(order.channel)
+    for _attempt in range(2):
+        try:
+            if check_order(order=order, source=Source.POLL).status != Status.PENDING:
+                return order
+        except SettlementRefused:
+            mark_closed(order)
+            raise
+        if channel.close(order.order_no):
+            return mark_closed(order)
+        # Paid between the question and the closing.
+    raise ChannelUnavailable
+
+
+def mark_closed(order: RechargeOrder) -> RechargeOrder:
+    """Closed here, unless it is settled by now."""
+    now = timezone.now()
+    RechargeOrder.objects.filter(pk=order.pk, status=Status.PENDING).update(
+        status=Status.CLOSED, closed_at=now, updated_at=now
+    )
+    order.refresh_from_db()
+    return order
+
+
+def check_order(
+    *, order: RechargeOrder, source: Source, actor: User | None = None, reason: str = ""
+) -> RechargeOrder:
+    """Ask the channel about an order, and settle it where it was paid. Raises what `settle` and the channel do."""
+    payment = channel_named(order.channel).query(order.order_no)
+    if payment.state == PaymentState.PAID:
+        settle(payment=payment, source=source, actor=actor, reason=reason)
+    elif payment.state == PaymentState.CLOSED:
+        mark_closed(order)
+    order.refresh_from_db()
+    return order
+
+
+def follow_orders(*, now: datetime, limit: int = 200) -> int:
+    """Ask about orders whose time has come, and close those not paid in time; how many were looked at."""
+    due = RechargeOrder.objects.filter(status=Status.PENDING, poll_at__lte=now)
+
+    def follow(order: RechargeOrder) -> None:
+        if now >= order.expires_at:
+            close_order(order=order)
+        else:
+            check_order(order=order, source=Source.POLL)
+
+    return follow_due(due, follow, now=now, limit=limit)
+
+
+def follow_due(rows: QuerySet[Any], follow: Callable[[Any], Any], *, now: datetime, limit: int) -> int:
+    """Call `follow` for rows that are due, each taken by one caller: whoever moves its time on."""
+    count = 0
+    for row in rows.order_by("poll_at", "pk")[:limit]:
+        wait = min(max((now - row.created_at) / 4, SHORTEST_POLL), LONGEST_POLL)
+        if not rows.filter(pk=row.pk, poll_at=row.poll_at).update(poll_at=now + wait):
+            continue
+        count += 1
+        try:
+            follow(row)
+        except (ChannelUnavailable, ChannelNotOffered, ChannelRefused, SettlementRefused) as error:
+            logger.warning("%s: %s", row, error.code)
+        except DomainError as error:
+            logger.error("%s: %s", row, error.code)
+    return count

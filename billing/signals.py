@@ -1,0 +1,7 @@
+"""News for the apps above."""
+
+from django.dispatch import Signal
+
+wallet_credited = Signal()
+"""Sent inside the transaction that brings money into a wallet, with `wallet` and `entry`: what waited for money may
+go on."""

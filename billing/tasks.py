@@ -1,0 +1,43 @@
+"""Scheduled work of billing: load, claim, one service call."""
+
+from celery import shared_task
+from django.conf import settings
+from django.utils import timezone
+
+import billing.services.channel_files  # noqa: F401  (registers its nightly check)
+from billing.periods import day_of
+from billing.services import gifts, idempotency, nightly, orders, refunds
+
+
+@shared_task
+def reconcile(kinds: list[str]) -> None:
+    """Compare yesterday's money with what it must agree with; what was compared before is left alone."""
+    nightly.reconcile_due(
+        today=day_of(timezone.now()), kinds=[kind for kind in kinds if kind in nightly.CHECKS]
+    )
+
+
+@shared_task
+def expire_gifts() -> None:
+    """Take back what is left of gifts whose time is over."""
+    gifts.expire_gifts(now=timezone.now())
+
+
+@shared_task
+def forget_requests() -> None:
+    """Delete what was kept to answer requests with an Idempotency-Key again."""
+    idempotency.forget(now=timezone.now())
+
+
+@shared_task
+def follow_orders() -> None:
+    """Ask payment channels about orders that wait, and close those not paid in time."""
+    orders.follow_orders(now=timezone.now())
+
+
+@shared_task
+def follow_refunds() -> None:
+    """Ask payment channels about refunds under way."""
+    refunds.follow_refunds(
+        now=timezone.now(), site=settings.PUBLIC_URL or f"http://127.0.0.1:{settings.PORT}"
+    )

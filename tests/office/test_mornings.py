@@ -1,0 +1,123 @@
+"""A morning's work in a real Chromium: support finds out why a user cannot come in, the farm takes a node out."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from accounts.models import AuditEvent, User
+from accounts.permissions import StaffGroup
+from accounts.services.passwords import verify_credentials
+from backoffice.staff import sync_staff_groups
+from billing.models import PriceRule
+from common import origin
+from common.errors import DomainError
+from rendering.models import Attempt, NodeBlock, RenderNode
+from rendering.services import claims
+from tests.accounts.staff import operator
+from tests.browser import chromium, open_page
+from tests.factories import PASSWORD, make_user
+from tests.rendering import makers
+
+__all__ = ["chromium", "open_page"]  # fixtures
+pytestmark = pytest.mark.django_db(transaction=True)
+Open = Callable[..., Page]
+IP = "192.0.2.7"
+
+
+def at_work(open_page: Open, user: User, **kwargs: Any) -> Page:
+    """The first page of the back office of an operator who has signed in by password."""
+    page = open_page("/admin/login/", **kwargs)
+    page.locator("[name=username]").fill(user.username)
+    page.locator("[name=password]").fill(PASSWORD)
+    page.locator("[name=password]").press("Enter")
+    page.wait_for_url("**/admin/")
+    # Sockets need another server than that of the tests: tests/office/test_jobs.py.
+    page.route_web_socket("**/ws/office/**", lambda _socket: None)
+    return page
+
+
+def confirm(page: Page, button: str, **fields: str) -> None:
+    """Fill the dialog over the page and send it."""
+    dialog = page.locator("#dialog")
+    expect(dialog).to_be_visible()
+    for name, text in fields.items():
+        dialog.locator(f"[name={name}]").fill(text)
+    dialog.get_by_role("button", name=button).click()
+
+
+@pytest.fixture
+def groups(db: None) -> None:
+    """Tests with real commits empty the tables, and with them the groups that migrations made."""
+    Group.objects.bulk_create([Group(name=name) for name in StaffGroup.values], ignore_conflicts=True)
+    sync_staff_groups()
+
+
+def test_support_lets_a_user_in(open_page: Open, groups: None) -> None:
+    painter = make_user(username="lantern_mei", email="mei@example.com")
+    here = origin.current.set(origin.Origin(ip=IP))
+    for _guess in range(11):
+        with pytest.raises(DomainError):
+            verify_credentials(identifier="lantern_mei", password="wrong", ip=IP)
+    origin.current.reset(here)
+
+    page = at_work(open_page, operator("support"), width=1440)
+    page.locator("#nav-sidebar-apps a[href='/admin/accounts/user/']").click()
+    page.locator("#searchbar").fill("mei@example")
+    page.locator("#searchbar").press("Enter")
+    page.get_by_role("link", name="lantern_mei").first.click()
+    expect(page.locator("body")).to_contain_text(f"因密码错误过多，{IP} 已被锁定")
+    page.get_by_role("link", name="安全日志").click()
+    expect(page.locator("#audit_events-group")).to_contain_text(IP)
+
+    page.locator("li a.cursor-pointer", has_text="登录与访问").click()
+    page.get_by_role("link", name="解除登录锁定").click()
+    confirm(page, "解除登录锁定", reason="电话 4711")
+    expect(page.locator("body")).to_contain_text("已解锁 1 个地址")
+    expect(page.locator("body")).to_contain_text("邮箱未验证")
+    assert verify_credentials(identifier="lantern_mei", password=PASSWORD, ip=IP) == painter
+    event = AuditEvent.objects.get(action=AuditEvent.Action.ADMIN_RAN)
+    assert event.after == {"action": "lift_locks", "reason": "电话 4711"}
+
+
+def test_the_farm_takes_a_node_out_and_sees_its_frames_move(open_page: Open, groups: None) -> None:
+    nodes = [
+        RenderNode.objects.create(
+            name=name, host="h", slots=2, engines={"blender": ["5.0.1"]}, heartbeat_at=timezone.now()
+        )
+        for name in ("node-1", "node-2")
+    ]
+    if not PriceRule.objects.exists():  # that of the migrations is gone with the tables
+        PriceRule.objects.create(price=Decimal("0.50"), valid_from=datetime(2026, 1, 1, tzinfo=UTC))
+    artist = make_user(username="artist", money="50")
+    job = makers.queued(artist, frames="1-4", task_name="灯笼街")
+    attempt = makers.claimed(nodes[0])
+    Attempt.objects.filter(pk=attempt.pk).update(log_tail="Fra:1 Sample 3/64", progress=12)
+
+    page = at_work(open_page, operator("farm"), width=1440)
+    page.goto("/admin/rendering/rendernode/")
+    row = page.locator("tr", has_text="node-1")
+    row.locator("input.action-select").check()
+    page.locator("select[name=action]").select_option("drain")
+    page.get_by_role("button", name="执行").click()
+    expect(page.locator("tr", has_text="node-1")).to_contain_text("排空")
+    nodes[0].refresh_from_db()
+    assert nodes[0].state == "draining"
+    assert claims.claim(node=nodes[0], engine="blender") is None
+
+    page.goto(f"/admin/rendering/renderjob/{job.pk}/change/")
+    expect(page.locator(".frame.running")).to_have_count(1)
+    expect(page.locator(".attempt-log").first).to_have_text("Fra:1 Sample 3/64")
+    page.locator("li a.cursor-pointer", has_text="更多").click()
+    page.get_by_role("link", name="移到其他节点").click()
+    confirm(page, "移到其他节点")
+    expect(page.locator(".frame.running")).to_have_count(0)
+    assert NodeBlock.objects.filter(job=job, node=nodes[0]).exists()
+    assert claims.claim(node=nodes[1], engine="blender") is not None
+    page.reload()
+    expect(page.locator(".attempt").first).to_contain_text("node-2")
