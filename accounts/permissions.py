@@ -126,7 +126,8 @@ STAFF_GROUPS: dict[StaffGroup, tuple[str, ...]] = {
     StaffGroup.FINANCE: (
         "billing.view_*", "billing.credit_wallet", "billing.check_creditrequest", "billing.settle_rechargeorder",
         "billing.payback_rechargeorder", "billing.resolve_moneyalert", "billing.park_wallet",
-        "billing.resolve_reconciliationdifference", "accounts.export_lists",
+        "billing.resolve_reconciliationdifference", "billing.refund_bill", "rendering.view_renderjob",
+        "accounts.export_lists",
     ),
     # Keeps the machines and their work going.
     StaffGroup.FARM: (

@@ -124,3 +124,38 @@ class OwnMoney(DomainError):
 
 class SamePerson(DomainError):
     code, status, text = "same_person", 403, _("Who made the request cannot decide on it.")
+
+
+class PriorityTooHigh(DomainError):
+    """Data: highest, the highest priority that the plan of who pays allows."""
+
+    code, status = "priority_too_high", 403
+    text = _("Your membership does not allow this priority.")
+
+
+class SpendingLimitReached(DomainError):
+    """Data: limit and spent, of the calendar month, and required; all in CNY."""
+
+    code, status = "spending_limit_reached", 402
+    text = _(
+        "Your limit for this month at the team's expense is reached: %(required)s needed, %(left)s left."
+    )
+
+
+class SpendingNotAllowed(DomainError):
+    code, status = "spending_not_allowed", 403
+    text = _("You may not spend the money of this team.")
+
+
+class RefundExceeded(Conflict):
+    """Data: refundable, what is left of the bill."""
+
+    code, text = "refund_exceeded", _("At most %(refundable)s of this bill can be given back.")
+
+
+class PlanUnchanged(Conflict):
+    code, text = "plan_unchanged", _("This is your plan already.")
+
+
+class NoMembership(Conflict):
+    code, text = "no_membership", _("There is no membership that could be changed.")

@@ -7,10 +7,11 @@ from django.dispatch import receiver
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from accounts.signals import phone_bound, user_registered
+from accounts.signals import phone_bound, user_deleted, user_registered
 from billing.models import Currency, Wallet
 from billing.services.gifts import give
 from billing.services.ledger import wallet_of
+from billing.services.membership import end_of_deleted
 
 
 @receiver(user_registered)
@@ -36,3 +37,9 @@ def welcome_former_guest(sender: Any, user: User, was_guest: bool, **kwargs: Any
 def give_trial_credit(wallet: Wallet) -> None:
     if settings.TRIAL_CREDIT > 0:
         give(wallet=wallet, amount=settings.TRIAL_CREDIT, key="trial-credit", description=_("Trial credit"))
+
+
+@receiver(user_deleted)
+def end_membership(sender: Any, user: User, **kwargs: Any) -> None:
+    """A deleted user renews nothing; what is left of the month is not given back."""
+    end_of_deleted(user)

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 import billing.services.channel_files  # noqa: F401  (registers its nightly check)
 from billing.periods import day_of
-from billing.services import gifts, idempotency, nightly, orders, refunds
+from billing.services import gifts, idempotency, membership, nightly, orders, refunds
 
 
 @shared_task
@@ -41,3 +41,9 @@ def follow_refunds() -> None:
     refunds.follow_refunds(
         now=timezone.now(), site=settings.PUBLIC_URL or f"http://127.0.0.1:{settings.PORT}"
     )
+
+
+@shared_task
+def renew_memberships() -> None:
+    """Renew, lower or end the memberships whose period is over."""
+    membership.renew_due(now=timezone.now())

@@ -466,9 +466,14 @@ RENDER_HEARTBEAT_SECONDS: float = env.float("RENDER_HEARTBEAT_SECONDS", default=
 RENDER_NODE_HEARTBEAT_SECONDS: float = env.float("RENDER_NODE_HEARTBEAT_SECONDS", default=10)
 RENDER_FRAME_TIMEOUT_SECONDS: float = env.float("RENDER_FRAME_TIMEOUT_SECONDS", default=4 * 3600)
 RENDER_IDLE_TIMEOUT_SECONDS: float = env.float("RENDER_IDLE_TIMEOUT_SECONDS", default=1800)
-RENDER_LEVELS: list[tuple[int | None, int]] = [(4, 1), (8, 2), (16, 4), (64, 8)]
-"""Frames at once and weight in sharing the farm, by member level."""
 RENDER_TEAM: tuple[int | None, int] = (64, 4)
+"""Frames at once of a team, and its weight in sharing the farm; those of users come with their plans."""
+RENDER_EXPECTED_FRAME_SECONDS: float = env.float("RENDER_EXPECTED_FRAME_SECONDS", default=120)
+"""What a frame is expected to take, where rendering is paid by the hour and nothing of the scene was rendered yet."""
+RENDER_CAPTURE_SECONDS: float = env.float("RENDER_CAPTURE_SECONDS", default=60)
+"""How often at most a job that renders is charged for what it has rendered."""
+RENDER_FAILED_SHARE = Decimal(env.str("RENDER_FAILED_SHARE", default="0"))
+"""The part of the price, 0 to 1, that is charged for frames that fail by a fault of their scene; 0: nothing."""
 RENDER_MAX_ATTEMPTS = 3
 RENDER_BLOCK_AFTER = 3
 """Failures of a job on one node after which the node gets no more of its frames."""

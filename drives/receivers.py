@@ -5,9 +5,11 @@ from typing import Any
 from django.dispatch import receiver
 
 from accounts.models import User
-from accounts.signals import user_deleted, user_registered
+from accounts.signals import level_changed, user_deleted, user_registered
+from billing.models import MembershipPlan
+from billing.signals import plan_changed
 from drives.models import Drive
-from drives.services.drives import default_drive, delete_drive
+from drives.services.drives import default_drive, delete_drive, fit_drives
 
 
 @receiver(user_registered)
@@ -21,3 +23,16 @@ def take_drives_away(sender: Any, user: User, **kwargs: Any) -> None:
     """A deleted user's drives go out of use, as when users delete them one by one."""
     for drive in Drive.objects.filter(user=user, is_active=True).order_by("pk"):
         delete_drive(drive=drive, actor=user)
+
+
+@receiver(level_changed)
+def fit_to_level(sender: Any, user: User, **kwargs: Any) -> None:
+    """Drives are as large as the new plan says."""
+    fit_drives(User.objects.filter(pk=user.pk))
+
+
+@receiver(plan_changed)
+def fit_to_plan(sender: Any, plan: MembershipPlan, before: MembershipPlan, **kwargs: Any) -> None:
+    """Drives are as large as the plan says now."""
+    if plan.storage_size != before.storage_size:
+        fit_drives(User.objects.filter(member_level=plan.level), former=[before.storage_size])

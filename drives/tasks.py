@@ -9,7 +9,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from drives.models import Blob
-from drives.services import archives, previews, storage_checks, trash, usage, versions
+from drives.services import archives, previews, storage_charge, storage_checks, trash, usage, versions
 from drives.services.direct import verify_blob
 from drives.services.garbage import collect_garbage
 from drives.services.late_md5 import add_late_md5
@@ -64,6 +64,12 @@ def make_preview(preview_id: str) -> None:
 def sample_usage() -> None:
     """Write down how full every drive is today."""
     usage.sample_usage(now=timezone.now())
+
+
+@shared_task
+def charge_storage() -> None:
+    """Charge what people stored beyond their plans, for each day that is over and not paid yet."""
+    logger.info("Storage: %s days charged", storage_charge.charge_storage(now=timezone.now()))
 
 
 @shared_task

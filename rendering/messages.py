@@ -35,6 +35,10 @@ def ask_advance(job_id: UUID) -> None:
     send_on_commit("advance_job", str(job_id))
 
 
+def tell_credited(wallet_id: UUID) -> None:
+    send_on_commit("continue_paid", str(wallet_id))
+
+
 def wake_slots(engine: str, count: int) -> None:
     """Tell `count` idle slots that there are frames. Messages nobody takes in time vanish."""
     for _slot in range(count):

@@ -6,6 +6,9 @@ from django.dispatch import receiver
 
 from accounts.models import User
 from accounts.signals import level_changed, user_deleted
+from billing.models import MembershipPlan, Wallet
+from billing.signals import plan_changed, wallet_credited
+from rendering import messages
 from rendering.models import RenderJob
 from rendering.services import limits
 from rendering.services.jobs import cancel_job
@@ -23,3 +26,16 @@ def end_jobs(sender: Any, user: User, **kwargs: Any) -> None:
 def share_by_level(sender: Any, user: User, **kwargs: Any) -> None:
     """What is queued already runs by the new level."""
     limits.level_changed(user)
+
+
+@receiver(plan_changed)
+def share_by_plan(sender: Any, plan: MembershipPlan, **kwargs: Any) -> None:
+    """What is queued already runs by the plan as it is now."""
+    limits.plan_changed(plan)
+
+
+@receiver(wallet_credited)
+def go_on_with_money(sender: Any, wallet: Wallet, **kwargs: Any) -> None:
+    """Jobs that wait for money of this wallet go on; what this misses `tend` finds."""
+    if RenderJob.objects.filter(pause_reason=RenderJob.PauseReason.BALANCE, hold__wallet=wallet).exists():
+        messages.tell_credited(wallet.pk)

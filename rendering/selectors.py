@@ -29,14 +29,23 @@ def offered_engines() -> dict[str, list[str]]:
 
 
 def client_config() -> dict[str, Any]:
-    """Engines that can be asked for, with what a frame of each costs; null where there is no price yet."""
+    """Engines that can be asked for, and by what each is paid; null where there is no price yet.
+
+    `price_per_frame` only where frames are paid, at normal priority and without a discount.
+    """
     engines = []
     for name, versions in offered_engines().items():
         try:
-            rule = price_of(engine=name)
-            price = {"price_per_frame": rule.price, "currency": rule.currency}
+            rule = price_of(engine=name).rule
+            per_frame = rule.price if rule.unit == rule.Unit.FRAME else None
+            price = {
+                "price_per_frame": per_frame,
+                "unit": rule.unit,
+                "price": rule.price,
+                "currency": rule.currency,
+            }
         except NoPrice:
-            price = {"price_per_frame": None, "currency": None}
+            price = dict.fromkeys(("price_per_frame", "unit", "price", "currency"))
         engines.append({"name": name, "versions": versions, **price})
     return {"engines": engines}
 

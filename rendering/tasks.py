@@ -7,7 +7,18 @@ from django.utils import timezone
 
 from rendering import messages, node
 from rendering.models import SceneReport
-from rendering.services import admission, attempts, claims, closing, dispatch, frames, reports, results
+from rendering.services import (
+    admission,
+    attempts,
+    claims,
+    closing,
+    dispatch,
+    frames,
+    jobs,
+    money,
+    reports,
+    results,
+)
 
 
 @shared_task
@@ -38,6 +49,12 @@ def draw_results(job_id: str) -> None:
 
 
 @shared_task
+def continue_paid(wallet_id: str) -> None:
+    """There is more money in a wallet: jobs that wait for it go on."""
+    jobs.continue_paid(wallet_id=UUID(wallet_id))
+
+
+@shared_task
 def tend() -> None:
     """Scheduled: whatever a lost message or a dead process left undone is taken up again."""
     attempts.reap(timezone.now())
@@ -45,6 +62,9 @@ def tend() -> None:
         frames.stop_strays(job)
     frames.release_all()
     closing.close_overdue()
+    money.capture_due(now=timezone.now())
+    money.pause_uncovered()
+    jobs.continue_paid()
     for report_id in reports.overdue_reports():
         messages.send("inspect_scene", str(report_id))
     for job_id in admission.pending_jobs():

@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
 from accounts.models import User
+from billing.models import MembershipPlan
 from common.openapi import refusals_of
 from common.realtime import connection
 from tests import factories
@@ -31,6 +32,13 @@ def redis_away(settings: Any) -> Iterator[None]:
     connection.cache_clear()
     yield
     connection.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Plans limit nothing but storage: tests of limits set them."""
+    with django_db_blocker.unblock():
+        MembershipPlan.objects.update(concurrent_frames=None, weight=1, max_priority=3, discount=0)
 
 
 class Client(APIClient):

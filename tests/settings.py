@@ -13,8 +13,6 @@ PASSWORD_HASHERS = ["tests.hashers.QuickBcrypt", "tests.hashers.QuickLegacyBcryp
 HASHING_WAITING = 1000
 RENDER_LEASE = timedelta(seconds=30)
 RENDER_HEARTBEAT_SECONDS = 0.5
-# Tests of limits set them.
-RENDER_LEVELS = [(None, 1)] * 4
 RENDER_NODE_HEARTBEAT_SECONDS = 1
 WS_RECHECK_SECONDS = 1
 # Budgets count what a request costs the first time; tests/accounts/test_auth_cache.py switches it on.

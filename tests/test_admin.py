@@ -148,9 +148,14 @@ def test_prices_are_replaced_not_rewritten(office: Client, db: None) -> None:
 
     form = {
         "engine": "maya", "unit": "frame", "price": "0.75", "currency": "CNY", "valid_from_0": "2026-11-01",
-        "valid_from_1": "00:00",
+        "valid_from_1": "00:00", "low_multiplier": "1", "high_multiplier": "1.5", "urgent_multiplier": "2",
     }  # fmt: skip
-    assert office.post(page(PriceRule, "add"), form).status_code == 302
+    shown = office.post(page(PriceRule, "add"), form)
+    assert (shown.status_code, PriceRule.objects.filter(engine="maya").exists()) == (200, False)
+    # What 100 frames cost now and will cost, at normal and urgent priority.
+    assert "50.00 → 75.00" in shown.content.decode()
+    assert "→ 150.00" in shown.content.decode()
+    assert office.post(page(PriceRule, "add"), {**form, "is_confirmed": "on"}).status_code == 302
 
     assert PriceRule.objects.get(engine="maya").price == Decimal("0.75")
     rule.refresh_from_db()

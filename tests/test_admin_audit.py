@@ -22,7 +22,7 @@ from django_celery_beat.models import (
 from accounts.models import AuditEvent, Notice, Team, User
 from accounts.receivers import DEEDS
 from accounts.services.teams import create_team
-from billing.models import PriceRule
+from billing.models import MemberLimit, MembershipPlan, PriceRule
 from common.admin import AuditedAdmin, Deed, ReadOnlyInline, plain, values_of
 from common.signals import operator_acted
 from drives.models import Drive, StorageCheck
@@ -37,6 +37,8 @@ CHANGES: dict[type[Model], dict[str, Any]] = {
     User: {"member_level": "2"},
     Group: {"name": "colourists"},
     Drive: {"name": "Archive"},
+    MembershipPlan: {"price": "7.00"},
+    MemberLimit: {"amount": "7.00"},
     Team: {"max_members": "7"},
     RenderNode: {"state": "draining"},
     ConcurrencyLimit: {"maximum": "3"},
@@ -53,7 +55,8 @@ ADDITIONS: dict[type[Model], dict[str, Any]] = {
     Group: {"name": "compositors"},
     PriceRule: {
         "engine": "maya", "unit": "frame", "price": "0.75", "currency": "CNY", "valid_from_0": "2026-11-01",
-        "valid_from_1": "00:00",
+        "valid_from_1": "00:00", "low_multiplier": "1", "high_multiplier": "1", "urgent_multiplier": "2",
+        "is_confirmed": "on",
     },
     ConcurrencyLimit: {"key": "maya/arnold", "maximum": "2"},
     StorageCheck: {},
@@ -77,6 +80,10 @@ def a_row(model: type[Model]) -> Model:
         User: lambda: make_user(username="painter"),
         Group: lambda: Group.objects.create(name="riggers"),
         Drive: lambda: make_user(username="painter").drives.get(),
+        MembershipPlan: lambda: MembershipPlan.objects.get(level=1),
+        MemberLimit: lambda: MemberLimit.objects.create(
+            team=create_team(owner=make_user(), name="Layout"), user=make_user(), amount=5
+        ),
         Team: lambda: create_team(owner=make_user(), name="Lighting"),
         RenderNode: lambda: RenderNode.objects.create(name="n1", host="h", heartbeat_at=timezone.now()),
         ConcurrencyLimit: lambda: ConcurrencyLimit.objects.create(kind="user", key="somebody"),

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
+from billing.services.plans import plan_of
 from common.ids import new_id
 from drives.services.drives import default_drive
 from rendering.models import ConcurrencyLimit, RenderJob, RenderNode, RenderStep
@@ -60,7 +60,7 @@ def fill(size: Size) -> RenderNode:
     shares = [
         ConcurrencyLimit(kind="user", key=str(user.pk), maximum=maximum, weight=weight)
         for user in users
-        for maximum, weight in [settings.RENDER_LEVELS[user.member_level]]
+        for maximum, weight in [(plan.concurrent_frames, plan.weight) for plan in [plan_of(user)]]
     ]
     ConcurrencyLimit.objects.bulk_create(shares)
     jobs = [

@@ -1,5 +1,5 @@
 """The operators' view of money. The ledger and what follows from it is only read; services write it."""
 
-from billing.admin import bills, ledger, orders, prices, reconciliation
+from billing.admin import bills, ledger, membership, orders, prices, reconciliation, refunds
 
-__all__ = ["bills", "ledger", "orders", "prices", "reconciliation"]
+__all__ = ["bills", "ledger", "membership", "orders", "prices", "reconciliation", "refunds"]

@@ -1,10 +1,26 @@
-"""Bills, only read."""
+"""Bills, only read; what they took can be given back."""
 
-from django.contrib import admin
+from typing import Any, cast
 
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
 from billing.admin.ledger import OWNER
-from billing.models import Bill, BillLine
+from billing.admin.refunds import RefundForm
+from billing.models import Bill, BillLine, Refund
+from billing.services.bill_refunds import refund_bill
 from common.admin import ReadOnlyAdmin, ReadOnlyInline
+from common.deeds import deed
+from common.errors import DomainError
+
+
+class RefundInline(ReadOnlyInline):
+    model = Refund
+    fields = ("created_at", "amount", "reason", "actor")
+    readonly_fields = fields
 
 
 class BillLineInline(ReadOnlyInline):
@@ -21,7 +37,35 @@ class BillAdmin(ReadOnlyAdmin):
     search_fields = (*OWNER, "task_id", "description")
     ordering = ("-created_at", "-pk")
     date_hierarchy = "created_at"
-    inlines = (BillLineInline,)
+    inlines = (BillLineInline, RefundInline)
+    actions = actions_detail = ("refund",)
+
+    def has_refund_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("billing.refund_bill")
+
+    @deed(
+        description=_("Give back"),
+        permission="refund",
+        form=RefundForm,
+        icon="undo",
+        text=_("Paid money comes back first, then what was burnt of gifts, as a gift for 30 days."),
+    )
+    def refund(self, request: HttpRequest, rows: QuerySet[Bill], given: dict[str, Any]) -> None:
+        for bill in rows:
+            try:
+                refund_bill(
+                    bill=bill,
+                    amount=given["amount"],
+                    reason=given["reason"],
+                    key=f"{given['key']}:{bill.pk}",
+                    actor=cast(User, request.user),
+                )
+            except DomainError as error:
+                self.message_user(request, f"{bill}: {error}", messages.ERROR)
+            else:
+                self.message_user(
+                    request, _("Given back: %(amount)s yuan.") % {"amount": given["amount"]}, messages.SUCCESS
+                )
 
 
 @admin.register(BillLine)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from billing.api import order_views, views
+from billing.api import membership_views, order_views, views
 
 entries = views.TransactionViewSet.as_view({"get": "list"})
 bills = views.BillViewSet.as_view({"get": "list"})
@@ -30,4 +30,11 @@ urlpatterns = [
     path("billing/recharges/<uuid:pk>/cancel", order_views.RechargeViewSet.as_view({"post": "cancel"})),
     path("billing/notify/wechat", order_views.WechatNoticeView.as_view()),
     path("billing/notify/alipay", order_views.AlipayNoticeView.as_view()),
+    path("billing/prices", membership_views.PricesView.as_view()),
+    path("billing/plans", membership_views.PlansView.as_view()),
+    path("billing/membership", membership_views.MembershipView.as_view()),
+    path("billing/membership/cancel", membership_views.CancelMembershipView.as_view()),
+    path("billing/membership/resume", membership_views.ResumeMembershipView.as_view()),
+    path("billing/teams/<uuid:team_id>/limits", membership_views.LimitsView.as_view()),
+    path("billing/teams/<uuid:team_id>/limits/<uuid:user_id>", membership_views.LimitView.as_view()),
 ]

@@ -6,13 +6,15 @@ hold is held by PostgreSQL: CHECKs here, triggers in the migrations; docs/billin
 
 from billing.models.alerts import MoneyAlert
 from billing.models.approvals import CreditRequest
-from billing.models.base import Currency, MoneyField
+from billing.models.base import Currency, MoneyField, Priority
 from billing.models.bills import Bill, BillLine
 from billing.models.holds import Hold
 from billing.models.idempotency import IdempotentRequest
+from billing.models.membership import MemberLimit, Membership, MembershipPlan
 from billing.models.orders import Channel, Receivable, RechargeOrder, RefundOrder
 from billing.models.prices import PriceRule
 from billing.models.reconciliation import ReconciliationDifference, ReconciliationRun
+from billing.models.refunds import Refund
 from billing.models.wallets import Gift, LedgerEntry, OwnedQuerySet, Wallet, visible_wallets
 
 __all__ = [
@@ -25,14 +27,19 @@ __all__ = [
     "Hold",
     "IdempotentRequest",
     "LedgerEntry",
+    "MemberLimit",
+    "Membership",
+    "MembershipPlan",
     "MoneyAlert",
     "MoneyField",
     "OwnedQuerySet",
     "PriceRule",
+    "Priority",
     "Receivable",
     "RechargeOrder",
     "ReconciliationDifference",
     "ReconciliationRun",
+    "Refund",
     "RefundOrder",
     "Wallet",
     "visible_wallets",

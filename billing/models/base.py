@@ -13,6 +13,15 @@ class Currency(models.TextChoices):
     POINTS = "POINTS", _("points")
 
 
+class Priority(models.IntegerChoices):
+    """How urgent a job is: what it costs depends on it, and which plans allow it."""
+
+    LOW = 0, _("Low")
+    NORMAL = 1, _("Normal")
+    HIGH = 2, _("High")
+    URGENT = 3, _("Urgent")
+
+
 class MoneyField(models.DecimalField):
     """A decimal with six places, up to a trillion."""
 

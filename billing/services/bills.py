@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from django.db import transaction
 
 from billing.models import Bill, BillLine, LedgerEntry, Wallet
-from billing.services.ledger import post_entry, to_fen
+from billing.services.ledger import SMALLEST, post_entry, to_fen
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Charge:
 
     @property
     def amount(self) -> Decimal:
-        return self.quantity * self.unit_price
+        return (self.quantity * self.unit_price).quantize(SMALLEST, ROUND_HALF_UP)
 
 
 def due_for(charges: Iterable[Charge]) -> Decimal:

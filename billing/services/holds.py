@@ -12,6 +12,7 @@ from billing.errors import HoldExceeded
 from billing.models import Bill, Hold, LedgerEntry, Wallet
 from billing.services.bills import Charge, due_for, write_bill
 from billing.services.ledger import post_entry
+from billing.services.limits import enforce_limit
 
 CAPTURED_BY = {
     Hold.Purpose.JOB: LedgerEntry.Kind.CONSUME,
@@ -30,7 +31,10 @@ def place_hold(
     spender: User | None = None,
     engine: str = "",
 ) -> Hold:
-    """Set `amount` (> 0) aside. Raises InsufficientBalance, WalletParked, IdempotencyConflict."""
+    """Set `amount` (> 0) aside, for a job of `spender`.
+
+    Raises InsufficientBalance, WalletParked, IdempotencyConflict, SpendingLimitReached.
+    """
     with transaction.atomic():
         post_entry(
             wallet=wallet,
@@ -47,7 +51,10 @@ def place_hold(
             "spender": spender,
             "engine": engine,
         }
-        return Hold.objects.get_or_create(wallet=wallet, key=key, defaults=placed)[0]
+        hold, is_new = Hold.objects.get_or_create(wallet=wallet, key=key, defaults=placed)
+        if is_new:
+            enforce_limit(hold=hold, amount=amount)
+        return hold
 
 
 def lock_hold(hold: Hold) -> Hold:
@@ -58,7 +65,7 @@ def lock_hold(hold: Hold) -> Hold:
 def extend_hold(*, hold: Hold, amount: Decimal, key: str, description: str) -> None:
     """Set `amount` (> 0) more aside in an open hold; the same `key` has one effect.
 
-    Raises InsufficientBalance, WalletParked, IdempotencyConflict; ValueError for a closed hold.
+    Raises InsufficientBalance, WalletParked, IdempotencyConflict, SpendingLimitReached; ValueError for a closed hold.
     """
     with transaction.atomic():
         locked = lock_hold(hold)
@@ -75,6 +82,7 @@ def extend_hold(*, hold: Hold, amount: Decimal, key: str, description: str) -> N
         )
         if is_new:
             Hold.objects.filter(pk=locked.pk).update(amount=F("amount") + amount, updated_at=timezone.now())
+            enforce_limit(hold=locked, amount=amount)
 
 
 def capture_hold(*, hold: Hold, total: Decimal, description: str) -> LedgerEntry | None:

@@ -89,6 +89,13 @@ def refusal(wallet: Wallet, amount: Decimal, held_delta: Decimal) -> Insufficien
     return InsufficientBalance(required=float(required), available=float(wallet.available))
 
 
+def available_of(owner: User | Team, currency: str = "CNY") -> Decimal:
+    """What the owner may spend; who has no wallet yet has nothing, and gets none by being asked."""
+    who = {"team": owner} if isinstance(owner, Team) else {"user": owner}
+    wallet = Wallet.objects.filter(**who, currency=currency).first()
+    return wallet.available if wallet else ZERO
+
+
 def wallet_of(owner: User | Team, currency: str = "CNY") -> Wallet:
     """The wallet of a user or a team. Registration makes a user's; whoever has none gets an empty one here."""
     who = {"team": owner} if isinstance(owner, Team) else {"user": owner}

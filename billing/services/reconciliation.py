@@ -61,6 +61,11 @@ CHECKS = {
           LEFT JOIN (SELECT wallet_id, sum(captured) AS total FROM billing_hold
                       WHERE status = 'open' AND purpose = 'job' GROUP BY wallet_id) h ON h.wallet_id = w.id
          WHERE coalesce(c.total, 0) <> coalesce(b.total, 0) + coalesce(h.total, 0)""",
+    # refunds are what their entries gave, and never more than the bill
+    "refunds": """
+        SELECT b.wallet_id, 'refunds' FROM billing_bill b JOIN billing_refund r ON r.bill_id = b.id
+          JOIN billing_ledgerentry e ON e.id = r.entry_id
+         GROUP BY b.id HAVING sum(r.amount) > b.amount OR sum(r.amount) <> sum(e.amount)""",
     # nothing is negative
     "negative": """
         SELECT id, 'negative' FROM billing_wallet

@@ -122,13 +122,17 @@ class DriveMember(Row):
 
 
 class DriveUsageSample(Row):
-    """How full a drive was on a day (UTC), as the day's sample found it; sizes in bytes."""
+    """How full a drive was on a day (UTC), as the day's sample found it; sizes in bytes.
+
+    `plan_size` is what the owner's plan had for all their drives that day; null for no limit, and for teams.
+    """
 
     drive = models.ForeignKey(Drive, models.CASCADE, related_name="usage_samples", verbose_name=_("drive"))
     sample_date = models.DateField(_("day"))
     used_size = models.PositiveBigIntegerField(_("used"))
     reserved_size = models.PositiveBigIntegerField(_("reserved by uploads"))
     file_count = models.PositiveBigIntegerField(_("files"))
+    plan_size = models.PositiveBigIntegerField(_("storage of the owner's plan"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("usage sample")

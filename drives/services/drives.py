@@ -1,18 +1,21 @@
 """Drives and their quota."""
 
+from collections.abc import Iterable
 from string import ascii_uppercase
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, Sum
+from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import Team, User
 from accounts.permissions import Action as TeamAction
 from accounts.permissions import require as require_in_team
+from billing.models import MembershipPlan
+from billing.services.plans import plan_of
 from common.compiled import Compiled
 from common.errors import Invalid, NotVisible
 from common.ids import new_id
@@ -36,7 +39,7 @@ def default_drive(*, user: User) -> Drive:
             user=user,
             name=_("Default drive"),
             icon="📁",
-            total_size=settings.DEFAULT_DRIVE_SIZE,
+            total_size=plan_of(user).storage_size,
             letter=free_letter(user),
         )
 
@@ -47,11 +50,12 @@ def free_letter(user: User) -> str:
     return next((letter for letter in LETTERS if letter not in taken), "")
 
 
-def checked_quota(total_size: int | None) -> int:
-    """The quota a user may give a drive: at most the default size."""
+def checked_quota(total_size: int | None, owner: User | Team) -> int | None:
+    """The quota that the owner may give a drive: at most what their plan has, of a team the default size."""
+    most = settings.DEFAULT_DRIVE_SIZE if isinstance(owner, Team) else plan_of(owner).storage_size
     if total_size is None:
-        return int(settings.DEFAULT_DRIVE_SIZE)
-    if total_size > settings.DEFAULT_DRIVE_SIZE:
+        return most
+    if most is not None and total_size > most:
         raise Invalid(_("A drive may not be larger than your plan allows."), field="total_size")
     return total_size
 
@@ -76,7 +80,7 @@ def create_drive(
             raise TooManyDrives(limit=MAX_DRIVES)
         if not team:
             fields["letter"] = checked_letter(user, fields.get("letter", "")) or free_letter(user)
-        return Drive.objects.create(total_size=checked_quota(total_size), **owner, **fields)
+        return Drive.objects.create(total_size=checked_quota(total_size, team or user), **owner, **fields)
 
 
 def checked_letter(user: User, letter: str, drive: Drive | None = None) -> str:
@@ -91,7 +95,7 @@ def update_drive(*, drive: Drive, actor: User, **fields: Any) -> Drive:
     """Change name, icon, description, quota or letter. Raises Forbidden, Invalid, LetterTaken."""
     require(actor, Right.MANAGE, drive)
     if "total_size" in fields:
-        fields["total_size"] = checked_quota(fields["total_size"])
+        fields["total_size"] = checked_quota(fields["total_size"], drive.owner)
     with transaction.atomic():
         if drive.user_id:
             owner = User.objects.select_for_update(of=("self",)).get(pk=drive.user_id)
@@ -100,6 +104,18 @@ def update_drive(*, drive: Drive, actor: User, **fields: Any) -> Drive:
         Drive.objects.filter(pk=drive.pk).update(**fields, updated_at=timezone.now())
     drive.refresh_from_db()
     return drive
+
+
+def fit_drives(users: QuerySet[User], *, former: Iterable[int | None] = ()) -> None:
+    """Drives of these users that have the size of a plan, or of `former` plans, get that of the plan that counts now.
+
+    A size that an owner or an operator chose stays.
+    """
+    storage = dict(MembershipPlan.objects.values_list("level", "storage_size"))
+    sizes = {*storage.values(), *former} - {None}
+    for level, size in storage.items():
+        drives = Drive.objects.filter(user__in=users.filter(member_level=level), is_active=True)
+        drives.filter(total_size__in=sizes).update(total_size=size, updated_at=timezone.now())
 
 
 def delete_drive(*, drive: Drive, actor: User) -> None:

@@ -1,6 +1,6 @@
 """Jobs: the list, the page of one with its frames, attempts and pre-flight, and what operators do to them."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -12,6 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
+from accounts.models import User
+from billing.admin.refunds import RefundForm
+from billing.services.bill_refunds import refund_task
 from common.admin import ReadOnlyAdmin, ReadOnlyInline
 from common.deeds import ReasonForm, deed
 from common.errors import DomainError
@@ -67,7 +70,7 @@ class RenderJobAdmin(ReadOnlyAdmin):
     sortable_by = ("created_at",)
     ordering = ("-created_at", "-pk")
     inlines = (JobLogInline, JobFileInline)
-    actions = ("pause", "resume", "cancel", "retry_failed", "raise_priority", "move")
+    actions = ("pause", "resume", "cancel", "retry_failed", "raise_priority", "refund", "move")
     actions_detail = (
         "pause",
         "resume",
@@ -75,7 +78,7 @@ class RenderJobAdmin(ReadOnlyAdmin):
         {
             "title": _("More"),
             "icon": "more_horiz",
-            "items": ["raise_priority", "move", "unblock_nodes", "cancel"],
+            "items": ["raise_priority", "refund", "move", "unblock_nodes", "cancel"],
         },
     )  # fmt: skip
     change_form_outer_before_template = "admin/rendering/job.html"
@@ -161,7 +164,33 @@ class RenderJobAdmin(ReadOnlyAdmin):
 
     @deed(description=_("Raise priority"), permission="change_work", icon="keyboard_double_arrow_up")
     def raise_priority(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:
-        self.each(request, rows, lambda job: jobs.set_priority(job=job, priority=min(job.priority + 1, 3)))
+        def raised(job: RenderJob) -> Any:
+            return jobs.set_priority(job=job, priority=min(job.priority + 1, 3), by_operator=True)
+
+        self.each(request, rows, raised)
+
+    def has_refund_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("billing.refund_bill")
+
+    @deed(
+        description=_("Give back"),
+        permission="refund",
+        form=RefundForm,
+        icon="undo",
+        text=_("Of each task, the newest bill first; paid money before what was burnt of gifts."),
+    )
+    def refund(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:
+        self.each(
+            request,
+            rows,
+            lambda job: refund_task(
+                task_id=job.pk,
+                amount=given["amount"],
+                reason=given["reason"],
+                key=f"{given['key']}:{job.pk}",
+                actor=cast(User, request.user),
+            ),
+        )
 
     @deed(
         description=_("Move to other nodes"),

@@ -9,11 +9,13 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from accounts.models import User
+from billing.errors import InsufficientBalance, SpendingLimitReached, SpendingNotAllowed, WalletParked
 from common.views import VisibleViewSet
 from rendering import errors
 from rendering.api import serializers as shapes
 from rendering.models import RenderJob
 
+PAYING = (InsufficientBalance, WalletParked, SpendingNotAllowed, SpendingLimitReached)
 RANGE = (errors.FrameRangeInvalid, errors.FrameRangeTooLong)
 
 

@@ -11,13 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing.api.idempotency import once_per_key
-from billing.errors import InsufficientBalance
 from common.errors import Invalid, NotVisible, TransitionNotAllowed
 from drives.api.downloads import serve_blob
 from drives.errors import DriveReadOnly
 from rendering import errors
 from rendering.api import serializers as shapes
-from rendering.api.base import RANGE, TaskDoors
+from rendering.api.base import PAYING, RANGE, TaskDoors
 from rendering.models import Attempt, Frame
 from rendering.services.reopening import add_frames
 from rendering.statistics import statistics_of
@@ -33,7 +32,7 @@ class TaskFramesViewSet(TaskDoors):
 
     refusals = {
         "add_frames": (
-            *RANGE, errors.NothingToRender, errors.EngineUnavailable, errors.NoNodeFits, InsufficientBalance,
+            *RANGE, errors.NothingToRender, errors.EngineUnavailable, errors.NoNodeFits, *PAYING,
             DriveReadOnly, TransitionNotAllowed,
         )
     }  # fmt: skip

@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from billing.api.serializers import MoneyNumber
+from billing.models import PriceRule
 from drives.links import link_to
 from rendering import frame_range
 from rendering.api.outlook_fields import OutlookFields
@@ -145,6 +146,9 @@ class TaskSerializer(serializers.ModelSerializer):
     frames = serializers.CharField(source="frame_range")
     test_frames = serializers.BooleanField(source="has_test_frames")
     actions = serializers.ListField(child=serializers.CharField(), read_only=True)
+    base_price = MoneyNumber(allow_null=True)
+    price_multiplier = MoneyNumber()
+    price_discount = MoneyNumber()
     unit_price = MoneyNumber(allow_null=True)
     estimated_cost = MoneyNumber(allow_null=True)
     actual_cost = MoneyNumber(allow_null=True)
@@ -157,8 +161,9 @@ class TaskSerializer(serializers.ModelSerializer):
             "priority", "progress", "frames", "start_frame", "end_frame", "frame_step", "chunk_size", "cameras",
             "layers", "min_cores", "min_memory_size", "node_tags", "test_frames", "approved_at", "total_frames",
             "done_frames", "failed_frames", "width", "height", "output_path", "output_format", "output_folder",
-            "allow_missing", "unit_price", "estimated_cost", "actual_cost", "failure_code", "failure_data",
-            "error_message", "created_at", "submitted_at", "started_at", "completed_at", "updated_at",
+            "allow_missing", "team_id", "price_rule_id", "price_version", "price_unit", "base_price",
+            "price_multiplier", "price_discount", "unit_price", "estimated_cost", "actual_cost", "failure_code",
+            "failure_data", "error_message", "created_at", "submitted_at", "started_at", "completed_at", "updated_at",
         )  # fmt: skip
 
     def bounds(self, job: RenderJob) -> tuple[int | None, int | None, int]:
@@ -283,14 +288,31 @@ class AttemptSerializer(serializers.ModelSerializer):
 
 
 class EstimateSerializer(serializers.Serializer):
-    """`frames` are those of all steps together."""
+    """`frames` are those of all steps together.
+
+    unit_price = base_price × priority_multiplier × (1 - discount). Where `unit` is an hour, `expected_hours` are those
+    of all frames, and `basis` says what they rest on: frames of this `job`, of the `scene` in earlier tasks, or a
+    `setting`.
+    `available` is the money of who pays, `limit_left` what the caller may still spend of the team's this month.
+    """
 
     frames = serializers.IntegerField()
     steps = serializers.ListField(child=serializers.CharField())
+    unit = serializers.ChoiceField(choices=PriceRule.RENDERING)
+    base_price = MoneyNumber()
+    priority_multiplier = MoneyNumber()
+    discount = MoneyNumber()
     unit_price = MoneyNumber()
+    rule_id = serializers.UUIDField()
+    rule_version = serializers.IntegerField()
+    expected_hours = MoneyNumber(allow_null=True)
+    basis = serializers.ChoiceField(choices=["frames", "job", "scene", "setting"])
     estimated_cost = MoneyNumber()
     currency = serializers.CharField()
     available = MoneyNumber()
+    payer = serializers.ChoiceField(choices=["user", "team"])
+    team_id = serializers.UUIDField(allow_null=True)
+    limit_left = MoneyNumber(allow_null=True)
 
 
 class FrameCountsSerializer(serializers.Serializer):

@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
+from billing import errors as money
 from billing.api.idempotency import once_per_key
-from billing.errors import InsufficientBalance, NoPrice
 from common.errors import DomainError, TransitionNotAllowed
 from common.serializers import DoneSerializer
 from common.views import done
@@ -22,7 +22,7 @@ from drives.errors import BadName, DriveReadOnly
 from rendering import errors
 from rendering.api import filters
 from rendering.api import serializers as shapes
-from rendering.api.base import RANGE, TaskDoors
+from rendering.api.base import PAYING, RANGE, TaskDoors
 from rendering.models import FrameOutput, RenderJob
 from rendering.selectors import offered_engines
 from rendering.services import estimates, jobs
@@ -30,15 +30,15 @@ from rendering.services.creating import NewJob, clone_job, create_job
 from rendering.services.reopening import retry_frames
 from rendering.services.submitting import submit_job
 
-CREATING = (*RANGE, BadName, DriveReadOnly, errors.DependencyCycle)
+CREATING = (*RANGE, BadName, DriveReadOnly, errors.DependencyCycle, money.PriorityTooHigh)
 READING = (errors.SceneMissing, errors.EngineUnavailable)
-PLANNING = (*READING, *RANGE, errors.InspectionFailed, errors.NotAScene, NoPrice)
+PLANNING = (*READING, *RANGE, errors.InspectionFailed, errors.NotAScene, money.NoPrice)
 SUBMITTING = (
     *PLANNING, errors.NoNodeFits, errors.NoCamera, errors.NoLayer, BadName, errors.ReferenceCycle,
-    errors.ReferencesTooDeep, errors.MissingAssets, InsufficientBalance, DriveReadOnly, TransitionNotAllowed,
+    errors.ReferencesTooDeep, errors.MissingAssets, *PAYING, money.PriorityTooHigh, DriveReadOnly, TransitionNotAllowed,
 )  # fmt: skip
 REOPENING = (
-    *RANGE, errors.NothingToRender, errors.EngineUnavailable, errors.NoNodeFits, InsufficientBalance, DriveReadOnly,
+    *RANGE, errors.NothingToRender, errors.EngineUnavailable, errors.NoNodeFits, *PAYING, DriveReadOnly,
     TransitionNotAllowed,
 )  # fmt: skip
 
@@ -57,7 +57,7 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
         "resume": (*SUBMITTING, errors.PausedByOperator),
         "approve": (TransitionNotAllowed,),
         "cancel": (TransitionNotAllowed,),
-        "priority": (TransitionNotAllowed,),
+        "priority": (TransitionNotAllowed, money.PriorityTooHigh, *PAYING),
         "retry": REOPENING,
         "estimate": (*PLANNING, errors.ReportPending),
     }

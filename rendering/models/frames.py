@@ -105,6 +105,7 @@ class Frame(Row):
     losses = models.PositiveSmallIntegerField(_("lost attempts"), default=0)
     memory_size = models.PositiveBigIntegerField(_("memory needed after running out of it"), default=0)
     failure_code = models.CharField(_("failure code"), max_length=50, blank=True)
+    is_failure_charged = models.BooleanField(_("failure charged"), default=False, db_default=False)
     seconds = models.FloatField(_("render time"), null=True, blank=True)
     due_at = models.DateTimeField(_("not before"), null=True, blank=True)
 

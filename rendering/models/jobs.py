@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Team, User
 from billing.models import Hold, MoneyField, PriceRule
+from billing.models import Priority as JobPriority
 from common.errors import TransitionNotAllowed
 from common.models import Row, StateRow
 from drives.models import Blob, Drive, File
@@ -40,11 +41,7 @@ class RenderJob(StateRow):
         FAILED = 6, _("Failed")
         CANCELLED = 7, _("Cancelled")
 
-    class Priority(models.IntegerChoices):
-        LOW = 0, _("Low")
-        NORMAL = 1, _("Normal")
-        HIGH = 2, _("High")
-        URGENT = 3, _("Urgent")
+    Priority = JobPriority
 
     class PauseReason(models.TextChoices):
         NONE = "", _("Not paused")
@@ -133,6 +130,8 @@ class RenderJob(StateRow):
     done_frames = models.PositiveIntegerField(_("frames rendered"), default=0)
     failed_frames = models.PositiveIntegerField(_("frames failed"), default=0)
     charged_frames = models.PositiveIntegerField(_("frames charged"), default=0)
+    charged_hours = models.DecimalField(_("hours charged"), max_digits=18, decimal_places=6, default=0)
+    capture_due_at = models.DateTimeField(_("charged next"), null=True, blank=True)
     has_ready_frames = models.BooleanField(_("has ready frames"), default=False)
     ready_changes = models.PositiveBigIntegerField(_("times frames became ready"), default=0)
     limits = ArrayField(models.UUIDField(), verbose_name=_("limits that count"), default=list, blank=True)
@@ -153,7 +152,18 @@ class RenderJob(StateRow):
     price_rule = models.ForeignKey(
         PriceRule, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("price rule")
     )
-    unit_price = MoneyField(_("price per frame"), null=True, blank=True)
+    price_version = models.PositiveIntegerField(_("version of the price rule"), null=True, blank=True)
+    price_unit = models.CharField(
+        _("unit that is paid"), max_length=20, choices=PriceRule.Unit.choices, default=PriceRule.Unit.FRAME
+    )
+    base_price = MoneyField(_("price of the rule"), null=True, blank=True)
+    price_multiplier = models.DecimalField(
+        _("multiplier of the priority"), max_digits=6, decimal_places=3, default=1
+    )
+    price_discount = models.DecimalField(
+        _("discount of the membership"), max_digits=4, decimal_places=3, default=0
+    )
+    unit_price = MoneyField(_("price of a unit"), null=True, blank=True)
     estimated_cost = MoneyField(_("estimated cost"), null=True, blank=True)
     actual_cost = MoneyField(_("actual cost"), null=True, blank=True)
     hold = models.OneToOneField(
@@ -205,6 +215,18 @@ class RenderJob(StateRow):
                 condition=Q(contact_sheet__isnull=True, done_frames__gt=0, status__in=[5, 6, 7]),
                 name="rendering_job_undrawn",
             ),
+            models.Index(
+                fields=["capture_due_at"],
+                condition=Q(capture_due_at__isnull=False),
+                name="rendering_job_capture_due",
+            ),
+            # Jobs that are paid by the hour and may outgrow their hold; those that wait for money.
+            models.Index(
+                fields=["id"],
+                condition=Q(status__in=[2, 3], price_unit__in=["core_hour", "node_hour"]),
+                name="rendering_job_metered",
+            ),
+            models.Index(fields=["hold"], condition=Q(pause_reason="balance"), name="rendering_job_unpaid"),
         ]
 
     def __str__(self) -> str:

@@ -15,11 +15,11 @@ from drives.services.tree import create_folder
 from rendering import frame_range
 from rendering.models import Frame, JobLog, RenderJob, RenderStep
 from rendering.services import news
-from rendering.services.closing import settle
 from rendering.services.dependencies import tell_of_dead
 from rendering.services.dispatch import dispatch_on_commit
 from rendering.services.frames import make_frames, release_on_commit, show_ready
 from rendering.services.limits import limits_of
+from rendering.services.money import settle
 from rendering.services.plans import plan_job
 from rendering.services.steps import folder_name, steps_of
 from rendering.services.submitting import Status, note_failure, secure

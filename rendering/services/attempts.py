@@ -209,10 +209,12 @@ def finish_frames(seconds: dict[UUID, float]) -> None:
 
 
 def count(job: RenderJob, *, done: int = 0, failed: int = 0) -> None:
-    """Add to the job's counters; its row is locked and was read since."""
+    """Add to the job's counters, and have what was rendered charged soon. Its row is locked and was read since."""
     job.done_frames += done
     job.failed_frames += failed
-    job.save(update_fields=["done_frames", "failed_frames", "updated_at"])
+    if done and job.capture_due_at is None:
+        job.capture_due_at = timezone.now() + timedelta(seconds=settings.RENDER_CAPTURE_SECONDS)
+    job.save(update_fields=["done_frames", "failed_frames", "capture_due_at", "updated_at"])
 
 
 def fail(*, attempt_id: UUID, failure: Failure, usage: Usage, results: Sequence[FrameResult] = ()) -> None:

@@ -1,66 +1,25 @@
-"""The end of a job: what it cost, what is released, who hears of it. And the pause after its test frames."""
-
-from decimal import Decimal
+"""The end of a job: its money settled, who hears of it. And the pause after its test frames."""
 
 from django.db import transaction
-from django.db.models import F
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from accounts.models import Notification
 from accounts.services.notifications import notify
-from billing.models import Bill, Hold
-from billing.services.bills import Charge
-from billing.services.holds import settle_hold
 from rendering.models import Frame, JobLog, RenderJob
 from rendering.services import news
 from rendering.services.dependencies import tell_dependents
 from rendering.services.frames import release_dependents_on_commit
+from rendering.services.money import pause_if_uncovered, settle
 from rendering.services.results import ask_drawing
-
-
-def settle(job: RenderJob) -> None:
-    """Charge the frames rendered since the last settlement, release the rest. Call with the job's row locked, after
-    its last change.
-
-    Lost attempts and the farm's faults are never charged, failed frames neither. A job that goes on after it was over
-    has a new hold, and gets a further bill for what it renders then.
-    """
-    if job.unit_price is None:  # never submitted
-        return
-    count = job.done_frames - job.charged_frames
-    bill = charge_hold(job, count)
-    cost = bill.amount if bill else Decimal(0)
-    RenderJob.objects.filter(pk=job.pk).update(
-        actual_cost=Coalesce(F("actual_cost"), Decimal(0)) + cost, charged_frames=F("done_frames")
-    )
-    job.refresh_from_db(fields=["actual_cost", "charged_frames"])
-    if bill:
-        text = _("Charged %(amount)s CNY for %(count)s frames.")
-        news.log(job, text % {"amount": cost, "count": count})
-
-
-def open_hold(job: RenderJob) -> Hold | None:
-    """The job's hold, if it is open. The job's row is locked."""
-    return Hold.objects.filter(pk=job.hold_id, status=Hold.Status.OPEN).first() if job.hold_id else None
-
-
-def charge_hold(job: RenderJob, count: int) -> Bill | None:
-    """Settle the job's hold for `count` frames. What costs nothing holds nothing, and has no bill."""
-    hold = open_hold(job)
-    if hold is None or job.unit_price is None:
-        return None
-    description = _("Render %(name)s") % {"name": job.task_name}
-    charge = Charge(description, Decimal(count), job.unit_price)
-    return settle_hold(hold=hold, charges=[charge], description=description)
 
 
 def close_if_over(job: RenderJob) -> bool:
     """Complete or fail a rendering job whose last frame is over. Call with the job's row locked."""
     if job.done_frames + job.failed_frames < job.total_frames:
         pause_for_approval(job)
+        pause_if_uncovered(job)
         return False
     failed = job.failed_frames > 0
     if job.status == RenderJob.Status.QUEUED:

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from billing.services.plans import require_priority
 from common.errors import NotVisible
 from drives.errors import BadName
 from drives.models import Drive, File
@@ -76,10 +77,11 @@ def create_job(*, user: User, new: NewJob) -> RenderJob:
     A path that leads to no file is kept: the scene may still be on its way; submit asks for it.
     Results land in the drive of the scene: whoever renders must be able to write there.
     Raises NotVisible (drive, scene id, tasks to wait for), DriveReadOnly, FrameRangeInvalid, FrameRangeTooLong,
-    BadName (output path).
+    BadName (output path), PriorityTooHigh.
     """
     drive, scene = find_scene(user, new)
     require(user, Right.WRITE, drive)
+    require_priority(drive.team or user, new.priority)
     expression = new.frames
     if not expression and (new.start_frame is not None or new.end_frame is not None):
         expression = frame_range.expression(new.start_frame, new.end_frame, new.frame_step)

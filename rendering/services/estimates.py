@@ -2,11 +2,14 @@
 
 from typing import Any
 
-from billing.services.ledger import wallet_of
+from accounts.models import Team
+from billing.services.ledger import available_of
+from billing.services.limits import left_in_month
 from rendering import frame_range
 from rendering.engines import engine_for
 from rendering.errors import EngineUnavailable, InspectionFailed, ReportPending
 from rendering.models import RenderJob, SceneReport
+from rendering.services.money import payer_of
 from rendering.services.plans import quote_of, scene_of
 from rendering.services.reports import ensure_report, range_of
 from rendering.services.steps import steps_of
@@ -30,12 +33,26 @@ def estimate_of(job: RenderJob) -> dict[str, Any]:
         if report.status == SceneReport.Status.FAILED:
             raise InspectionFailed(report.failure_code, report.message)
         expression = range_of(job, report)
-    quote = quote_of(job, frame_range.parse(expression))
+    blob = job.scene_file.blob_id if job.scene_file else None
+    quote = quote_of(job, frame_range.parse(expression), blob)
+    payer, price = payer_of(job), quote.price
+    team = payer if isinstance(payer, Team) else None
     return {
         "frames": quote.frames,
         "steps": [step.name for step in steps_of(job)],
-        "unit_price": quote.rule.price,
+        "unit": price.rule.unit,
+        "base_price": price.rule.price,
+        "priority_multiplier": price.multiplier,
+        "discount": price.discount,
+        "unit_price": price.unit_price,
+        "rule_id": price.rule.pk,
+        "rule_version": price.rule.version,
+        "expected_hours": quote.hours and quote.units,
+        "basis": quote.basis,
         "estimated_cost": quote.cost,
-        "currency": quote.rule.currency,
-        "available": wallet_of(job.user).available,
+        "currency": price.rule.currency,
+        "available": available_of(payer),
+        "payer": "team" if team else "user",
+        "team_id": team and team.pk,
+        "limit_left": left_in_month(team=team, user=job.user) if team else None,
     }

@@ -1,17 +1,23 @@
 """A job's life at its owner's hand: pause, resume, approve, cancel, delete, and its priority."""
 
+from uuid import UUID
+
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from billing.services.plans import require_priority
+from billing.services.prices import unit_price_of
+from common.errors import DomainError
 from rendering.errors import JobRunning
 from rendering.models import Frame, RenderJob
 from rendering.services import news
-from rendering.services.closing import settle
 from rendering.services.dependencies import tell_dependents
 from rendering.services.dispatch import dispatch_on_commit
 from rendering.services.frames import release_on_commit, show_ready, stop_frames, stop_strays
 from rendering.services.guards import lock_for, require
+from rendering.services.money import cover, expected_cost, left_of, payer_of, require_more, settle
 from rendering.services.submitting import submit_job
 
 Status = RenderJob.Status
@@ -38,7 +44,8 @@ def pause_job(*, job: RenderJob, reason: str = Reason.USER) -> RenderJob:
 def resume_job(*, job: RenderJob, by_operator: bool = False) -> RenderJob:
     """Go on with a paused job, which approves its test frames where it waits for that; a draft is submitted.
 
-    Raises TransitionNotAllowed; PausedByOperator, unless an operator asks; and what submit raises.
+    Raises TransitionNotAllowed; PausedByOperator, unless an operator asks; InsufficientBalance for one that waits for
+    money; and what submit raises.
     """
     if job.status == Status.DRAFT:
         return submit_job(job=job)
@@ -54,13 +61,15 @@ def approve_job(*, job: RenderJob) -> RenderJob:
 
 
 def go_on(job: RenderJob) -> RenderJob:
-    """Queue a job that is paused for the reason that it was read with. Raises TransitionNotAllowed."""
+    """Queue a job paused for the reason that it was read with. Raises TransitionNotAllowed, InsufficientBalance."""
     reason = job.pause_reason
     approval = {"approved_at": timezone.now()} if reason == Reason.APPROVAL else {}
     with transaction.atomic():
         locked = RenderJob.objects.select_for_update(no_key=True).get(pk=job.pk)
         if (locked.status, locked.pause_reason) != (Status.PAUSED, reason):
             raise locked.refusal()
+        if reason == Reason.BALANCE:
+            require_more(locked)
         # Whoever paused it may not have come to that yet.
         stop_frames(job, Frame.Status.READY, running_only=True)
         job.move_to(Status.QUEUED, pause_reason=Reason.NONE, **approval)
@@ -107,13 +116,50 @@ def delete_job(*, job: RenderJob) -> None:
         raise JobRunning(**job.refusal().data)
 
 
-def set_priority(*, job: RenderJob, priority: int) -> RenderJob:
-    """Let a job that is not over be rendered sooner or later than others. Raises TransitionNotAllowed."""
+def set_priority(*, job: RenderJob, priority: int, by_operator: bool = False) -> RenderJob:
+    """Let a job that is not over be rendered sooner or later than others.
+
+    What it has rendered is charged at the price that held until now, a bill of its own; what is left is held at the
+    price of the new priority. Raises TransitionNotAllowed; PriorityTooHigh, unless an operator asks; and what `cover`
+    raises.
+    """
     with transaction.atomic():
         job = lock_for(job, "set_priority")
         if job.priority != priority:
+            if not by_operator:
+                require_priority(payer_of(job), priority)
             RenderJob.objects.filter(pk=job.pk).update(priority=priority, updated_at=timezone.now())
+            reprice(job, priority)
             job.refresh_from_db()
             news.log(job, _("Priority: %(name)s.") % {"name": job.get_priority_display()})
             news.tell_status(job)
     return job
+
+
+def reprice(job: RenderJob, priority: int) -> None:
+    """From now on the job is paid by its rule, as it was when it was submitted, at another priority."""
+    if job.unit_price is None or job.price_rule is None or job.base_price is None:
+        return
+    multiplier = job.price_rule.multiplier(priority)
+    if multiplier == job.price_multiplier:
+        return
+    settle(job)
+    job.price_multiplier = multiplier
+    job.unit_price = unit_price_of(base=job.base_price, multiplier=multiplier, discount=job.price_discount)
+    job.estimated_cost = (job.actual_cost or 0) + expected_cost(job, left_of(job))
+    job.save(update_fields=["price_multiplier", "unit_price", "estimated_cost"])
+    cover(job)
+
+
+def continue_paid(*, wallet_id: UUID | None = None) -> None:
+    """Go on with jobs that wait for money of this wallet, or of any, as far as there is some; the oldest first."""
+    waiting = RenderJob.objects.filter(
+        pause_reason=Reason.BALANCE, hold__wallet__balance__gt=F("hold__wallet__held")
+    )
+    if wallet_id:
+        waiting = waiting.filter(hold__wallet=wallet_id)
+    for job in waiting.select_related("user", "team").order_by("submitted_at", "pk")[:200]:
+        try:
+            go_on(job)
+        except DomainError:
+            continue

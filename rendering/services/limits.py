@@ -7,9 +7,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Func, Value
+from django.db.models import CharField, F, Func, QuerySet, Value
+from django.db.models.functions import Cast
 
 from accounts.models import User
+from billing.models import MembershipPlan
+from billing.services.plans import plan_of
 from rendering.models import Attempt, ConcurrencyLimit, JobFile, RenderJob, SceneReport
 
 Kind = ConcurrencyLimit.Kind
@@ -29,8 +32,8 @@ def limits_of(job: RenderJob) -> Limits:
     A team's job counts for the team and for the member who submitted it, and takes the team's share. A licence
     counts where operators have limited it: a row that everybody counts for is one that everybody waits for.
     """
-    maximum, weight = settings.RENDER_LEVELS[job.user.member_level]
-    share = ensure_limit(Kind.USER, str(job.user_id), maximum, weight)
+    plan = plan_of(job.user)
+    share = ensure_limit(Kind.USER, str(job.user_id), plan.concurrent_frames, plan.weight)
     found = [share]
     if job.team_id:
         share = ensure_limit(Kind.TEAM, str(job.team_id), *settings.RENDER_TEAM)
@@ -51,9 +54,18 @@ def ensure_limit(kind: str, key: str, maximum: int | None, weight: int) -> Concu
 
 def level_changed(user: User) -> None:
     """Let a user's new level count for what is queued already."""
-    maximum, weight = settings.RENDER_LEVELS[user.member_level]
-    rows = ConcurrencyLimit.objects.filter(kind=Kind.USER, key=str(user.pk), is_custom=False)
-    rows.update(maximum=maximum, weight=weight)
+    bring_up_to(plan_of(user), User.objects.filter(pk=user.pk))
+
+
+def plan_changed(plan: MembershipPlan) -> None:
+    """Let what operators made of a plan count for what is queued already."""
+    bring_up_to(plan, User.objects.filter(member_level=plan.level))
+
+
+def bring_up_to(plan: MembershipPlan, users: QuerySet[User]) -> None:
+    keys = users.annotate(key=Cast("pk", CharField())).values("key")
+    rows = ConcurrencyLimit.objects.filter(kind=Kind.USER, key__in=keys, is_custom=False)
+    rows.update(maximum=plan.concurrent_frames, weight=plan.weight)
 
 
 def licence_name(text: str) -> str:

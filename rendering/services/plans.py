@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from uuid import UUID
 
 from django.conf import settings
 
 from billing.models import PriceRule
-from billing.services.prices import estimate, price_of
+from billing.services.ledger import SMALLEST
+from billing.services.plans import plan_of
+from billing.services.prices import Price, price_of
 from drives.models import File
 from drives.paths import join
 from rendering import frame_range
@@ -22,21 +25,32 @@ from rendering.errors import (
 )
 from rendering.models import RenderJob, SceneReport
 from rendering.services.assets import Resolution, resolve
+from rendering.services.money import payer_of
 from rendering.services.reports import ensure_report, range_of, suffix_failure
 from rendering.services.steps import check_steps, steps_of
+from rendering.services.usage import expectation_of
 from rendering.services.versions import check_nodes, version_for
 
 
 @dataclass(frozen=True)
 class Quote:
-    """Frames in all steps together, and the rule by which each is paid."""
+    """Frames in all steps together, and the price by which they are paid: each, or the hours they will take.
+
+    `basis` says what the hours rest on (`usage.Expectation`); `frames` where each frame has its price.
+    """
 
     frames: int
-    rule: PriceRule
+    price: Price
+    hours: Decimal | None = None
+    basis: str = "frames"
+
+    @property
+    def units(self) -> Decimal:
+        return Decimal(self.frames) if self.hours is None else self.frames * self.hours
 
     @property
     def cost(self) -> Decimal:
-        return estimate(frames=self.frames, unit_price=self.rule.price)
+        return (self.units * self.price.unit_price).quantize(SMALLEST)
 
 
 @dataclass(frozen=True)
@@ -50,9 +64,15 @@ class Plan:
     report: SceneReport
 
 
-def quote_of(job: RenderJob, numbers: list[int]) -> Quote:
-    """The one formula of price: frames times steps. Raises FrameRangeTooLong, NoPrice."""
-    return Quote(bounded(len(numbers) * len(steps_of(job))), price_of(engine=job.engine))
+def quote_of(job: RenderJob, numbers: list[int], scene_blob: UUID | None = None) -> Quote:
+    """Frames times steps, at the price for who pays and for the job's priority. Raises FrameRangeTooLong, NoPrice."""
+    frames = bounded(len(numbers) * len(steps_of(job)))
+    discount = plan_of(payer_of(job)).discount
+    price = price_of(engine=job.engine, priority=job.priority, discount=discount)
+    if price.rule.unit not in PriceRule.METERED:
+        return Quote(frames, price)
+    expected = expectation_of(job, price.rule.unit, scene_blob)
+    return Quote(frames, price, expected.hours, expected.basis)
 
 
 def bounded(count: int) -> int:
@@ -113,7 +133,7 @@ def plan_job(job: RenderJob) -> Plan | None:
     if missing and not job.allow_missing:
         raise MissingAssets(missing=missing[:1000], missing_count=len(missing))
     expression = range_of(job, report)
-    quote = quote_of(job, frame_range.parse(expression))
+    quote = quote_of(job, frame_range.parse(expression), scene.blob_id)
     version = version_for(job, report.data)
     check_nodes(job, version)
     return Plan(expression, resolution, version, quote, report)

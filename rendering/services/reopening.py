@@ -17,8 +17,8 @@ from rendering.services.dispatch import dispatch_on_commit
 from rendering.services.frames import make_frames, make_ready, release_on_commit
 from rendering.services.guards import lock_for
 from rendering.services.limits import limits_of
+from rendering.services.money import cover, expected_cost
 from rendering.services.plans import bounded
-from rendering.services.submitting import cover
 from rendering.services.versions import check_nodes, version_for
 
 Status = RenderJob.Status
@@ -29,7 +29,7 @@ def retry_frames(*, job: RenderJob, frames: str = "", step: str = "") -> RenderJ
 
     A job that had failed is queued again; where the price of these frames is held no more, it is held anew.
     Raises TransitionNotAllowed, NotVisible (step), FrameRangeInvalid, FrameRangeTooLong, NothingToRender,
-    EngineUnavailable, NoNodeFits, InsufficientBalance, DriveReadOnly.
+    EngineUnavailable, NoNodeFits, DriveReadOnly, and what `cover` raises.
     """
     with transaction.atomic():
         job = lock_for(job, "retry")
@@ -49,11 +49,12 @@ def retry_frames(*, job: RenderJob, frames: str = "", step: str = "") -> RenderJ
             "memory_size": 0,
             "failure_code": "",
             "due_at": None,
+            "is_failure_charged": False,
         }
         make_ready(job, Frame.objects.filter(pk__in=ids), **fresh)
         job.refresh_from_db(fields=["failed_frames"])
-        cover(job)
         reopen(job, is_on_trial=job.pause_reason == RenderJob.PauseReason.APPROVAL)
+        cover(job)
         news.log(job, _("%(count)s failed frames are tried again.") % {"count": len(ids)})
     return job
 
@@ -62,7 +63,7 @@ def add_frames(*, job: RenderJob, frames: str, step: str = "") -> RenderJob:
     """Render further frames, of all steps or of one, at the price of the others; those that are there stay as they are.
 
     Raises TransitionNotAllowed, NotVisible (step), FrameRangeInvalid, FrameRangeTooLong, NothingToRender,
-    EngineUnavailable, NoNodeFits, InsufficientBalance, DriveReadOnly.
+    EngineUnavailable, NoNodeFits, DriveReadOnly, and what `cover` raises.
     """
     numbers = frame_range.parse(frames)
     with transaction.atomic():
@@ -77,14 +78,14 @@ def add_frames(*, job: RenderJob, frames: str, step: str = "") -> RenderJob:
         known = frame_range.joined(job.frame_range, [number for _step, number in wanted])
         RenderJob.objects.filter(pk=job.pk).update(
             total_frames=F("total_frames") + count,
-            estimated_cost=F("estimated_cost") + count * F("unit_price"),
+            estimated_cost=F("estimated_cost") + expected_cost(job, count),
             frame_range=known,
         )
         job.refresh_from_db(fields=["total_frames", "estimated_cost", "frame_range"])
-        cover(job)
         make_frames(job, wanted, Frame.Status.WAITING)
         release_on_commit(job)
         reopen(job)
+        cover(job)
         news.log(job, _("%(count)s further frames were asked for.") % {"count": count})
     return job
 

@@ -6,18 +6,16 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from billing.services.holds import extend_hold, place_hold
-from billing.services.ledger import up_to_fen, wallet_of
+from billing.services.plans import require_priority
 from common.errors import DomainError, TransitionNotAllowed
-from common.ids import new_id
 from drives import permissions
 from drives.permissions import Right
 from rendering import messages
 from rendering.models import JobFile, RenderJob
 from rendering.services import news
-from rendering.services.closing import open_hold
 from rendering.services.creating import find_by_path
 from rendering.services.guards import require
+from rendering.services.money import cover, payer_of, require_spending
 from rendering.services.plans import Plan, plan_job, scene_path_of
 
 Status = RenderJob.Status
@@ -26,8 +24,8 @@ Status = RenderJob.Status
 def submit_job(*, job: RenderJob) -> RenderJob:
     """Put a draft on its way: what is known is checked now, money is held, the rest follows in the background.
 
-    Raises TransitionNotAllowed, NotVisible or DriveReadOnly for who may not write in the drive any more, and what
-    `plan_job` and `place_hold` raise; the job stays a draft then.
+    Raises TransitionNotAllowed, NotVisible or DriveReadOnly for who may not write in the drive any more,
+    SpendingNotAllowed, PriorityTooHigh, and what `plan_job` and `cover` raise; the job stays a draft then.
     """
     # Asked first, so that a job in another state is not told about its scene.
     require(job, "submit")
@@ -36,6 +34,8 @@ def submit_job(*, job: RenderJob) -> RenderJob:
         RenderJob.objects.filter(pk=job.pk).update(scene_file=scene, scene_path=scene_path_of(scene))
         job.refresh_from_db()
     try:
+        require_spending(job.user, payer_of(job))
+        require_priority(payer_of(job), job.priority)
         plan = plan_job(job)
         with transaction.atomic():
             cleared: dict[str, Any] = {"failure_code": "", "failure_data": {}, "error_message": ""}
@@ -63,8 +63,18 @@ def note_failure(job: RenderJob, error: DomainError) -> None:
 
 def secure(job: RenderJob, plan: Plan) -> None:
     """Fix what will be rendered and at which price, and hold the money. Call in the submit's transaction."""
-    job.unit_price, job.total_frames = plan.quote.rule.price, plan.quote.frames
-    cover(job)
+    price, job.total_frames = plan.quote.price, plan.quote.frames
+    snapshot: dict[str, Any] = {
+        "price_rule": price.rule,
+        "price_version": price.rule.version,
+        "price_unit": price.rule.unit,
+        "base_price": price.rule.price,
+        "price_multiplier": price.multiplier,
+        "price_discount": price.discount,
+        "unit_price": price.unit_price,
+    }
+    for name, value in snapshot.items():
+        setattr(job, name, value)
     JobFile.objects.filter(job=job).delete()
     JobFile.objects.bulk_create(
         [
@@ -73,10 +83,10 @@ def secure(job: RenderJob, plan: Plan) -> None:
         ],
         batch_size=2000,
     )
+    cover(job)
     width, height = picture_size(job, plan.report.data)
     RenderJob.objects.filter(pk=job.pk).update(
-        price_rule=plan.quote.rule,
-        unit_price=job.unit_price,
+        **snapshot,
         estimated_cost=plan.quote.cost,
         frame_range=plan.frame_range,
         total_frames=job.total_frames,
@@ -86,37 +96,6 @@ def secure(job: RenderJob, plan: Plan) -> None:
         height=height,
     )
     job.refresh_from_db()
-
-
-def cover(job: RenderJob) -> None:
-    """Hold the price of every frame that may still be charged, as far as the job does not hold it already.
-
-    What had failed before an earlier settlement is held no more, and counts anew once it is retried. The job's row is
-    locked and was read since its last change. Raises InsufficientBalance.
-    """
-    if job.unit_price is None:  # never submitted
-        return
-    hold = open_hold(job)
-    held = int(hold.amount // job.unit_price) if hold else 0
-    count = job.total_frames - job.failed_frames - job.charged_frames - held
-    amount = up_to_fen(count * job.unit_price)
-    description = _("Render %(name)s: %(count)s frames") % {"name": job.task_name, "count": count}
-    key = f"job:{new_id()}"
-    if hold and amount > 0:
-        extend_hold(hold=hold, amount=amount, key=key, description=description)
-    elif not hold:
-        job.hold = None
-        if amount:
-            job.hold = place_hold(
-                wallet=wallet_of(job.user),
-                amount=amount,
-                key=key,
-                task_id=job.pk,
-                description=description,
-                spender=job.user,
-                engine=job.engine,
-            )
-        RenderJob.objects.filter(pk=job.pk).update(hold=job.hold)
 
 
 def picture_size(job: RenderJob, scene: dict[str, Any]) -> tuple[int | None, int | None]:

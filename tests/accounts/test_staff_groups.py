@@ -43,7 +43,7 @@ SEEN: dict[str, set[str]] = {
     )
     | of("uploads")
     | of("rendering", "renderjob", "renderstep", "frame", "attempt", "frameoutput", "joblog", "scenereport"),
-    "finance": of("billing"),
+    "finance": of("billing") | of("rendering", "renderjob"),
     "farm": of("rendering") | of("django_celery_beat") | of("django_celery_results"),
     "auditor": set(registered),
     "superuser": set(registered),
@@ -63,7 +63,7 @@ MONEY = {
 }
 ACTIONS: dict[str, dict[str, set[str]]] = {
     "support": {"accounts.user": HELP, "drives.file": {"restore"}, "drives.folder": {"restore"}},
-    "finance": MONEY,
+    "finance": {**MONEY, "billing.bill": {"refund"}, "rendering.renderjob": {"refund"}},
     "farm": {
         "rendering.renderjob": JOBS,
         "rendering.rendernode": NODES,
@@ -72,7 +72,8 @@ ACTIONS: dict[str, dict[str, set[str]]] = {
     "auditor": {},
     "superuser": {
         "accounts.user": PEOPLE,
-        "rendering.renderjob": JOBS,
+        "billing.bill": {"refund"},
+        "rendering.renderjob": JOBS | {"refund"},
         "rendering.rendernode": NODES,
         "django_celery_beat.periodictask": SCHEDULES,
         "uploads.uploadtask": {"cancel"},
@@ -178,7 +179,7 @@ def test_details_and_forms(group: str) -> None:
         "superuser": {
             "rendering.rendernode", "rendering.concurrencylimit", "accounts.user", "accounts.team",
             "accounts.notice", "drives.storagecheck", "auth.group",
-            "billing.pricerule", "drives.drive",
+            "billing.pricerule", "billing.membershipplan", "billing.memberlimit", "drives.drive",
         } | schedules,
     }[group]  # fmt: skip
 

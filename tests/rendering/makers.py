@@ -12,10 +12,11 @@ import OpenImageIO as oiio  # noqa: N813  (its own documentation calls it so)
 from django.db import connection
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Team, User
+from billing.services.gifts import give
 from billing.services.ledger import wallet_of
 from common.ids import new_id
-from drives.models import Blob, File
+from drives.models import Blob, Drive, File
 from drives.services.blobs import store_chunks, store_file
 from drives.storage import blob_storage
 from rendering.engines import Failure
@@ -58,6 +59,15 @@ def asset(path: str, kind: str = "image", *, required: bool = True) -> dict[str,
 def put_scenes(user: User, folder: str, *names: str) -> list[File]:
     """Files of tests/rendering/scenes in a folder of the user's drive."""
     return [put(user, f"{folder}/{name}", (SCENES / name).read_bytes()) for name in names]
+
+
+def team_scene(user: User, team: Team, money: str = "100", **data: Any) -> File:
+    """A scene in a drive of the team, which has money of its own."""
+    give(wallet=wallet_of(team), amount=Decimal(money), key=f"test:{new_id()}", description="test")
+    drive = Drive.objects.create(team=team, name="shared")
+    file = put(user, f"/proj/scene-{next(numbers)}.blend", b"BLENDER" + new_id().bytes, drive=drive)
+    set_report(file, **data)
+    return file
 
 
 def draft(user: User, file: File | None = None, **wishes: Any) -> RenderJob:
@@ -109,13 +119,15 @@ def frame_of(attempt: Attempt) -> int:
     return attempt.frames.get().number
 
 
-def succeed(attempt: Attempt) -> None:
+def succeed(attempt: Attempt, cpu_seconds: float = 1.5) -> None:
     """Deliver a picture for each frame of the attempt."""
     results = []
     for number in attempt.frames.order_by("number").values_list("number", flat=True):
         blob = picture_blob(seed=number)
         results.append(FrameResult(number, [Output(f"{number:04d}.png", blob, blob, 64, 36)]))
-    attempts.succeed(attempt_id=attempt.pk, results=results, usage=Usage(exit_code=0, cpu_seconds=1.5))
+    attempts.succeed(
+        attempt_id=attempt.pk, results=results, usage=Usage(exit_code=0, cpu_seconds=cpu_seconds)
+    )
 
 
 def fail(attempt: Attempt, code: str = "crashed", *, is_permanent: bool = False) -> None:
@@ -139,9 +151,9 @@ def picture_blob(seed: int = 0) -> Blob:
     return store_chunks([b"picture %d" % seed])
 
 
-def money(user: User) -> tuple[Decimal, Decimal]:
+def money(owner: User | Team) -> tuple[Decimal, Decimal]:
     """Balance and what of it is held."""
-    wallet = wallet_of(user)
+    wallet = wallet_of(owner)
     return wallet.balance, wallet.held
 
 
@@ -164,26 +176,52 @@ BOOKS = {
                (SELECT round(sum(l.amount), 2) FROM billing_billline l WHERE l.bill_id = b.id)""",
     "one open hold at most for a job, and it is the job's": """
         SELECT h.id FROM billing_hold h LEFT JOIN rendering_renderjob j ON j.hold_id = h.id
-         WHERE h.status = 'open' AND (j.id IS NULL OR j.status NOT IN (1, 2, 3, 4) OR j.id <> h.task_id)""",
+         WHERE h.status = 'open' AND h.purpose = 'job'
+           AND (j.id IS NULL OR j.status NOT IN (1, 2, 3, 4) OR j.id <> h.task_id)""",
     "a job that is over paid for its rendered frames and nothing else": """
         SELECT j.id FROM rendering_renderjob j WHERE j.status IN (5, 6, 7) AND j.unit_price IS NOT NULL AND (
                j.charged_frames <> j.done_frames
             OR EXISTS (SELECT 1 FROM billing_hold h WHERE h.task_id = j.id AND h.status = 'open')
             OR j.actual_cost <> (SELECT coalesce(sum(h.captured), 0) FROM billing_hold h WHERE h.task_id = j.id))""",
-    "a job has paid what its bills say, and they name each charged frame once": """
+    "a job has paid what its holds captured, and its bills name each charged frame once": """
         SELECT j.id FROM rendering_renderjob j WHERE j.status > 1 AND (
                coalesce(j.actual_cost, 0) <>
-               (SELECT coalesce(sum(b.amount), 0) FROM billing_bill b WHERE b.task_id = j.id)
-            OR j.unit_price >= 0.005 AND j.charged_frames <> (
+               (SELECT coalesce(sum(h.captured), 0) FROM billing_hold h WHERE h.task_id = j.id)
+            OR j.price_unit = 'frame' AND j.unit_price >= 0.005 AND j.charged_frames <> (
                SELECT coalesce(sum(l.quantity), 0) FROM billing_billline l JOIN billing_bill b ON b.id = l.bill_id
-                WHERE b.task_id = j.id))""",
-    "a bill is its frames times the price of the job, to the fen": """
-        SELECT b.id FROM billing_bill b JOIN rendering_renderjob j ON j.id = b.task_id WHERE b.amount <>
-               (SELECT round(sum(l.quantity) * j.unit_price, 2) FROM billing_billline l WHERE l.bill_id = b.id)""",
+                WHERE b.task_id = j.id AND l.description <> '因场景错误而失败'))""",
+    "a line has the price of the job's rule, at a priority that there is": """
+        SELECT l.id FROM billing_billline l JOIN billing_bill b ON b.id = l.bill_id
+          JOIN rendering_renderjob j ON j.id = b.task_id JOIN billing_pricerule r ON r.id = j.price_rule_id
+         WHERE l.quantity > 0 AND l.description <> '因场景错误而失败' AND l.unit_price NOT IN (
+               SELECT round(j.base_price * m * (1 - j.price_discount), 6)
+                 FROM unnest(ARRAY[1, r.low_multiplier, r.high_multiplier, r.urgent_multiplier]) m)""",
     "what is open of a job is held": """
         SELECT j.id FROM rendering_renderjob j LEFT JOIN billing_hold h ON h.id = j.hold_id AND h.status = 'open'
-         WHERE j.status IN (2, 3, 4)
+         WHERE j.status IN (2, 3, 4) AND j.price_unit = 'frame'
            AND coalesce(h.amount, 0) < (j.total_frames - j.failed_frames - j.charged_frames) * j.unit_price""",
+    "no more is captured than was rendered": """
+        SELECT j.id FROM rendering_renderjob j JOIN billing_hold h ON h.id = j.hold_id AND h.status = 'open'
+         WHERE j.price_unit = 'frame' AND h.captured > round((j.done_frames - j.charged_frames) * j.unit_price, 2)""",
+    "a job that is over paid for the hours of its runs that ended well": """
+        SELECT j.id FROM rendering_renderjob j
+          JOIN (SELECT job_id, sum(cpu_seconds::numeric(20, 6)) AS cpu,
+                       sum(extract(epoch FROM ended_at - created_at)) AS wall
+                  FROM rendering_attempt WHERE status = 'succeeded' GROUP BY job_id) a ON a.job_id = j.id
+         WHERE j.status IN (5, 6, 7) AND j.price_unit <> 'frame' AND j.charged_hours <>
+               round(CASE j.price_unit WHEN 'core_hour' THEN a.cpu ELSE a.wall END / 3600, 6)""",
+    "who pays is the team of the drive, or who submitted": """
+        SELECT h.id FROM billing_hold h JOIN rendering_renderjob j ON j.id = h.task_id
+          JOIN billing_wallet w ON w.id = h.wallet_id
+         WHERE w.team_id IS DISTINCT FROM j.team_id OR j.team_id IS NULL AND w.user_id <> j.user_id
+            OR h.spender_id <> j.user_id""",
+    "a job that waits for money has nothing running": """
+        SELECT j.id FROM rendering_renderjob j JOIN rendering_attempt a ON a.job_id = j.id AND a.status = 'running'
+         WHERE j.pause_reason = 'balance'""",
+    "what a member holds and has taken this month is within their limit": """
+        SELECT l.id FROM billing_memberlimit l JOIN billing_wallet w ON w.team_id = l.team_id
+         WHERE l.amount < (SELECT coalesce(sum(h.amount - h.released), 0) FROM billing_hold h
+                            WHERE h.wallet_id = w.id AND h.spender_id = l.user_id)""",
     "counters are what frames say": """
         SELECT j.id FROM rendering_renderjob j WHERE j.status > 1 AND (j.done_frames, j.failed_frames) <>
                (SELECT count(*) FILTER (WHERE f.status = 'done'), count(*) FILTER (WHERE f.status = 'failed')

@@ -11,8 +11,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import TeamMember, User
 from accounts.services.teams import create_team
+from billing.models import MembershipPlan
 from common.errors import TransitionNotAllowed
 from rendering.errors import LateResult, NothingToRender
 from rendering.models import Attempt, ConcurrencyLimit, Frame, NodeBlock, RenderJob, RenderNode
@@ -44,9 +45,12 @@ def needs(job: RenderJob, **fields: Any) -> RenderJob:
 
 def of_team(user: User, team: Any, **wishes: Any) -> RenderJob:
     """A queued job of a team's member."""
-    job = needs(makers.queued(user, **wishes), team=team)
-    found = limits.limits_of(RenderJob.objects.select_related("user").get(pk=job.pk))
-    return needs(job, share=found.share, limits=[limit.pk for limit in found.all])
+    TeamMember.objects.get_or_create(team=team, user=user)
+    return makers.queued(user, makers.team_scene(user, team), **wishes)
+
+
+def plan(level: int, frames: int | None, weight: int = 1) -> None:
+    MembershipPlan.objects.filter(level=level).update(concurrent_frames=frames, weight=weight)
 
 
 def nothing_for(node: RenderNode) -> bool:
@@ -56,8 +60,8 @@ def nothing_for(node: RenderNode) -> bool:
 # --- Fair share -------------------------------------------------------------------------------------------
 
 
-def test_a_higher_level_weighs_more(owner: User, stranger: User, node: RenderNode, settings: Any) -> None:
-    settings.RENDER_LEVELS = [(None, 1), (None, 2)]
+def test_a_higher_level_weighs_more(owner: User, stranger: User, node: RenderNode) -> None:
+    plan(1, None, 2)
     User.objects.filter(pk=stranger.pk).update(member_level=1)
     stranger.refresh_from_db()
     makers.queued(owner, frames="1-10")
@@ -69,7 +73,7 @@ def test_a_higher_level_weighs_more(owner: User, stranger: User, node: RenderNod
 
 
 def test_a_team_has_a_share_of_its_own(owner: User, stranger: User, node: RenderNode, settings: Any) -> None:
-    settings.RENDER_LEVELS, settings.RENDER_TEAM = [(None, 1)], (None, 2)
+    settings.RENDER_TEAM = (None, 2)
     lead = make_user(username="lead", money="100")
     of_team(lead, create_team(owner=lead, name="Lighting"), frames="1-10")
     makers.queued(owner, frames="1-10")
@@ -122,8 +126,9 @@ def test_jobs_of_one_owner_go_by_priority_and_age(owner: User, node: RenderNode)
     assert makers.claimed(node).job_id == second.pk
 
 
-def test_a_level_counts_at_once_for_what_is_queued(owner: User, node: RenderNode, settings: Any) -> None:
-    settings.RENDER_LEVELS = [(4, 1), (8, 2)]
+def test_a_level_counts_at_once_for_what_is_queued(owner: User, node: RenderNode) -> None:
+    plan(0, 4)
+    plan(1, 8, 2)
     makers.queued(owner, frames="1-10")
     for _number in range(4):
         makers.claimed(node)
@@ -161,10 +166,8 @@ def test_what_operators_set_for_a_user_stays(owner: User, node: RenderNode) -> N
 # --- Limits -----------------------------------------------------------------------------------------------
 
 
-def test_a_user_has_so_many_frames_at_once(
-    owner: User, stranger: User, node: RenderNode, settings: Any
-) -> None:
-    settings.RENDER_LEVELS = [(4, 1)]
+def test_a_user_has_so_many_frames_at_once(owner: User, stranger: User, node: RenderNode) -> None:
+    plan(0, 4)
     makers.queued(owner, frames="1-10", priority=3)
     running = [makers.claimed(node) for _number in range(4)]
     makers.queued(stranger, frames="1", priority=0)
@@ -190,9 +193,9 @@ def test_a_team_has_so_many_frames_at_once(
 
 
 def test_a_member_at_their_limit_does_not_hold_up_their_team(
-    owner: User, stranger: User, node: RenderNode, settings: Any
+    owner: User, stranger: User, node: RenderNode
 ) -> None:
-    settings.RENDER_LEVELS = [(2, 1)]
+    plan(0, 2)
     team = create_team(owner=owner, name="Lighting")
     of_team(owner, team, frames="1-10")
     of_team(stranger, team, frames="1-10")

@@ -376,7 +376,7 @@ def test_no_report_without_a_scene(owner_api: Client, owner: User) -> None:
 
 
 def test_estimate_of_the_scenes_own_range(
-    owner_api: Client, owner: User, scene: File, node: RenderNode
+    owner_api: Client, owner: User, scene: File, node: RenderNode, price: PriceRule
 ) -> None:
     job = makers.draft(owner, scene, frames="")
     available = float(makers.money(owner)[0])
@@ -384,10 +384,21 @@ def test_estimate_of_the_scenes_own_range(
     assert owner_api.get(f"/tasks/{job.pk}/estimate").json() == {
         "frames": 10,
         "steps": ["main"],
+        "unit": "frame",
+        "base_price": 0.5,
+        "priority_multiplier": 1.0,
+        "discount": 0.0,
         "unit_price": 0.5,
+        "rule_id": str(price.pk),
+        "rule_version": 1,
+        "expected_hours": None,
+        "basis": "frames",
         "estimated_cost": 5.0,
         "currency": "CNY",
         "available": available,
+        "payer": "user",
+        "team_id": None,
+        "limit_left": None,
     }
 
 

@@ -12,7 +12,7 @@ from accounts.models import TeamMember, User
 from accounts.services.teams import create_team
 from billing.models import Bill, PriceRule
 from common.errors import DomainError, NotVisible
-from drives.models import Drive, File
+from drives.models import File
 from rendering.errors import JobRunning
 from rendering.models import Frame, NodeBlock, RenderJob, RenderNode
 from rendering.services import claims
@@ -21,7 +21,6 @@ from rendering.services.jobs import cancel_job, delete_job, pause_job
 from rendering.services.limits import limit_licence
 from rendering.services.reopening import add_frames, retry_frames
 from tests.conftest import Client
-from tests.factories import put
 from tests.racing import race
 from tests.rendering import makers
 
@@ -178,16 +177,14 @@ def test_who_may_not_write_in_the_drive_any_more_renders_nothing(
 ) -> None:
     team = create_team(owner=stranger, name="studio")
     membership = TeamMember.objects.create(team=team, user=owner, role="member")
-    drive = Drive.objects.create(team=team, name="shared")
-    file = put(owner, "/proj/a.blend", b"BLENDER team", drive=drive)
-    makers.set_report(file)
+    file = makers.team_scene(owner, team)
     failed = one_failed(owner, node, file=file)
     draft = makers.draft(owner, file)
     if role:
         TeamMember.objects.filter(pk=membership.pk).update(role=role)
     else:
         membership.delete()
-    money = makers.money(owner)
+    money = makers.money(team)
     before = list(RenderJob.objects.order_by("pk").values("status", "failure_code"))
 
     asked = [
@@ -199,7 +196,7 @@ def test_who_may_not_write_in_the_drive_any_more_renders_nothing(
         assert owner_api.post(path, body).json()["code"] == code, path
     if not role:
         assert owner_api.get(f"/tasks/{draft.pk}/report").json()["code"] == "scene_missing"
-    assert makers.money(owner) == money
+    assert makers.money(team) == money
     assert list(RenderJob.objects.order_by("pk").values("status", "failure_code")) == before
 
 

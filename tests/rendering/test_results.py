@@ -318,9 +318,8 @@ def test_the_drive_of_a_team_that_was_left(
 ) -> None:
     team = create_team(owner=stranger, name="studio")
     membership = TeamMember.objects.create(team=team, user=owner, role="member")
-    drive = Drive.objects.create(team=team, name="shared")
-    file = put(owner, "/proj/a.blend", b"BLENDER team", drive=drive)
-    makers.set_report(file)
+    file = makers.team_scene(owner, team)
+    drive = file.drive
     job = makers.queued(owner, file, frames="1")
     membership.delete()
 

@@ -60,8 +60,22 @@ def test_engines_come_with_their_price(owner_api: Client, settings: Settings) ->
     with CaptureQueriesContext(connection) as captured:
         body = owner_api.get("/config/client").json()
     assert body["engines"] == [
-        {"name": "blender", "versions": ["5.0.1"], "price_per_frame": 0.25, "currency": "CNY"},
-        {"name": "maya", "versions": ["2026"], "price_per_frame": None, "currency": None},
+        {
+            "name": "blender",
+            "versions": ["5.0.1"],
+            "price_per_frame": 0.25,
+            "unit": "frame",
+            "price": 0.25,
+            "currency": "CNY",
+        },
+        {
+            "name": "maya",
+            "versions": ["2026"],
+            "price_per_frame": None,
+            "unit": None,
+            "price": None,
+            "currency": None,
+        },
     ]
     assert len(captured) <= 6
 

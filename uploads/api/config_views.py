@@ -33,6 +33,8 @@ class EngineConfigSerializer(serializers.Serializer):
     name = serializers.CharField()
     versions = serializers.ListField(child=serializers.CharField())
     price_per_frame = serializers.FloatField(allow_null=True)
+    unit = serializers.CharField(allow_null=True)
+    price = serializers.FloatField(allow_null=True)
     currency = serializers.CharField(allow_null=True)
 
 

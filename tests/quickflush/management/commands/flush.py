@@ -15,6 +15,7 @@ KEPT = (
     "auth_group",
     "auth_group_permissions",
     "django_celery_beat_",
+    "billing_membershipplan",
 )
 
 
