@@ -38,9 +38,9 @@ MARK = "=== block"
 SAID = [
     "",
     None,
-    "('pending', 24, '5.0.1')\n(12.0, 38.0)",
+    "('pending', 24, '5.0.1')\n(18.0, 32.0)",
     None,
-    "[('Lantern', 'frame')]\ndependency_cycle\n3\n('cancelled', 0.0)",
+    "[('Lantern', 'frame')]\ndependency_cycle\n1\n('cancelled', 0.0)",
     "[(1, 'crashed')]\n  end\n(1, 1, 0.5)",
     "('queued', 0)\n('1-5', 5)\n2.0",
 ]
