@@ -537,7 +537,8 @@ def test_further_frames_of_who_left_the_team_are_not_paid_by_it(
 ) -> None:
     job = makers.queued(owner, shared, frames="1")
     makers.succeed(makers.claimed(node))
-    TeamMember.objects.filter(user=owner).update(role="viewer")
+    TeamMember.objects.filter(user=owner).delete()
+    DriveMember.objects.create(drive=shared.drive, user=owner, role="editor")
     with pytest.raises(DomainError) as refused:
         add_frames(job=fresh(job), frames="2")
     assert refused.value.code == "spending_not_allowed"
