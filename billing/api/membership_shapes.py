@@ -20,6 +20,7 @@ class MultipliersSerializer(serializers.Serializer):
 class PriceRuleSerializer(serializers.ModelSerializer):
     """`engine` empty is for all engines that have no rule of their own. `multipliers` only for what is rendered."""
 
+    unit = serializers.CharField()
     price = MoneyNumber()
     multipliers = serializers.SerializerMethodField()
 
@@ -55,7 +56,9 @@ class PricesSerializer(serializers.Serializer):
 class PlanSerializer(serializers.ModelSerializer):
     """`storage_size` and `concurrent_frames` null: no limit."""
 
+    level = serializers.IntegerField()
     name = serializers.CharField(source="get_level_display")
+    max_priority = serializers.IntegerField()
     price = MoneyNumber()
     discount = MoneyNumber()
 
@@ -121,7 +124,7 @@ class MembershipSerializer(serializers.Serializer):
 
 
 class ChangePlanSerializer(serializers.Serializer):
-    level = serializers.ChoiceField(choices=MembershipPlan.Level.choices)
+    level = serializers.IntegerField(min_value=0, max_value=3)
 
 
 class LimitSerializer(serializers.Serializer):

@@ -6,7 +6,6 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from billing.api.serializers import MoneyNumber
-from billing.models import PriceRule
 from drives.links import link_to
 from rendering import frame_range
 from rendering.api.outlook_fields import OutlookFields
@@ -146,6 +145,7 @@ class TaskSerializer(serializers.ModelSerializer):
     frames = serializers.CharField(source="frame_range")
     test_frames = serializers.BooleanField(source="has_test_frames")
     actions = serializers.ListField(child=serializers.CharField(), read_only=True)
+    price_unit = serializers.CharField()
     base_price = MoneyNumber(allow_null=True)
     price_multiplier = MoneyNumber()
     price_discount = MoneyNumber()
@@ -298,7 +298,7 @@ class EstimateSerializer(serializers.Serializer):
 
     frames = serializers.IntegerField()
     steps = serializers.ListField(child=serializers.CharField())
-    unit = serializers.ChoiceField(choices=PriceRule.RENDERING)
+    unit = serializers.CharField()
     base_price = MoneyNumber()
     priority_multiplier = MoneyNumber()
     discount = MoneyNumber()
@@ -310,7 +310,7 @@ class EstimateSerializer(serializers.Serializer):
     estimated_cost = MoneyNumber()
     currency = serializers.CharField()
     available = MoneyNumber()
-    payer = serializers.ChoiceField(choices=["user", "team"])
+    payer = serializers.CharField()
     team_id = serializers.UUIDField(allow_null=True)
     limit_left = MoneyNumber(allow_null=True)
 
