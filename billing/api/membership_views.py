@@ -140,7 +140,7 @@ class LimitView(APIView):
         self.set(request, team_id, user_id, wanted.validated_data["amount"])
         return Response(wanted.data)
 
-    @extend_schema(tags=["billing"], responses=DoneSerializer)
+    @extend_schema(tags=["billing"], responses={200: DoneSerializer})
     def delete(self, request: Request, team_id: UUID, user_id: UUID) -> Response:
         """Let a member spend whatever the team has."""
         self.set(request, team_id, user_id, None)
