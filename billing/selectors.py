@@ -12,7 +12,7 @@ from django.db.models import F, Max, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, TruncDate
 
 from accounts.models import User
-from billing.models import Hold, LedgerEntry, Wallet
+from billing.models import Hold, LedgerEntry, Statement, Wallet
 from billing.periods import SHANGHAI, end_of, start_of
 from common.errors import NotVisible
 
@@ -58,6 +58,15 @@ def entry_batches(entries: QuerySet[LedgerEntry]) -> Iterator[list[LedgerEntry]]
         if len(batch) < BATCH:
             return
         below = batch[-1].sequence
+
+
+def statement_batches(statement: Statement) -> Iterator[list[LedgerEntry]]:
+    """Of the entries that a statement covers those that moved the balance, the oldest first."""
+    covered = LedgerEntry.objects.filter(wallet=statement.wallet_id, sequence__lte=statement.last_sequence)
+    rows, above = covered.exclude(amount=0).order_by("sequence"), statement.first_sequence - 1
+    while batch := list(rows.filter(sequence__gt=above)[:BATCH]):
+        yield batch
+        above = batch[-1].sequence
 
 
 class Grouping(StrEnum):

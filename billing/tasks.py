@@ -6,7 +6,7 @@ from django.utils import timezone
 
 import billing.services.channel_files  # noqa: F401  (registers its nightly check)
 from billing.periods import day_of
-from billing.services import gifts, idempotency, membership, nightly, orders, refunds
+from billing.services import gifts, idempotency, membership, nightly, orders, refunds, statements
 
 
 @shared_task
@@ -15,6 +15,14 @@ def reconcile(kinds: list[str]) -> None:
     nightly.reconcile_due(
         today=day_of(timezone.now()), kinds=[kind for kind in kinds if kind in nightly.CHECKS]
     )
+
+
+@shared_task
+def write_statements() -> None:
+    """Write the statements of months that are over, and mail those that were not mailed."""
+    now = timezone.now()
+    statements.write_due(now=now)
+    statements.mail_due(now=now)
 
 
 @shared_task

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from billing.api import membership_views, order_views, views
+from billing.api import membership_views, order_views, statement_views, views
 
 entries = views.TransactionViewSet.as_view({"get": "list"})
 bills = views.BillViewSet.as_view({"get": "list"})
@@ -19,6 +19,10 @@ urlpatterns = [
     path("billing/bills/<uuid:pk>", views.OneBillViewSet.as_view({"get": "retrieve"})),
     path("billing/holds", views.HoldViewSet.as_view({"get": "list"})),
     path("billing/gifts", views.GiftViewSet.as_view({"get": "list"})),
+    path("billing/statements", statement_views.StatementViewSet.as_view({"get": "list"})),
+    path("billing/statements/<uuid:pk>", statement_views.OneStatementViewSet.as_view({"get": "retrieve"})),
+    path("billing/statements/<uuid:pk>/csv", statement_views.OneStatementViewSet.as_view({"get": "csv"})),
+    path("billing/statements/<uuid:pk>/pdf", statement_views.OneStatementViewSet.as_view({"get": "pdf"})),
     path("billing/spending", views.SpendingView.as_view()),
     # As the desktop client asks for them.
     path("user/transactions", views.PagedTransactionViewSet.as_view({"get": "list"})),

@@ -15,6 +15,7 @@ from billing.models.orders import Channel, Receivable, RechargeOrder, RefundOrde
 from billing.models.prices import PriceRule
 from billing.models.reconciliation import ReconciliationDifference, ReconciliationRun
 from billing.models.refunds import Refund
+from billing.models.statements import Statement
 from billing.models.wallets import Gift, LedgerEntry, OwnedQuerySet, Wallet, visible_wallets
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "ReconciliationRun",
     "Refund",
     "RefundOrder",
+    "Statement",
     "Wallet",
     "visible_wallets",
 ]
