@@ -360,6 +360,9 @@ def test_what_is_beyond_the_money_is_not_charged(
     settings.RENDER_EXPECTED_FRAME_SECONDS = 10
     job, second = outgrown(owner, node)
     makers.succeed(second, cpu_seconds=70)
+    assert money.capture_due(now=timezone.now() + timedelta(hours=1)) == 1
+    assert (fresh(job).status, fresh(job).actual_cost) == (Status.PAUSED, 1)
+    assert makers.audit() == {}
     jobs.cancel_job(job=fresh(job))
 
     assert (fresh(job).actual_cost, wallet_of(owner).available) == (1, 0)
