@@ -13,7 +13,9 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Team, User
+from billing.models import Hold
 from billing.services.gifts import give
+from billing.services.holds import place_hold
 from billing.services.ledger import wallet_of
 from common.ids import new_id
 from drives.models import Blob, Drive, File
@@ -155,6 +157,22 @@ def money(owner: User | Team) -> tuple[Decimal, Decimal]:
     """Balance and what of it is held."""
     wallet = wallet_of(owner)
     return wallet.balance, wallet.held
+
+
+def fresh(job: RenderJob) -> RenderJob:
+    return RenderJob.objects.select_related("user", "team").get(pk=job.pk)
+
+
+def spend(user: User, left: str) -> None:
+    """Leave `left` of the user's money."""
+    wallet = wallet_of(user)
+    place_hold(
+        wallet=wallet,
+        amount=wallet.available - Decimal(left),
+        key="away",
+        description="away",
+        purpose=Hold.Purpose.WITHDRAWAL,
+    )
 
 
 # What must hold at every moment, whoever raced whom. Each statement returns the rows that break it.

@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from celery import current_app
+from django.conf import settings as live_settings
 from django.core.files.uploadedfile import SimpleUploadedFile
-from pytest_django import Settings
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from accounts.models import User
 from drives.models import Drive, File
 from drives.services.drives import default_drive
 from drives.storage import blob_storage
+from drives.storage.buckets import BucketStorage
 from tests.conftest import Client
-from tests.drives.storages import bucket, choose, oss, s3  # noqa: F401  (fixtures)
+from tests.drives.storages import Choose, bucket, choose, oss, s3  # noqa: F401  (fixtures)
 from uploads.models import TaskFile, UploadPart, UploadTask
 
 PART = 1000
@@ -147,3 +150,18 @@ def _empty_staging() -> None:
 @pytest.fixture
 def drive(owner: User) -> Drive:
     return default_drive(user=owner)
+
+
+@pytest.fixture
+def ours(choose: Choose) -> BucketStorage:  # noqa: F811
+    found = choose("oss")
+    assert isinstance(found, BucketStorage)
+    return found
+
+
+@pytest.fixture
+def capture(django_capture_on_commit_callbacks: Any) -> DjangoCaptureOnCommitCallbacks:
+    """After a purge of the queue, so that it holds what the test has sent."""
+    with current_app.connection() as connection:
+        connection.SimpleQueue(live_settings.CELERY_TASK_DEFAULT_QUEUE).clear()
+    return django_capture_on_commit_callbacks

@@ -1,84 +1,35 @@
 """Parts that a client puts straight into the bucket."""
 
-import os
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
-from celery import current_app
-from django.conf import settings as live_settings
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from accounts.models import User
-from drives.errors import DigestMismatch
 from drives.models import Blob, Drive, File
 from drives.services.fsck import check_storage
 from drives.services.garbage import collect_garbage
 from drives.storage.buckets import BucketStorage
 from drives.tasks import verify
 from tests.conftest import Client
-from tests.drives.storages import Choose, keep
+from tests.drives.storages import keep
 from tests.racing import race
 from tests.standins.oss import OSSServer
 from tests.uploads.conftest import (
-    Sender,
-    announced,
     assert_untouched,
-    begin,
     content_of,
-    md5_of,
     sha256_of,
     sums,
 )
+from tests.uploads.direct import DirectSender, content_for, direct, taken_message
 from uploads.models import TaskFile, UploadTask
-from uploads.services.reconciliation import reconcile_quota
 from uploads.tasks import abandon
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(hours=24)
-
-
-@dataclass
-class DirectSender(Sender):
-    """A client that puts the parts of one file into the bucket."""
-
-    def ask(self, step: str, **body: Any) -> Any:
-        return self.client.post(f"{self.url}/direct/{step}", body)
-
-    def listed(self) -> Any:
-        return self.client.get(f"{self.url}/direct/parts")
-
-    def put_parts(self, content: bytes, *numbers: int, size: int | None = None) -> None:
-        """Begin, and send these parts of `content`, or all of them."""
-        begun = self.ask("init").json()
-        chunk = begun["chunk_size"]
-        wanted = list(numbers) or list(range(1, begun["total_chunks"] + 1))
-        answer = self.ask("urls", part_numbers=wanted)
-        assert answer.status_code == 200, answer.content
-        for part in answer.json()["urls"]:
-            start = (part["part_number"] - 1) * chunk
-            data = content[start : start + (size or part["size"])]
-            assert httpx.put(part["url"], content=data, headers=part["headers"]).status_code == 200
-
-
-def direct(client: Client, content: bytes, path: str = "/scene.blend", **fields: Any) -> DirectSender:
-    (sender,) = begin(client, announced(path, content, **fields))
-    return DirectSender(client, sender.task_id, sender.file_id)
-
-
-def content_for(storage: BucketStorage) -> bytes:
-    """Bytes of three parts, the last one short."""
-    return os.urandom(2 * storage.min_part_size + 100)
-
-
-@pytest.fixture
-def ours(choose: Choose) -> BucketStorage:
-    found = choose("oss")
-    assert isinstance(found, BucketStorage)
-    return found
 
 
 def test_a_file_goes_into_the_bucket_in_parts(
@@ -121,87 +72,6 @@ def test_a_file_goes_into_the_bucket_in_parts(
     assert taken_message() == ("drives.tasks.verify", [str(row.file.blob_id)])
     verify(str(row.file.blob_id))
     assert sender.ask("complete").json()["sha256"] == sha256_of(content)
-
-
-@pytest.fixture
-def capture(django_capture_on_commit_callbacks: Any) -> DjangoCaptureOnCommitCallbacks:
-    """After a purge of the queue, so that it holds what the test has sent."""
-    with current_app.connection() as connection:
-        connection.SimpleQueue(live_settings.CELERY_TASK_DEFAULT_QUEUE).clear()
-    return django_capture_on_commit_callbacks
-
-
-def taken_message() -> tuple[str, list[str]]:
-    """Name and arguments of the next message that is about storage."""
-    with current_app.connection() as connection:
-        queue = connection.SimpleQueue(live_settings.CELERY_TASK_DEFAULT_QUEUE)
-        while True:
-            message = queue.get(timeout=5)
-            message.ack()
-            name = message.headers["task"]
-            if name != "uploads.tasks.tell_progress":
-                return name, message.payload[0]
-
-
-def test_nobody_shares_the_content_before_it_was_read(
-    owner_api: Client, stranger_api: Client, ours: BucketStorage
-) -> None:
-    content = content_for(ours)
-    sender = direct(owner_api, content, md5="0" * 32)
-    sender.put_parts(content)
-    assert sender.ask("complete").status_code == 200
-    (other,) = begin(stranger_api, announced("/same.blend", content))
-    assert other.whole(content).status_code == 200
-    first, second = sender.row().file, other.row().file
-    assert first is not None
-    assert second is not None
-    assert first.blob != second.blob
-    verify(str(first.blob_id))
-    first.refresh_from_db()
-    assert first.blob == second.blob
-
-
-@pytest.mark.parametrize("is_last", [True, False], ids=["completed", "open"])
-def test_content_that_is_not_what_was_declared_is_taken_back(
-    owner: User, owner_api: Client, drive: Drive, ours: BucketStorage, is_last: bool
-) -> None:
-    content = content_for(ours)
-    more = [] if is_last else [announced("/more", b"more")]
-    senders = begin(owner_api, announced("/scene.blend", content, md5=md5_of(b"another")), *more)
-    sender = DirectSender(owner_api, senders[0].task_id, senders[0].file_id)
-    sender.put_parts(content)
-    assert sender.ask("complete").status_code == 200
-    blob, left = File.objects.get().blob, 0 if is_last else 4
-    assert sums(drive) == (len(content), left)
-    for _twice in range(2):
-        verify(str(blob.pk))
-    row, task = sender.row(), UploadTask.objects.get()
-    assert (row.status, row.file_id) == (TaskFile.Status.FAILED, None)
-    assert row.error_message == str(DigestMismatch(expected="", actual="", field="file"))
-    assert (task.uploaded_files, task.uploaded_size) == (0, 0)
-    assert File.objects.visible_to(owner).count() == 0
-    # It is shared with nobody: its digest finds nothing.
-    (other,) = begin(owner_api, announced("/other", content))
-    asked = [{"task_file_id": other.file_id, "md5": md5_of(content), "file_size": len(content)}]
-    found = owner_api.post(f"/upload-tasks/{other.task_id}/files/check", {"files": asked})
-    assert found.json()["existing_files"] == []
-    owner_api.put(f"/upload-tasks/{other.task_id}/cancel")
-    if is_last:
-        assert (task.status, task.failed_files, sums(drive)) == ("failed", 1, (0, 0))
-    else:
-        assert (task.status, task.failed_files, sums(drive)) == ("uploading", 0, (0, len(content) + 4))
-        assert sender.retry().status_code == 200
-    assert reconcile_quota() == []
-
-
-def test_what_was_declared_rightly_stays(owner_api: Client, drive: Drive, ours: BucketStorage) -> None:
-    content = content_for(ours)
-    sender = direct(owner_api, content, md5=md5_of(content))
-    sender.put_parts(content)
-    assert sender.ask("complete").status_code == 200
-    verify(str(File.objects.get().blob_id))
-    assert (sender.row().status, UploadTask.objects.get().status) == ("completed", "completed")
-    assert (File.objects.get().blob.md5, sums(drive)) == (md5_of(content), (len(content), 0))
 
 
 def test_a_folder_of_ours_has_no_addresses(owner_api: Client, drive: Drive) -> None:
