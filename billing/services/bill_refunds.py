@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy, gettext_noop
 from accounts.models import AuditEvent, Notification, User
 from accounts.services import audit
 from accounts.services.notifications import notify
-from billing.errors import RefundExceeded
+from billing.errors import IdempotencyConflict, RefundExceeded
 from billing.models import Bill, Gift, LedgerEntry, Refund, Wallet
 from billing.services.ledger import FEN, ZERO, post_entry
 from billing.signals import wallet_credited
@@ -38,6 +38,8 @@ def refund_bill(*, bill: Bill, amount: Decimal, reason: str, key: str, actor: Us
             Bill.objects.select_for_update(of=("self",), no_key=True).select_related("wallet").get(pk=bill.pk)
         )
         if earlier := Refund.objects.filter(bill=locked, entry__key=f"refund:{key}").first():
+            if earlier.amount != amount:
+                raise IdempotencyConflict
             return earlier
         left = refundable(locked)
         if amount > left:
@@ -75,8 +77,10 @@ def refund_task(
         bills = Bill.objects.filter(task_id=task_id).select_for_update(of=("self",), no_key=True)
         left = {bill: refundable(bill) for bill in bills.order_by("-created_at", "-pk")}
         done = Refund.objects.filter(bill__task_id=task_id, entry__key__startswith=f"refund:{key}:")
-        if done.exists():
-            return list(done)
+        if earlier := list(done):
+            if sum(refund.amount for refund in earlier) != amount:
+                raise IdempotencyConflict
+            return earlier
         if amount > sum(left.values()):
             raise RefundExceeded(refundable=float(sum(left.values())))
         refunds: list[Refund] = []

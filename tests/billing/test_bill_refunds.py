@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import AuditEvent, Notification, User
-from billing.errors import RefundExceeded
+from billing.errors import IdempotencyConflict, RefundExceeded
 from billing.models import Bill, Gift, LedgerEntry, Refund
 from billing.services.bill_refunds import refund_bill, refund_task
 from billing.services.bills import Charge, charge_now
@@ -75,6 +75,8 @@ def test_paid_money_comes_back_first_then_what_was_given(payer: User) -> None:
 def test_one_key_gives_once(payer: User) -> None:
     bill = a_bill(payer)
     assert back(bill, "3", "k") == back(bill, "3", "k")
+    with pytest.raises(IdempotencyConflict):
+        back(bill, "4", "k")
     assert (wallet_of(payer).balance, Refund.objects.count()) == (3, 1)
     event = AuditEvent.objects.get(action="balance_changed", target_type="billing.refund")
     assert (event.after["amount"], event.after["reason"], event.user) == ("3.00", "Wrong texture", payer)
@@ -99,6 +101,8 @@ def test_of_a_job_the_newest_bill_comes_first(payer: User) -> None:
         (new, 10),
         (old, 3),
     ]
+    with pytest.raises(IdempotencyConflict):
+        refund_task(task_id=task, amount=Decimal(12), reason="late", key="k")
     with pytest.raises(RefundExceeded):
         refund_task(task_id=task, amount=Decimal(8), reason="late", key="again")
     assert wallet_of(payer).balance == 13
