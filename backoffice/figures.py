@@ -73,16 +73,20 @@ def money() -> dict[str, Any]:
 
 
 def jobs() -> dict[str, Any]:
-    """Jobs that wait, render or failed since yesterday, and frames of the last hour."""
+    """Jobs that wait, render or failed since yesterday."""
     living = RenderJob.objects.filter(deleted_at__isnull=True)
     recent = Q(status=Status.FAILED, completed_at__gte=timezone.now() - timedelta(days=1))
-    figures: dict[str, Any] = living.aggregate(
+    return living.aggregate(
         running=Count("pk", Q(status=Status.RENDERING)),
         queued=Count("pk", Q(status__in=(Status.PENDING, Status.QUEUED))),
         failed=Count("pk", recent),
     )
+
+
+def frames() -> dict[str, Any]:
+    """Frames rendered in the last hour."""
     outputs = since(FrameOutput.objects.all(), timezone.now() - timedelta(hours=1))
-    return {**figures, "frames": outputs.aggregate(frames=Count("frame", distinct=True))["frames"]}
+    return outputs.aggregate(frames=Count("frame", distinct=True))
 
 
 def nodes() -> dict[str, Any]:
@@ -115,6 +119,7 @@ def people() -> dict[str, Any]:
 GROUPS = {
     "money": Group("billing.view_ledgerentry", money),
     "jobs": Group("rendering.view_renderjob", jobs),
+    "frames": Group("rendering.view_attempt", frames),
     "nodes": Group("rendering.view_rendernode", nodes),
     "storage": Group("drives.view_drive", storage, seconds=600),
     "people": Group("accounts.view_user", people),

@@ -34,9 +34,8 @@ class BillAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "wallet", "kind", "amount", "description", "task_id")
     list_filter = ("kind",)
     list_select_related = ("wallet__user", "wallet__team")
-    search_fields = (*OWNER, "task_id", "description")
+    search_fields = (*OWNER, "task_id")
     ordering = ("-created_at", "-pk")
-    date_hierarchy = "created_at"
     inlines = (BillLineInline, RefundInline)
     actions = actions_detail = ("refund",)
 

@@ -66,7 +66,6 @@ class RechargeOrderAdmin(ReadOnlyAdmin):
     list_select_related = ("wallet__user", "wallet__team", "payer")
     search_fields = (*OWNER, "order_no", "transaction_no", "payer__username", "payer__phone")
     ordering = ("-created_at", "-pk")
-    date_hierarchy = "created_at"
     inlines = (RefundInline, ReceivableInline)
     actions = ("ask_channel",)
     actions_detail = ("ask_channel", "settle", "pay_back", "charge_back")

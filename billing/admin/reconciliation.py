@@ -28,7 +28,6 @@ class ReconciliationRunAdmin(ReadOnlyAdmin):
     list_display = ("day", "kind", "status", "checked", "differences_count", "started_at", "finished_at")
     list_filter = ("kind", "status")
     ordering = ("-day", "kind", "-pk")
-    date_hierarchy = "day"
     inlines = (DifferenceInline,)
 
 

@@ -27,4 +27,3 @@ class RefundAdmin(ReadOnlyAdmin):
     list_select_related = ("bill", "actor")
     search_fields = (*(f"bill__{name}" for name in OWNER), "bill__task_id", "reason")
     ordering = ("-created_at", "-pk")
-    date_hierarchy = "created_at"

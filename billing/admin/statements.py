@@ -23,4 +23,3 @@ class StatementAdmin(ReadOnlyAdmin):
     list_select_related = ("wallet__user", "wallet__team")
     search_fields = OWNER
     ordering = ("-month", "-pk")
-    date_hierarchy = "month"

@@ -17,6 +17,7 @@ from accounts.models.users import users_updated
 from accounts.services import avatars
 from tests.accounts import pictures
 from tests.accounts.pictures import picture
+from tests.accounts.staff import FORM
 from tests.conftest import Client
 from tests.factories import token_of
 from tests.racing import race
@@ -311,7 +312,7 @@ def test_taken_away_by_an_operator(owner: User, owner_api: Client) -> None:
     office.force_login(boss)
     page = f"/admin/accounts/user/{owner.pk}/change/"
     assert 'type="file"' not in office.get(page).content.decode()
-    form = {"action": "remove_avatars", "_selected_action": [str(owner.pk), str(boss.pk)]}
+    form = {"action": "remove_avatars", "_selected_action": [str(owner.pk), str(boss.pk)], **FORM}
     assert office.post("/admin/accounts/user/", form).status_code == 302
     assert (User.objects.get(pk=owner.pk).avatar.name, stored()) == ("", [])
     event = AuditEvent.objects.filter(user=owner, action=AuditEvent.Action.PROFILE_CHANGED).latest(

@@ -33,6 +33,7 @@ from rendering.models import RenderJob, RenderNode
 from tests.accounts.conftest import codes_sent, registration
 from tests.accounts.crew import join
 from tests.accounts.pictures import picture
+from tests.accounts.staff import FORM
 from tests.accounts.test_avatars import send, stored
 from tests.accounts.test_deletion import LATER, fresh, leave
 from tests.conftest import Client
@@ -245,7 +246,7 @@ def test_an_operator_cannot_bring_them_back(owner: User) -> None:
     deletion.delete_due(now=leave(owner))
     office = Browser()
     office.force_login(User.objects.create_superuser("boss", PASSWORD))
-    form = {"action": "unblock", "_selected_action": [str(owner.pk)]}
+    form = {"action": "unblock", "_selected_action": [str(owner.pk)], **FORM}
     assert office.post("/admin/accounts/user/", form).status_code == 302
     page = f"/admin/accounts/user/{owner.pk}/change/"
     data = {"username": fresh(owner).username, "phone": "13912345678", "email": "", "member_level": 0,

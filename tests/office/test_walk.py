@@ -16,7 +16,7 @@ from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
 PAGES: dict[type[Model], Any] = admin.site._registry
-OWN_PAGES = {"/admin/queue/": {"support", "farm", "auditor", "superuser"}}
+OWN_PAGES = {"/admin/queue/": {"support", "finance", "farm", "auditor", "superuser"}}
 KINDS = ("actions_list", "actions_row", "actions_detail")
 
 

@@ -22,7 +22,11 @@ def price(db: None) -> PriceRule:
     """The rule of the migrations; a test with real commits leaves the tables empty."""
     rule = PriceRule.objects.filter(engine="").first()
     return rule or PriceRule.objects.create(
-        price=Decimal("0.50"), valid_from=datetime(2026, 1, 1, tzinfo=UTC)
+        price=Decimal("0.50"),
+        low_multiplier=Decimal("0.8"),
+        high_multiplier=Decimal("1.5"),
+        urgent_multiplier=2,
+        valid_from=datetime(2026, 1, 1, tzinfo=UTC),
     )
 
 
