@@ -35,29 +35,35 @@ def stream_csv(
     request: HttpRequest, *, name: str, header: Sequence[str], rows: QuerySet, cells: Callable[[Any], list]
 ) -> StreamingHttpResponse:
     """`rows` as a file `name`, the newest first, in statements of BATCH rows each."""
+    return streamed(request, lines(header, rows, cells), name)
+
+
+def streamed(request: HttpRequest, blocks: Iterator[bytes], name: str) -> StreamingHttpResponse:
+    """A CSV to be saved under `name`, written while it is sent."""
     # Under ASGI a plain iterator would be read into memory whole before the first byte is sent.
-    reader = lines_async if isinstance(request, ASGIRequest) else lines
-    body = reader(header, rows, cells)
-    disposition = content_disposition_header(True, name) or "attachment"
-    headers = {"Content-Disposition": disposition, "Cache-Control": "no-store"}
+    body = in_thread(blocks) if isinstance(request, ASGIRequest) else blocks
+    headers = {
+        "Content-Disposition": content_disposition_header(True, name) or "attachment",
+        "Cache-Control": "private, no-store",
+        "X-Content-Type-Options": "nosniff",
+        "X-Accel-Buffering": "no",
+    }
     return StreamingHttpResponse(body, content_type="text/csv; charset=utf-8", headers=headers)
 
 
-def lines(header: Sequence[str], rows: QuerySet, cells: Callable[[Any], list]) -> Iterator[str]:
-    yield BYTE_ORDER_MARK + text_of([header])
+async def in_thread(blocks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    # In the thread of the request, whose connection to the database it is.
+    following = sync_to_async(lambda: next(blocks, None), thread_sensitive=True)
+    while (block := await following()) is not None:
+        yield block
+
+
+def lines(header: Sequence[str], rows: QuerySet, cells: Callable[[Any], list]) -> Iterator[bytes]:
+    yield (BYTE_ORDER_MARK + text_of([header])).encode()
     last = None
     while batch := batch_after(rows, last):
         last = batch[-1].pk
-        yield text_of([cells(row) for row in batch])
-
-
-async def lines_async(
-    header: Sequence[str], rows: QuerySet, cells: Callable[[Any], list]
-) -> AsyncIterator[str]:
-    reader = lines(header, rows, cells)
-    read: Any = sync_to_async(next)
-    while (block := await read(reader, None)) is not None:
-        yield block
+        yield text_of([cells(row) for row in batch]).encode()
 
 
 def batch_after(rows: QuerySet, last: Any) -> list[Any]:

@@ -12,11 +12,11 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 
 from billing.api import filters
-from billing.api.downloads import streamed
 from billing.api.serializers import MoneyNumber
 from billing.api.views import OfOneWallet
 from billing.models import Statement
 from billing.services.statement_documents import statement_csv, statement_pdf
+from common.exports import streamed
 from common.views import VisibleViewSet
 
 
@@ -66,7 +66,7 @@ class OneStatementViewSet(RetrieveModelMixin, VisibleViewSet):
     def csv(self, request: Request, pk: UUID) -> StreamingHttpResponse:
         """Its transactions for a spreadsheet."""
         statement: Statement = self.get_object()
-        return streamed(request, statement_csv(statement), f"statement-{statement}.csv")
+        return streamed(request._request, statement_csv(statement), f"statement-{statement}.csv")
 
     @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
     def pdf(self, request: Request, pk: UUID) -> HttpResponse:

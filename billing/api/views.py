@@ -15,13 +15,13 @@ from rest_framework.views import APIView
 from accounts.models import User
 from billing.api import filters
 from billing.api import serializers as shapes
-from billing.api.downloads import streamed
 from billing.api.paging import NumberedPage
 from billing.models import Bill, Gift, Hold, LedgerEntry, Wallet
 from billing.selectors import Grouping, entry_batches, every_day, spending
 from billing.services.ledger import wallet_of
 from billing.tables import csv_blocks
 from common.errors import Invalid
+from common.exports import streamed
 from common.views import VisibleViewSet
 
 ROWS_OF_SPENDING = 500
@@ -79,7 +79,7 @@ class TransactionViewSet(ListModelMixin, OfOneWallet):
             _("balance after"), _("description"), _("render task"),
         ]  # fmt: skip
         batches = ([columns(entry) for entry in batch] for batch in entry_batches(self.get_queryset()))
-        return streamed(request, csv_blocks(header, batches), "transactions.csv")
+        return streamed(request._request, csv_blocks(header, batches), "transactions.csv")
 
 
 @extend_schema(tags=["users"])

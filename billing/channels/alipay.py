@@ -15,7 +15,6 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl
-from zoneinfo import ZoneInfo
 
 import httpx
 from alipay import AliPay as Sdk
@@ -36,9 +35,9 @@ from billing.channels.base import (
     RefundState,
 )
 from billing.errors import ChannelRefused, ChannelUnavailable, NotifyRefused, SignatureInvalid
+from billing.periods import SHANGHAI
 
 logger = logging.getLogger(__name__)
-CHINA = ZoneInfo("Asia/Shanghai")
 TIME = "%Y-%m-%d %H:%M:%S"
 SUCCESS, AWAY = "10000", ("20000", "20001")
 LARGEST_FILE = 100 * 2**20
@@ -83,7 +82,7 @@ class Alipay:
             out_trade_no=asked.order_no,
             total_amount=f"{asked.amount:.2f}",
             notify_url=asked.notify_url,
-            time_expire=asked.expires_at.astimezone(CHINA).strftime(TIME),
+            time_expire=asked.expires_at.astimezone(SHANGHAI).strftime(TIME),
         )
         return Offer(pay_url=f"{self.account.url}?{query}")
 
@@ -185,7 +184,7 @@ class Alipay:
             amount=money(body["total_amount"]) if paid else None,
             currency=str(body.get("trans_currency") or "CNY"),
             transaction_no=str(body["trade_no"]) if paid else "",
-            paid_at=datetime.strptime(body[paid_at], TIME).replace(tzinfo=CHINA) if paid else None,
+            paid_at=datetime.strptime(body[paid_at], TIME).replace(tzinfo=SHANGHAI) if paid else None,
         )
 
     def ask(self, method: Callable[..., Any], **values: Any) -> dict[str, Any]:

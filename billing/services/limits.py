@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.db.models import F, Sum
@@ -12,15 +11,9 @@ from accounts.models import Team, User
 from accounts.permissions import Action, require, role_in
 from billing.errors import SpendingLimitReached
 from billing.models import Hold, LedgerEntry, MemberLimit, Wallet
+from billing.periods import month_of, start_of
 from billing.services.ledger import ZERO
 from common.errors import NotVisible
-
-MONTHS_OF = ZoneInfo("Asia/Shanghai")
-
-
-def month_start(now: datetime) -> datetime:
-    """When the calendar month began in Shanghai."""
-    return now.astimezone(MONTHS_OF).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def spent_in_month(*, wallet: Wallet, user: User, now: datetime) -> Decimal:
@@ -30,7 +23,7 @@ def spent_in_month(*, wallet: Wallet, user: User, now: datetime) -> Decimal:
     holds = Hold.objects.filter(wallet=wallet, spender=user)
     moved = LedgerEntry.objects.filter(
         wallet=wallet,
-        created_at__gte=month_start(now),
+        created_at__gte=start_of(month_of(now)),
         kind__in=[LedgerEntry.Kind.CONSUME, LedgerEntry.Kind.REFUND],
         task_id__in=holds.values("task_id"),
     )

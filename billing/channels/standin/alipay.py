@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from cryptography.exceptions import InvalidSignature
 from django.conf import settings
@@ -24,8 +23,8 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
 from billing.channels.standin import keys, ledger
+from billing.periods import SHANGHAI
 
-CHINA = ZoneInfo("Asia/Shanghai")
 TIME = "%Y-%m-%d %H:%M:%S"
 STATES = {"WAITING": "WAIT_BUYER_PAY", "PAID": "TRADE_SUCCESS", "CLOSED": "TRADE_CLOSED"}
 
@@ -39,7 +38,7 @@ def failed(sub_code: str, text: str) -> Refused:
 
 
 def china(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).astimezone(CHINA).strftime(TIME)
+    return datetime.fromtimestamp(seconds, UTC).astimezone(SHANGHAI).strftime(TIME)
 
 
 def signature(text: str) -> str:
@@ -65,7 +64,7 @@ def content_of(values: dict[str, str]) -> dict[str, Any]:
     if any(values.get(name) != value for name, value in wanted.items()):
         raise Refused("40002", "isv.invalid-parameter", "参数无效")
     try:
-        at = datetime.strptime(values["timestamp"], TIME).replace(tzinfo=CHINA)
+        at = datetime.strptime(values["timestamp"], TIME).replace(tzinfo=SHANGHAI)
         content = json.loads(values["biz_content"])
     except (KeyError, ValueError):
         raise Refused("40002", "isv.invalid-parameter", "参数无效") from None
@@ -116,7 +115,7 @@ def page(request: HttpRequest, values: dict[str, str]) -> HttpResponse:
     order_no, total = str(content.get("out_trade_no", "")), fen(content.get("total_amount"))
     order = ledger.find("alipay", order_no)
     if order is None:
-        expires = datetime.strptime(content["time_expire"], TIME).replace(tzinfo=CHINA).timestamp()
+        expires = datetime.strptime(content["time_expire"], TIME).replace(tzinfo=SHANGHAI).timestamp()
         order = ledger.Order("alipay", order_no, total, content["subject"], values["notify_url"], expires)
         ledger.save(order)
     return HttpResponseRedirect(request.build_absolute_uri(f"/standin/pay/cashier/alipay/{order_no}"))
