@@ -1,9 +1,16 @@
 """Monthly statements: only read."""
 
+from decimal import Decimal
+
 from django.contrib import admin
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
 
 from billing.admin.ledger import OWNER
-from billing.models import Statement
+from billing.models import LedgerEntry, Statement
+from billing.tables import number
 from common.admin import ReadOnlyAdmin
 
 
@@ -23,3 +30,10 @@ class StatementAdmin(ReadOnlyAdmin):
     list_select_related = ("wallet__user", "wallet__team")
     search_fields = OWNER
     ordering = ("-month", "-pk")
+    exclude = ("sums",)
+    readonly_fields = ("shown_sums",)
+
+    @display(description=_("sums by kind"))
+    def shown_sums(self, statement: Statement) -> str:
+        kinds = ((LedgerEntry.Kind(kind).label, Decimal(amount)) for kind, amount in statement.sums.items())
+        return format_html_join(mark_safe("<br>"), "{} {}", ((k, number(a)) for k, a in kinds if a))

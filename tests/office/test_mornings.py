@@ -1,7 +1,7 @@
-"""A morning's work in a real Chromium: support finds out why a user cannot come in, the farm takes a node out."""
+"""A morning's work in a real Chromium: of support, of the farm and of finance."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,10 +14,13 @@ from accounts.models import AuditEvent, User
 from accounts.permissions import StaffGroup
 from accounts.services.passwords import verify_credentials
 from backoffice.staff import sync_staff_groups
-from billing.models import PriceRule
+from billing.models import PriceRule, Refund
+from billing.services.approvals import request_credit
+from billing.services.ledger import wallet_of
+from billing.services.statements import write_due
 from common import origin
 from common.errors import DomainError
-from rendering.models import Attempt, NodeBlock, RenderNode
+from rendering.models import Attempt, NodeBlock, RenderJob, RenderNode
 from rendering.services import claims
 from tests.accounts.staff import operator
 from tests.browser import chromium, open_page
@@ -58,6 +61,11 @@ def groups(db: None) -> None:
     sync_staff_groups()
 
 
+def price_rule() -> None:
+    if not PriceRule.objects.exists():  # that of the migrations is gone with the tables
+        PriceRule.objects.create(price=Decimal("0.50"), valid_from=datetime(2026, 1, 1, tzinfo=UTC))
+
+
 def test_support_lets_a_user_in(open_page: Open, groups: None) -> None:
     painter = make_user(username="lantern_mei", email="mei@example.com")
     here = origin.current.set(origin.Origin(ip=IP))
@@ -92,8 +100,7 @@ def test_the_farm_takes_a_node_out_and_sees_its_frames_move(open_page: Open, gro
         )
         for name in ("node-1", "node-2")
     ]
-    if not PriceRule.objects.exists():  # that of the migrations is gone with the tables
-        PriceRule.objects.create(price=Decimal("0.50"), valid_from=datetime(2026, 1, 1, tzinfo=UTC))
+    price_rule()
     artist = make_user(username="artist", money="50")
     job = makers.queued(artist, frames="1-4", task_name="灯笼街")
     attempt = makers.claimed(nodes[0])
@@ -121,3 +128,50 @@ def test_the_farm_takes_a_node_out_and_sees_its_frames_move(open_page: Open, gro
     assert claims.claim(node=nodes[1], engine="blender") is not None
     page.reload()
     expect(page.locator(".attempt").first).to_contain_text("node-2")
+
+
+def test_finance_gives_back_approves_and_answers(open_page: Open, groups: None) -> None:
+    price_rule()
+    node = RenderNode.objects.create(
+        name="node-1", host="h", slots=1, engines={"blender": ["5.0.1"]}, heartbeat_at=timezone.now()
+    )
+    artist = make_user(username="lantern_mei", money="50")
+    job = makers.queued(artist, frames="1-2", task_name="灯笼街")
+    makers.succeed(makers.claimed(node))
+    makers.fail(makers.claimed(node), is_permanent=True)
+    assert makers.fresh(job).status == RenderJob.Status.FAILED
+    wallet = wallet_of(artist)
+    before = wallet.balance
+    request_credit(
+        wallet=wallet,
+        amount=Decimal(20),
+        key="bank-4711",
+        reason="银行转账 4711",
+        maker=make_user(username="finance_li", is_staff=True),
+    )
+    write_due(now=timezone.now() + timedelta(days=32))
+
+    page = at_work(open_page, operator("finance"), width=1440)
+    page.goto("/admin/rendering/renderjob/")
+    page.locator("#searchbar").fill("lantern_mei")
+    page.locator("#searchbar").press("Enter")
+    page.get_by_role("link", name="灯笼街").first.click()
+    page.locator("li a.cursor-pointer", has_text="更多").click()
+    page.get_by_role("link", name="退款").click()
+    with page.expect_navigation():
+        confirm(page, "退款", amount="0.50", reason="工单 12")
+    wallet.refresh_from_db()
+    assert (wallet.balance, Refund.objects.get().reason) == (before + Decimal("0.50"), "工单 12")
+
+    page.goto("/admin/billing/creditrequest/")
+    page.locator("#result_list tbody a[href*='/creditrequest/']").first.click()
+    page.get_by_role("link", name="批准").click()
+    with page.expect_navigation():
+        confirm(page, "批准", reason="已到账")
+    expect(page.locator("body")).to_contain_text("已到账")
+    wallet.refresh_from_db()
+    assert wallet.balance == before + Decimal("20.50")
+
+    page.goto("/admin/billing/statement/?q=lantern_mei")
+    page.locator("#result_list tbody a[href*='/statement/']").first.click()
+    expect(page.locator("body")).to_contain_text("消费 -0.50")
