@@ -71,7 +71,7 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
     )  # fmt: skip
     list_filter = ("kind", "wallet__currency")
     list_select_related = ("wallet__user", "wallet__team", "actor")
-    search_fields = (*OWNER, "=key", "task_id")
+    search_fields = (*OWNER, "task_id")
     ordering = ("-created_at", "-pk")
 
 
@@ -90,7 +90,7 @@ class HoldAdmin(ReadOnlyAdmin):
     )
     list_filter = ("status",)
     list_select_related = ("wallet__user", "wallet__team")
-    search_fields = (*OWNER, "=key", "task_id")
+    search_fields = (*OWNER, "task_id")
     ordering = ("-created_at", "-pk")
 
 
