@@ -28,6 +28,7 @@ TEXTS = (
     gettext_noop("Send the notices of operators"),
     gettext_noop("Sweep expired invitations to teams"),
     gettext_noop("Sweep unreferenced blobs"),
+    gettext_noop("Release money set aside for tasks paused for long"),
     gettext_noop("Take back gifts whose time is over"),
     gettext_noop("Verify content of direct uploads"),
     gettext_noop("task result"),

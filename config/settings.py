@@ -474,6 +474,8 @@ RENDER_CAPTURE_SECONDS: float = env.float("RENDER_CAPTURE_SECONDS", default=60)
 """How often at most a job that renders is charged for what it has rendered."""
 RENDER_FAILED_SHARE = Decimal(env.str("RENDER_FAILED_SHARE", default="0"))
 """The part of the price, 0 to 1, that is charged for frames that fail by a fault of their scene; 0: nothing."""
+RENDER_IDLE_HOLD_DAYS: int = env.int("RENDER_IDLE_HOLD_DAYS", default=30)
+"""After so long a paused job holds no money any more; it holds anew when it goes on."""
 RENDER_MAX_ATTEMPTS = 3
 RENDER_BLOCK_AFTER = 3
 """Failures of a job on one node after which the node gets no more of its frames."""

@@ -14,6 +14,7 @@ from rendering.services import (
     closing,
     dispatch,
     frames,
+    idle_holds,
     jobs,
     money,
     reports,
@@ -75,3 +76,9 @@ def tend() -> None:
         claims.forget_emptied(engine)
         dispatch.dispatch(engine)
         dispatch.tell_stranded(engine)
+
+
+@shared_task
+def expire_holds() -> None:
+    """Scheduled: release the money of tasks paused for long."""
+    idle_holds.expire_holds(now=timezone.now())

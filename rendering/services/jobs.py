@@ -17,7 +17,7 @@ from rendering.services.dependencies import tell_dependents
 from rendering.services.dispatch import dispatch_on_commit
 from rendering.services.frames import release_on_commit, show_ready, stop_frames, stop_strays
 from rendering.services.guards import lock_for, require
-from rendering.services.money import cover, expected_cost, left_of, payer_of, require_more, settle
+from rendering.services.money import cover, expected_cost, left_of, open_hold, payer_of, require_more, settle
 from rendering.services.submitting import submit_job
 
 Status = RenderJob.Status
@@ -61,7 +61,10 @@ def approve_job(*, job: RenderJob) -> RenderJob:
 
 
 def go_on(job: RenderJob) -> RenderJob:
-    """Queue a job paused for the reason that it was read with. Raises TransitionNotAllowed, InsufficientBalance."""
+    """Queue a job paused for the reason that it was read with; one paused for long holds its money anew.
+
+    Raises TransitionNotAllowed and what holding raises.
+    """
     reason = job.pause_reason
     approval = {"approved_at": timezone.now()} if reason == Reason.APPROVAL else {}
     with transaction.atomic():
@@ -70,6 +73,8 @@ def go_on(job: RenderJob) -> RenderJob:
             raise locked.refusal()
         if reason == Reason.BALANCE:
             require_more(locked)
+        elif open_hold(locked) is None:
+            cover(locked)
         # Whoever paused it may not have come to that yet.
         stop_frames(job, Frame.Status.READY, running_only=True)
         job.move_to(Status.QUEUED, pause_reason=Reason.NONE, **approval)

@@ -1,0 +1,51 @@
+"""Money set aside for tasks that nobody goes on with: after a while it can be spent on others."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from accounts.models import Notification
+from accounts.services.notifications import notify
+from billing.models import Hold
+from rendering.models import RenderJob
+from rendering.services import news
+from rendering.services.money import settle
+
+Reason = RenderJob.PauseReason
+
+
+def expire_holds(*, now: datetime, limit: int = 1000) -> int:
+    """Settle jobs that were paused RENDER_IDLE_HOLD_DAYS ago; how many were. They hold anew when they go on.
+
+    A job that waits for money has none to let go, and goes on by itself with what it holds.
+    """
+    since = now - timedelta(days=settings.RENDER_IDLE_HOLD_DAYS)
+    idle = RenderJob.objects.filter(
+        status=RenderJob.Status.PAUSED, updated_at__lte=since, hold__status=Hold.Status.OPEN
+    ).exclude(pause_reason=Reason.BALANCE)
+    expired = 0
+    for pk in idle.order_by("updated_at", "pk").values_list("pk", flat=True)[:limit]:
+        with transaction.atomic():
+            job = idle.select_for_update(no_key=True, of=("self",)).filter(pk=pk).first()
+            if job is not None:
+                let_go(job)
+                expired += 1
+    return expired
+
+
+def let_go(job: RenderJob) -> None:
+    settle(job)
+    news.log(job, _("Paused for long: the money set aside was released."))
+    notify(
+        user=job.user,
+        title=gettext_noop("The money set aside for %(task)s was released"),
+        message=gettext_noop(
+            "The task is paused for %(days)s days. It sets money aside again when it goes on."
+        ),
+        level=Notification.Level.INFO,
+        params={"task": job.task_name, "days": settings.RENDER_IDLE_HOLD_DAYS},
+        action_url=f"/tasks/{job.pk}",
+    )
