@@ -122,8 +122,9 @@ STAFF_GROUPS: dict[StaffGroup, tuple[str, ...]] = {
         "rendering.view_attempt", "rendering.view_frameoutput", "rendering.view_joblog",
         "rendering.view_scenereport",
     ),
-    # Whoever asks for a credit is never the one who approves it (billing.services.approvals).
+    # Finds whose money it is. Whoever asks for a credit is never the one who approves it (billing.services.approvals).
     StaffGroup.FINANCE: (
+        "accounts.view_user", "accounts.view_team", "accounts.view_teammember",
         "billing.view_*", "billing.credit_wallet", "billing.check_creditrequest", "billing.settle_rechargeorder",
         "billing.payback_rechargeorder", "billing.resolve_moneyalert", "billing.park_wallet",
         "billing.resolve_reconciliationdifference", "billing.refund_bill", "rendering.view_renderjob",

@@ -13,7 +13,9 @@ from unfold.decorators import display
 
 from accounts.admin.users import UserAdmin
 from accounts.models import User
+from billing.admin.credits import ask_for_credit, credit_deed
 from billing.models import Wallet
+from billing.services.ledger import wallet_of
 from common.admin import ReadOnlyInline
 from drives.models import Drive
 from rendering.models import RenderJob
@@ -63,6 +65,10 @@ admin.site.unregister(User)
 @admin.register(User)
 class PeopleAdmin(UserAdmin):
     inlines = (*UserAdmin.inlines, WalletInline, DriveInline, JobInline)  # type: ignore[assignment]
+    actions_detail = ("credit", *UserAdmin.actions_detail)  # type: ignore[assignment]
+
+    def has_credit_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return bool(request.user.has_perm("billing.credit_wallet"))
 
     def get_list_display(self, request: HttpRequest) -> Any:
         glance = [name for name, (right, _rows) in GLANCES.items() if request.user.has_perm(right)]
@@ -75,6 +81,11 @@ class PeopleAdmin(UserAdmin):
             return rows
         seen = {name: found for name, (right, found) in GLANCES.items() if request.user.has_perm(right)}
         return rows.annotate(**{f"its_{name}": found for name, found in seen.items()})
+
+    @credit_deed
+    def credit(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
+        for user in rows:
+            ask_for_credit(request, wallet_of(user), given)
 
     @display(description=_("balance"))
     def balance(self, user: Any) -> Any:

@@ -1,21 +1,16 @@
 """Wallets and what moves them: only read here; services write it."""
 
-from typing import Any, cast
+from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin import EmptyFieldListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User
-from billing.admin.money_forms import CreditForm
+from billing.admin.credits import ask_for_credit, credit_deed
 from billing.admin.parking import Parking
 from billing.models import Gift, Hold, IdempotentRequest, LedgerEntry, Wallet
-from billing.services.approvals import request_credit
 from common.admin import ReadOnlyAdmin
-from common.deeds import deed
-from common.errors import DomainError
 
 OWNER = ("wallet__user__username", "wallet__user__phone", "wallet__team__name")
 
@@ -39,28 +34,10 @@ class WalletAdmin(Parking, ReadOnlyAdmin):
     def has_credit_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("billing.credit_wallet")
 
-    @deed(
-        description=_("Credit or debit"),
-        permission="credit",
-        form=CreditForm,
-        icon="add_card",
-        text=_("Asks for money to be added or taken away. A second operator decides on it."),
-    )
+    @credit_deed
     def credit(self, request: HttpRequest, rows: QuerySet[Wallet], given: dict[str, Any]) -> None:
         for wallet in rows:
-            try:
-                request_credit(
-                    wallet=wallet,
-                    amount=given["amount"],
-                    key=str(given["key"]),
-                    reason=given["reason"],
-                    evidence=given["evidence"],
-                    maker=cast(User, request.user),
-                )
-            except DomainError as error:
-                messages.error(request, str(error))
-            else:
-                messages.success(request, _("Asked for: %(amount)s yuan.") % {"amount": given["amount"]})
+            ask_for_credit(request, wallet, given)
 
 
 @admin.register(LedgerEntry)

@@ -43,7 +43,7 @@ SEEN: dict[str, set[str]] = {
     )
     | of("uploads")
     | of("rendering", "renderjob", "renderstep", "frame", "attempt", "frameoutput", "joblog", "scenereport"),
-    "finance": of("billing") | of("rendering", "renderjob"),
+    "finance": of("billing") | of("rendering", "renderjob") | of("accounts", "user", "team", "teammember"),
     "farm": of("rendering") | of("django_celery_beat") | of("django_celery_results"),
     "auditor": set(registered),
     "superuser": set(registered),

@@ -45,7 +45,7 @@ JOBS = {"正在渲染的任务", "排队的任务", "昨天以来失败的任务
 FRAMES = {"最近一小时渲染帧数"}
 CARDS = {
     "support": JOBS | FRAMES | {"已用存储", "今日新用户"},
-    "finance": MONEY | JOBS,  # they give money for tasks back
+    "finance": MONEY | JOBS | {"今日新用户"},  # they give money for tasks back
     "farm": JOBS | FRAMES | {"在线渲染节点"},
     "auditor": MONEY | JOBS | FRAMES | {"在线渲染节点", "已用存储", "今日新用户"},
     "superuser": MONEY | JOBS | FRAMES | {"在线渲染节点", "已用存储", "今日新用户"},
@@ -70,7 +70,7 @@ def test_every_figure_and_every_entry_of_the_sidebar_leads_somewhere(group: str)
 
 SEEN = {
     "support": {"用户", "渲染农场", "网盘与文件"},
-    "finance": {"财务", "渲染农场"},
+    "finance": {"用户", "财务", "渲染农场"},
     "farm": {"渲染农场", "系统"},
     "auditor": {"用户", "财务", "渲染农场", "网盘与文件", "系统"},
     "superuser": {"用户", "财务", "渲染农场", "网盘与文件", "系统"},

@@ -14,8 +14,7 @@ from accounts.models import AuditEvent, User
 from accounts.permissions import StaffGroup
 from accounts.services.passwords import verify_credentials
 from backoffice.staff import sync_staff_groups
-from billing.models import PriceRule, Refund
-from billing.services.approvals import request_credit
+from billing.models import CreditRequest, PriceRule, Refund
 from billing.services.ledger import wallet_of
 from billing.services.statements import write_due
 from common import origin
@@ -142,14 +141,17 @@ def test_finance_gives_back_approves_and_answers(open_page: Open, groups: None) 
     assert makers.fresh(job).status == RenderJob.Status.FAILED
     wallet = wallet_of(artist)
     before = wallet.balance
-    request_credit(
-        wallet=wallet,
-        amount=Decimal(20),
-        key="bank-4711",
-        reason="银行转账 4711",
-        maker=make_user(username="finance_li", is_staff=True),
-    )
     write_due(now=timezone.now() + timedelta(days=32))
+
+    li = make_user(username="finance_li", is_staff=True)
+    li.groups.add(Group.objects.get(name="finance"))
+    page = at_work(open_page, li, width=1440)
+    page.goto(f"/admin/accounts/user/{artist.pk}/change/")
+    page.get_by_role("link", name="申请调账").click()
+    with page.expect_navigation():
+        confirm(page, "申请调账", amount="20", reason="银行转账 4711")
+    wallet.refresh_from_db()
+    assert (wallet.balance, CreditRequest.objects.get().maker) == (before, li)
 
     page = at_work(open_page, operator("finance"), width=1440)
     page.goto("/admin/rendering/renderjob/")
