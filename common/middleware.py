@@ -110,7 +110,7 @@ class JsonErrorMiddleware:
         response = self.get_response(request)
         if response.status_code < 400 or response.get("Content-Type", "").startswith("application/json"):
             return response
-        if response.status_code == 416 or response.streaming or getattr(response, "for_people", False):
+        if response.streaming or getattr(response, "for_people", False):
             return response
         replaced = error_response(request, response.status_code, response.reason_phrase)
         for header in ("Allow", "WWW-Authenticate", "Retry-After"):

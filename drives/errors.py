@@ -56,6 +56,13 @@ class LinkInvalid(DomainError):
     code, status, text = "link_invalid", 403, _("The link is not valid or has expired.")
 
 
+class RangeNotSatisfiable(DomainError):
+    """Data: size, in bytes."""
+
+    code, status = "range_not_satisfiable", 416
+    text = _("The range lies beyond the end: there are %(size)s bytes.")
+
+
 class ShareRevoked(DomainError):
     code, status, text = "share_revoked", 410, _("This link was withdrawn.")
 

@@ -7,20 +7,17 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.utils import timezone
 from django.utils.http import content_disposition_header
-from django.views import View
 
 from common.errors import DomainError
-from drives.api.downloads import byte_range, not_modified
+from drives.api.downloads import LinkView, beyond_the_end, byte_range, not_modified
 from drives.links import read_zip_link
 from drives.services.archives import find_archive, zip_of
 from drives.services.shares import require_given
 from drives.zips import Zip
 
 
-class ZipLinkView(View):
-    """GET or HEAD of a signed link to a ZIP of a folder or a selection."""
-
-    http_method_names = ["get", "head", "options"]
+class ZipLinkView(LinkView):
+    """Of a link to a ZIP of a folder or a selection."""
 
     def get(self, request: HttpRequest, token: str, name: str) -> HttpResponseBase:
         try:
@@ -49,13 +46,13 @@ def serve_zip(request: HttpRequest, found: Zip, name: str, *, etag: str) -> Http
     }
     if not_modified(request, headers["ETag"], None):
         return HttpResponse(status=304, headers=headers)
-    headers["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
     wanted = byte_range(request, found.size, headers["ETag"], None)
     if found.etag != etag and "If-Range" not in request.headers:
         wanted = (0, found.size - 1, False)
     if wanted is None:
-        return HttpResponse(status=416, headers={**headers, "Content-Range": f"bytes */{found.size}"})
+        return beyond_the_end(found.size, headers)
     first, last, partial = wanted
+    headers["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
     headers["Content-Length"] = str(last - first + 1)
     if partial:
         headers["Content-Range"] = f"bytes {first}-{last}/{found.size}"

@@ -5,7 +5,7 @@ import mimetypes
 import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
@@ -18,10 +18,14 @@ from django.http import (
     StreamingHttpResponse,
 )
 from django.utils import timezone
+from django.utils.decorators import method_decorator
 from django.utils.http import content_disposition_header, http_date, parse_http_date_safe
 from django.views import View
+from django.views.decorators.csrf import csrf_exempt
 
 from common.errors import DomainError, NotVisible
+from common.middleware import error_response
+from drives.errors import RangeNotSatisfiable
 from drives.links import MIN_SECONDS, read_link
 from drives.models import Blob
 from drives.services.shares import require_given
@@ -40,10 +44,20 @@ INLINE_TYPES = (
 )
 
 
-class BlobLinkView(View):
-    """GET or HEAD of a signed link."""
+@method_decorator(csrf_exempt, name="dispatch")
+class LinkView(View):
+    """GET or HEAD of a signed link. Nothing else is done with one, whoever is signed in; errors are the API's."""
 
     http_method_names = ["get", "head", "options"]
+
+    def http_method_not_allowed(self, request: HttpRequest, *_args: Any, **_options: Any) -> HttpResponse:
+        refusal = error_response(request, 405)
+        refusal["Allow"] = "GET, HEAD, OPTIONS"
+        return refusal
+
+
+class BlobLinkView(LinkView):
+    """Of a link to a blob."""
 
     def get(self, request: HttpRequest, token: str, name: str) -> HttpResponseBase:
         try:
@@ -98,13 +112,13 @@ def serve_blob(
     )
     if target:
         return HttpResponseRedirect(target, headers={"Cache-Control": "no-store"})
+    wanted = byte_range(request, blob.size, etag, modified)
+    if wanted is None:
+        return beyond_the_end(blob.size, headers)
     headers["Content-Disposition"] = disposition
     if settings.ACCEL_REDIRECT_PREFIX:
         target = f"{settings.ACCEL_REDIRECT_PREFIX.rstrip('/')}/{blob.storage_key}"
         return HttpResponse(content_type=kind, headers={**headers, "X-Accel-Redirect": target})
-    wanted = byte_range(request, blob.size, etag, modified)
-    if wanted is None:
-        return HttpResponse(status=416, headers={**headers, "Content-Range": f"bytes */{blob.size}"})
     first, last, partial = wanted
     headers["Content-Length"] = str(last - first + 1)
     if partial:
@@ -119,6 +133,13 @@ def serve_blob(
     reader = read_async if isinstance(request, ASGIRequest) else read
     body = reader(file, last - first + 1)
     return StreamingHttpResponse(body, status=status, content_type=kind, headers=headers)
+
+
+def beyond_the_end(size: int, headers: dict[str, str]) -> JsonResponse:
+    """The answer to a range that begins behind the last byte."""
+    error = RangeNotSatisfiable(size=size)
+    headers = {**headers, "Content-Range": f"bytes */{size}"}
+    return JsonResponse(error.body(), status=error.status, headers=headers)
 
 
 def read(file: BinaryIO, left: int) -> Iterator[bytes]:

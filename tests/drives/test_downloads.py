@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import pytest
+from django.test import Client as PlainClient
 from django.utils import timezone
 from django.utils.http import http_date
 from pytest_django import Settings
@@ -132,10 +133,15 @@ def test_a_range_is_answered(anonymous: Client, file: File, asked: str, first: i
 
 
 @pytest.mark.parametrize("asked", [f"bytes={SIZE}-", f"bytes={SIZE}-{SIZE + 5}", "bytes=-0"])
-def test_a_range_beyond_the_end_cannot_be_satisfied(anonymous: Client, file: File, asked: str) -> None:
-    answer = anonymous.get(link(file), headers={"Range": asked})
-    assert (answer.status_code, answer.headers["Content-Range"]) == (416, f"bytes */{SIZE}")
-    assert body(answer) == b""
+def test_a_range_beyond_the_end_cannot_be_satisfied(
+    anonymous: Client, file: File, settings: Settings, asked: str
+) -> None:
+    for prefix in ("", "/protected/"):  # also where nginx would send the bytes: its own refusal has no code
+        settings.ACCEL_REDIRECT_PREFIX = prefix
+        answer = anonymous.get(link(file), headers={"Range": asked})
+        assert (answer.status_code, answer.headers["Content-Range"]) == (416, f"bytes */{SIZE}")
+        assert (answer.json()["code"], answer.json()["size"]) == ("range_not_satisfiable", SIZE)
+        assert not answer.has_header("Content-Disposition")
 
 
 @pytest.mark.parametrize(
@@ -204,9 +210,12 @@ def test_head_tells_the_same_without_the_bytes(anonymous: Client, file: File) ->
             assert answer.headers[name] == whole.headers[name]
 
 
-def test_only_get_and_head(anonymous: Client, file: File) -> None:
+def test_only_get_and_head(file: File) -> None:
+    client = PlainClient(enforce_csrf_checks=True)
     for method in ("post", "put", "delete"):
-        assert getattr(anonymous, method)(link(file)).status_code == 405
+        answer = getattr(client, method)(link(file))
+        assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+        assert answer["Allow"] == "GET, HEAD, OPTIONS"
 
 
 def test_empty_content(anonymous: Client, owner: User) -> None:

@@ -85,6 +85,7 @@ def test_a_download_goes_on_where_it_broke_off(owner_api: Client, folder: str) -
         assert body(part) == whole[first : last + 1]
     beyond = fetch(url, Range=f"bytes={size}-")
     assert (beyond.status_code, beyond["Content-Range"]) == (416, f"bytes */{size}")
+    assert beyond.json()["code"] == "range_not_satisfiable"
     for condition, code in ((tag, 206), ('"other"', 200)):
         assert fetch(url, Range="bytes=5-", **{"If-Range": condition}).status_code == code
     for condition, code in ((tag, 304), (f"W/{tag}", 304), ('"other"', 200)):

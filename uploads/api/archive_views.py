@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
-from django.views import View
 
 from common.errors import DomainError, NotVisible
 from drives.api.archive_views import serve_zip
+from drives.api.downloads import LinkView
 from drives.errors import NotVerifiedYet
 from drives.models import File
 from drives.zips import Member, Zip, member_names
@@ -16,10 +16,8 @@ from uploads.models import TaskFile, UploadTask
 from uploads.selectors import downloadable, path_of
 
 
-class ArchiveLinkView(View):
-    """GET or HEAD of a signed link."""
-
-    http_method_names = ["get", "head", "options"]
+class ArchiveLinkView(LinkView):
+    """Of a link to the archive of a task."""
 
     def get(self, request: HttpRequest, token: str, name: str) -> HttpResponseBase:
         try:
