@@ -11,6 +11,7 @@ const page = place("drive");
 const words = page.dataset;
 const thumbnails = new Thumbnails(callSignedIn);
 let drives = [];
+let home = ""; // the drive that is shown where the address names none
 let here = { drive: "", path: "/", trash: false };
 let keyword = "";
 let shown = [];
@@ -40,7 +41,7 @@ async function attempt(act) {
 
 function readAddress() {
   const [kind, drive, ...names] = location.hash.replace(/^#/, "").split("/").map(decodeURIComponent);
-  const known = drives.some(({ id }) => id === drive) ? drive : drives[0].id;
+  const known = drives.some(({ id }) => id === drive) ? drive : home;
   return { drive: known, path: `/${names.filter(Boolean).join("/")}`, trash: kind === "trash" };
 }
 
@@ -65,7 +66,7 @@ function showDrive() {
 }
 
 async function loadDrives() {
-  await callSignedIn("GET", "/api/v1/drives/default"); // whoever has none gets one
+  home = (await callSignedIn("GET", "/api/v1/drives/default")).id; // whoever has none gets one
   drives = (await callSignedIn("GET", "/api/v1/drives?limit=100")).drives;
   place("drives").replaceChildren(...drives.map(({ id, name, drive_letter }) => {
     const option = element("option", drive_letter ? `${name} (${drive_letter})` : name);

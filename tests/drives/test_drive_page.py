@@ -47,6 +47,8 @@ def tool(page: Page, name: str) -> Any:
 
 @pytest.fixture
 def filled(owner: User, drive: Drive) -> None:
+    # Lists begin with the newest; the page opens the default one.
+    Drive.objects.create(user=owner, name="另一个")
     put(owner, "/场景/深/木头.txt", b"deep")
     put(owner, "/镜头/x.txt", b"x")
     file = put(owner, "/猫.png", picture())
