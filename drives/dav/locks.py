@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from django.conf import settings
+from wsgidav.dav_error import HTTP_INSUFFICIENT_STORAGE, DAVError
 from wsgidav.lock_man.lock_manager import LockManager, normalize_lock_root, validate_lock
 from wsgidav.util import is_child_uri
 
@@ -64,12 +65,16 @@ class RedisLocks:
         living = self.living(drive_of_token(token))
         return next((lock for lock in living if lock["token"] == token), None)
 
+    def require_room(self, drive: str) -> None:
+        """Raises DAVError where the drive has MAX_LOCKS."""
+        if len(self.living(drive)) >= MAX_LOCKS:
+            raise DAVError(HTTP_INSUFFICIENT_STORAGE)
+
     def create(self, path: str, lock: Lock) -> Lock:
-        """Keep a lock; it gets its token here. Raises ValueError where the drive has MAX_LOCKS."""
+        """Keep a lock; it gets its token here. Raises DAVError where the drive has MAX_LOCKS."""
         root = normalize_lock_root(path)
         drive = drive_of(root)
-        if len(self.living(drive)) >= MAX_LOCKS:
-            raise ValueError("too many locks")
+        self.require_room(drive)
         lock["root"] = root
         validate_lock(lock)
         lock["owner"] = lock["owner"].decode()  # XML of the client's

@@ -15,6 +15,7 @@ from django.utils.http import http_date
 from wsgidav.dav_error import (
     HTTP_BAD_REQUEST,
     HTTP_FORBIDDEN,
+    HTTP_INSUFFICIENT_STORAGE,
     DAVError,
     PRECONDITION_CODE_PropfindFiniteDepth,
 )
@@ -28,6 +29,8 @@ from drives.models import Drive, File, Folder
 OWNCLOUD = "{http://owncloud.org/ns}"
 PAGE = 1000
 IN_MEMORY = 4 * 2**20
+MAX_ANSWER = 2**30
+"""Bytes: what a folder of a million files takes, and less than one who asks for many names of nothing would get."""
 SAFE = "/!*'(),$-_|."
 """Nautilus chokes on brackets that are quoted."""
 LOCK_KINDS = "".join(
@@ -169,12 +172,14 @@ class Answer:
         return f"{self.prefixes[space[1:]]}:{local}" if space else local
 
     def spool(self, entries: Iterable[Entry]) -> "SpooledTemporaryFile[bytes]":
-        """The document in a file, to be read from its beginning."""
+        """The document in a file, to be read from its beginning. Raises DAVError where it grows beyond MAX_ANSWER."""
         file: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
         declared = "".join(f" xmlns:{prefix}={quoteattr(space)}" for space, prefix in self.prefixes.items())
         file.write(f'<?xml version="1.0" encoding="utf-8"?>\n<D:multistatus{declared}>'.encode())
         for entry in entries:
             file.write(self.response(entry).encode())
+            if file.tell() > MAX_ANSWER:
+                raise DAVError(HTTP_INSUFFICIENT_STORAGE)
         file.write(b"</D:multistatus>")
         return file
 

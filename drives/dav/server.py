@@ -1,6 +1,7 @@
 # ruff: noqa: N802  (wsgidav finds its methods by the names of HTTP's)
 """The methods of WebDAV that change files, in our own words; the rest is wsgidav's."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from wsgidav.dav_error import (
     HTTP_NO_CONTENT,
     HTTP_NOT_FOUND,
     HTTP_PRECONDITION_FAILED,
+    HTTP_REQUEST_ENTITY_TOO_LARGE,
     DAVError,
 )
 from wsgidav.request_server import RequestServer
@@ -36,6 +38,8 @@ from drives.services.trash import trash
 from drives.services.tree import create_folder, put_content
 
 Environ = dict[str, Any]
+MAX_LOCK_BODY = 4096
+"""Bytes of a request for a lock: whom it is said to belong to is kept, and read with all locks of the drive."""
 MD5_UP_TO = 5 * 2**20
 """Bytes of a body whose MD5 is computed at once; of larger ones it is later, as of uploads in parts (late_md5)."""
 
@@ -63,9 +67,16 @@ class DavServer(RequestServer):
     def do_LOCK(self, environ: Environ, start_response: Any) -> Any:
         """Who may not write may not keep others from it either."""
         found = self.find(environ["PATH_INFO"], environ)
+        if int(environ["CONTENT_LENGTH"]) > MAX_LOCK_BODY:
+            raise DAVError(HTTP_REQUEST_ENTITY_TOO_LARGE)
         if found is None:
-            _nothing, found = self.find_with_folder(environ["PATH_INFO"], environ)
-        if not isinstance(found, DriveList):
+            # What is not there wsgidav makes before it asks for locks.
+            _nothing, folder = self.find_with_folder(environ["PATH_INFO"], environ)
+            folder.require_write()
+            self._evaluate_if_headers(None, environ)
+            self._check_write_permission(folder, "0", environ)
+            self._davProvider.lock_manager.storage.require_room(str(folder.drive.pk))
+        elif not isinstance(found, DriveList):
             found.require_write()
         return super().do_LOCK(environ, start_response)
 
@@ -102,7 +113,7 @@ class DavServer(RequestServer):
             name = clean_name(util.get_uri_name(path))
             require(folder.user, Right.WRITE, folder.drive)
             held = found.file.size if found else 0
-            declared = int(environ.get("CONTENT_LENGTH") or environ.get("HTTP_X_EXPECTED_ENTITY_LENGTH") or 0)
+            declared = declared_size(environ)
             # As the drive was a moment ago; what counts is asked when the bytes are there.
             room = room_for(folder.drive, held)
             if room is not None and declared > room:
@@ -208,6 +219,14 @@ def checksum_of(environ: Environ) -> Declared | None:
     """What clients of ownCloud declare (`SHA1:…`); None for nothing, or an algorithm that is not ours."""
     algorithm, _colon, value = environ.get("HTTP_OC_CHECKSUM", "").strip().lower().partition(":")
     return Declared(algorithm, value) if algorithm in ("md5", "sha1", "sha256") else None
+
+
+def declared_size(environ: Environ) -> int:
+    """Bytes that a client says it sends; 0 where it does not. Raises DAVError."""
+    told = environ.get("CONTENT_LENGTH") or environ.get("HTTP_X_EXPECTED_ENTITY_LENGTH") or "0"
+    if not re.fullmatch("[0-9]{1,19}", told):
+        raise DAVError(HTTP_BAD_REQUEST)
+    return int(told)
 
 
 def room_for(drive: Drive, held: int) -> int | None:

@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_exempt
 from wsgidav.dav_error import HTTP_NOT_FOUND, DAVError
 
@@ -37,7 +38,7 @@ provider = Drives()
 class BadPath(DomainError):
     """`..` has no place in an address here: what a proxy made of it is anybody's guess."""
 
-    code, status = "bad_path", 400
+    code, status, text = "bad_path", 400, _("This address cannot be used.")
 
 
 @csrf_exempt
@@ -124,7 +125,9 @@ def environ_of(request: HttpRequest, path: str, app_password: AppPassword) -> di
         "wsgidav.provider": provider,
         "wsgidav.config": CONFIG,
         "wsgidav.verbose": 1,
+        # wsgidav makes the second of the first; properties are told without it.
         "wsgidav.auth.user_name": str(app_password.user_id),
+        "wsgidav.user_name": str(app_password.user_id),
         "yuntu.user": app_password.user,
         "yuntu.destination": destination_of(request),
     }
@@ -142,8 +145,11 @@ def destination_of(request: HttpRequest) -> str:
 
     wsgidav's own reading cuts names at `;` and `?`, quoted or not.
     """
-    parts = urlsplit(request.headers.get("Destination", ""))
-    path = unquote(parts.path)
+    try:
+        parts = urlsplit(request.headers.get("Destination", ""))
+        path = unquote(parts.path, errors="strict")
+    except ValueError as error:
+        raise BadPath from error
     require_plain(path)
     if parts.netloc and parts.netloc.lower() != request.get_host().lower():
         return ""

@@ -217,6 +217,8 @@ def test_what_a_folder_takes_the_place_of_goes_into_the_trash(dav: Dav, owner: U
     ("destination", "status"),
     [
         ("/dav/%E4%BA%91%E7%9B%98/../a", 400),
+        ("/dav/%E4%BA%91%E7%9B%98/%ff%fe", 400),
+        ("http://[::1/dav/%E4%BA%91%E7%9B%98/b", 400),
         ("/dav/%E4%BA%91%E7%9B%98/%2e%2e/%2e%2e/etc", 400),
         ("http://elsewhere/dav/%E4%BA%91%E7%9B%98/b", 502),
         ("/api/v1/files", 502),
