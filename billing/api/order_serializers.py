@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from accounts.api.serializers.profile import ProfileSerializer
 from billing.api.serializers import MoneyNumber
-from billing.models import Channel, RechargeOrder
+from billing.models import Channel, Currency, RechargeOrder
 
 PLAIN_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 
@@ -43,10 +43,11 @@ class AmountField(serializers.DecimalField):
 
 
 class RechargeSerializer(serializers.Serializer):
-    """`wallet_id` names the wallet of a team; without it the money is for oneself."""
+    """`wallet_id` names the wallet of a team; without it the money is for oneself. `currency` is that of the wallet."""
 
     amount = AmountField()
     channel = serializers.ChoiceField(Channel.choices, required=False)
+    currency = serializers.ChoiceField(Currency.choices, required=False)
     wallet_id = serializers.UUIDField(required=False, allow_null=True)
     description = serializers.CharField(required=False, allow_blank=True, max_length=500)
 

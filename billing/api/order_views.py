@@ -46,6 +46,8 @@ def place(request: Request, given: dict[str, Any]) -> RechargeOrder:
         if found is None:
             raise NotVisible
         wallet = found
+    if given.get("currency", wallet.currency) != wallet.currency:
+        raise errors.CurrencyMismatch
     names = offered()
     if not names:
         raise errors.ChannelNotOffered

@@ -94,6 +94,14 @@ def test_amounts_that_are_none(owner: User, owner_api: Client, path: str, amount
     assert RechargeOrder.objects.count() == 0
 
 
+@pytest.mark.parametrize("path", ["/users/recharge", "/billing/recharges"])
+def test_another_currency_than_that_of_the_wallet(owner_api: Client, path: str) -> None:
+    answer = owner_api.post(path, {"amount": 5, "currency": "POINTS"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "currency_mismatch")
+    assert owner_api.post(path, {"amount": 5, "currency": "USD"}).status_code == 422
+    assert RechargeOrder.objects.count() == 0
+
+
 def test_not_a_number_is_no_json(owner_api: Client) -> None:
     answer = owner_api.generic("POST", "/users/recharge", b'{"amount": NaN}', content_type="application/json")
     assert answer.status_code in (400, 422)
