@@ -47,7 +47,7 @@ SECTIONS = (
             "billing.wallet": "account_balance_wallet", "billing.ledgerentry": "receipt_long",
             "billing.creditrequest": "approval", "billing.rechargeorder": "payments", "billing.bill": "request_quote",
             "billing.pricerule": "sell", "billing.membership": "card_membership",
-            "billing.reconciliationrun": "balance",
+            "billing.voucherbatch": "redeem", "billing.reconciliationrun": "balance",
         },
     ),
     Section(

@@ -159,3 +159,31 @@ class PlanUnchanged(Conflict):
 
 class NoMembership(Conflict):
     code, text = "no_membership", _("There is no membership that could be changed.")
+
+
+class VoucherUnknown(DomainError):
+    code, status, text = "voucher_unknown", 404, _("There is no such code.")
+
+
+class VoucherNotYetValid(Conflict):
+    """Data: valid_from."""
+
+    code, text = "voucher_not_yet_valid", _("This code cannot be redeemed yet.")
+
+
+class VoucherExpired(Conflict):
+    code, text = "voucher_expired", _("The time to redeem this code is over.")
+
+
+class VoucherRevoked(Conflict):
+    code, text = "voucher_revoked", _("This code was revoked.")
+
+
+class VoucherRedeemed(Conflict):
+    code, text = "voucher_redeemed", _("This code was redeemed already.")
+
+
+class VoucherLimitReached(Conflict):
+    """Data: limit, redemptions that a user has of codes of this kind."""
+
+    code, text = "voucher_limit_reached", _("You have redeemed as many codes of this kind as one may.")

@@ -6,7 +6,16 @@ from django.utils import timezone
 
 import billing.services.channel_files  # noqa: F401  (registers its nightly check)
 from billing.periods import day_of
-from billing.services import gifts, idempotency, membership, nightly, orders, refunds, statements
+from billing.services import (
+    gifts,
+    idempotency,
+    membership,
+    nightly,
+    orders,
+    refunds,
+    statements,
+    voucher_batches,
+)
 
 
 @shared_task
@@ -29,6 +38,18 @@ def write_statements() -> None:
 def expire_gifts() -> None:
     """Take back what is left of gifts whose time is over."""
     gifts.expire_gifts(now=timezone.now())
+
+
+@shared_task
+def tell_of_gifts() -> None:
+    """Tell of gifts whose time is over soon."""
+    gifts.tell_of_ends(now=timezone.now())
+
+
+@shared_task
+def expire_vouchers() -> None:
+    """Close the batches of vouchers whose time is over."""
+    voucher_batches.expire_batches(now=timezone.now())
 
 
 @shared_task

@@ -281,6 +281,8 @@ TEAM_INVITATION_LIMIT = (env.int("TEAM_INVITATIONS_HOUR", default=30), 3600)
 
 TRIAL_CREDIT = Decimal(env.str("TRIAL_CREDIT", default="50" if DEBUG else "0"))
 """CNY granted to a new user, once."""
+VOUCHER_GUESS_LIMITS = {"user": (20, 3600), "address": (100, 3600)}
+"""Codes that are none: how many a user tries, and an address (attempts, seconds)."""
 RECHARGE_LIMIT = Decimal(env.str("RECHARGE_LIMIT", default="50000"))
 """CNY that one recharge may bring at most."""
 RECHARGE_LIFETIME = timedelta(minutes=env.int("RECHARGE_MINUTES", default=30))

@@ -75,6 +75,7 @@ LISTS = [
     "/billing/bills",
     "/billing/holds",
     "/billing/gifts",
+    "/billing/vouchers",
     "/user/transactions",
     "/billing/records",
     "/users/transactions",

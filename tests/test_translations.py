@@ -7,7 +7,7 @@ from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po
 from django.conf import settings
 
-KEYWORDS = {**DEFAULT_KEYWORDS, "gettext_noop": None}
+KEYWORDS = {**DEFAULT_KEYWORDS, "gettext_lazy": None, "gettext_noop": None}
 PLACEHOLDER = re.compile(r"%\(\w+\)[0-9.]*[a-z]")
 
 

@@ -1,5 +1,25 @@
 """The operators' view of money. The ledger and what follows from it is only read; services write it."""
 
-from billing.admin import bills, ledger, membership, orders, prices, reconciliation, refunds, statements
+from billing.admin import (
+    bills,
+    ledger,
+    membership,
+    orders,
+    prices,
+    reconciliation,
+    refunds,
+    statements,
+    vouchers,
+)
 
-__all__ = ["bills", "ledger", "membership", "orders", "prices", "reconciliation", "refunds", "statements"]
+__all__ = [
+    "bills",
+    "ledger",
+    "membership",
+    "orders",
+    "prices",
+    "reconciliation",
+    "refunds",
+    "statements",
+    "vouchers",
+]

@@ -234,7 +234,7 @@ class CreditRequestAdmin(ReadOnlyAdmin):
         text=_("Only whoever made the request does."),
     )
     def withdraw(self, request: HttpRequest, rows: QuerySet[CreditRequest], given: dict[str, Any]) -> None:
-        each(request, rows, lambda row: approvals.withdraw_credit(request=row, maker=actor_of(request)))
+        each(request, rows, lambda row: approvals.withdraw(request=row, maker=actor_of(request)))
 
 
 @admin.register(MoneyAlert)

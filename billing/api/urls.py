@@ -1,6 +1,6 @@
 from django.urls import path
 
-from billing.api import membership_views, order_views, statement_views, views
+from billing.api import membership_views, order_views, statement_views, views, vouchers
 
 entries = views.TransactionViewSet.as_view({"get": "list"})
 bills = views.BillViewSet.as_view({"get": "list"})
@@ -34,6 +34,8 @@ urlpatterns = [
     path("billing/recharges/<uuid:pk>/cancel", order_views.RechargeViewSet.as_view({"post": "cancel"})),
     path("billing/notify/wechat", order_views.WechatNoticeView.as_view()),
     path("billing/notify/alipay", order_views.AlipayNoticeView.as_view()),
+    path("billing/vouchers", vouchers.VoucherViewSet.as_view({"get": "list"})),
+    path("billing/vouchers/redeem", vouchers.VoucherViewSet.as_view({"post": "redeem"})),
     path("billing/prices", membership_views.PricesView.as_view()),
     path("billing/plans", membership_views.PlansView.as_view()),
     path("billing/membership", membership_views.MembershipView.as_view()),

@@ -16,6 +16,7 @@ from billing.models.prices import PriceRule
 from billing.models.reconciliation import ReconciliationDifference, ReconciliationRun
 from billing.models.refunds import Refund
 from billing.models.statements import Statement
+from billing.models.vouchers import Redemption, Voucher, VoucherBatch
 from billing.models.wallets import Gift, LedgerEntry, OwnedQuerySet, Wallet, visible_wallets
 
 __all__ = [
@@ -40,9 +41,12 @@ __all__ = [
     "RechargeOrder",
     "ReconciliationDifference",
     "ReconciliationRun",
+    "Redemption",
     "Refund",
     "RefundOrder",
     "Statement",
+    "Voucher",
+    "VoucherBatch",
     "Wallet",
     "visible_wallets",
 ]

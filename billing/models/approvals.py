@@ -1,4 +1,4 @@
-"""Credits and debits by hand: one operator makes the request, another one checks it."""
+"""What takes two operators: one makes the request, another one checks it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,29 @@ from billing.models.wallets import LedgerEntry, Wallet
 from common.models import StateRow
 
 
-class CreditRequest(StateRow):
+class Proposal(StateRow):
+    """What one operator asks for and another one decides. Each kind has its own statuses, PENDING the first of them."""
+
+    reason = models.CharField(_("reason"), max_length=500)
+    maker = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("made by")
+    )
+    checker = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("checked by"),
+    )
+    decision = models.CharField(_("reason of the decision"), max_length=500, blank=True)
+    decided_at = models.DateTimeField(_("decided at"), null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class CreditRequest(Proposal):
     """A correction of a wallet, up or down: maker and checker are two people, and approved it posts one entry.
 
     pending → approved | rejected | withdrawn (by its maker)
@@ -36,23 +58,9 @@ class CreditRequest(StateRow):
         Wallet, models.PROTECT, related_name="credit_requests", verbose_name=_("wallet")
     )
     amount = FenField(_("amount"))
-    reason = models.CharField(_("reason"), max_length=500)
     evidence = models.TextField(_("evidence"), blank=True)
     key = models.CharField(_("idempotency key"), max_length=100, unique=True)
-    maker = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("made by")
-    )
-    checker = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        models.PROTECT,
-        null=True,
-        blank=True,
-        related_name="+",
-        verbose_name=_("checked by"),
-    )
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.PENDING)
-    decision = models.CharField(_("reason of the decision"), max_length=500, blank=True)
-    decided_at = models.DateTimeField(_("decided at"), null=True, blank=True)
     entry = models.OneToOneField(
         LedgerEntry,
         models.PROTECT,

@@ -191,6 +191,7 @@ class Gift(Row):
     amount = MoneyField(_("amount"))
     remaining = MoneyField(_("left"))
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    warned_at = models.DateTimeField(_("told of its end at"), null=True, blank=True, editable=False)
 
     objects = OwnedQuerySet.as_manager()
 

@@ -1,6 +1,7 @@
-"""Credits and debits by hand: one operator asks, another one decides, and what is approved posts one entry."""
+"""What takes two operators, and of it credits and debits by hand: what is approved posts one entry."""
 
 from decimal import Decimal
+from typing import TypeVar
 
 from django.db import transaction
 from django.utils import timezone
@@ -10,12 +11,39 @@ from accounts.models import AuditEvent, TeamMember, User
 from accounts.services import audit
 from billing.errors import IdempotencyConflict, InsufficientBalance, OwnMoney, SamePerson
 from billing.models import CreditRequest, LedgerEntry, Wallet
+from billing.models.approvals import Proposal
 from billing.services.ledger import FEN, LARGEST_CREDIT, post_entry
 from billing.services.receivables import free_to_pay_back, lock_wallet, require_reason
 from billing.signals import wallet_credited
 from common.errors import Forbidden, Invalid
 
 Status = CreditRequest.Status
+Asked = TypeVar("Asked", bound=Proposal)
+
+
+def lock_pending(request: Asked, checker: User) -> Asked:
+    """The request, locked and waiting, for somebody else than who made it. Raises SamePerson, TransitionNotAllowed."""
+    row: Asked = type(request)._default_manager.select_for_update(of=("self",)).get(pk=request.pk)
+    if row.status != row.Status.PENDING:
+        raise row.refusal()
+    if row.maker_id == checker.pk:
+        raise SamePerson
+    return row
+
+
+def reject(*, request: Proposal, checker: User, decision: str) -> None:
+    """Raises SamePerson, TransitionNotAllowed, Invalid."""
+    require_reason(decision, 500)
+    with transaction.atomic():
+        row = lock_pending(request, checker)
+        row.move_to(row.Status.REJECTED, checker=checker, decision=decision, decided_at=timezone.now())
+
+
+def withdraw(*, request: Proposal, maker: User) -> None:
+    """Whoever asked thinks better of it. Raises Forbidden, TransitionNotAllowed."""
+    if request.maker_id != maker.pk:
+        raise Forbidden
+    request.move_to(request.Status.WITHDRAWN, decided_at=timezone.now())
 
 
 def request_credit(
@@ -47,21 +75,6 @@ def require_not_own(wallet: Wallet, person: User) -> None:
         raise OwnMoney
 
 
-def lock_for(request: CreditRequest, checker: User) -> CreditRequest:
-    """The request, locked and waiting. Raises SamePerson, OwnMoney, TransitionNotAllowed."""
-    row = (
-        CreditRequest.objects.select_for_update(of=("self",))
-        .select_related("wallet__user")
-        .get(pk=request.pk)
-    )
-    if row.status != Status.PENDING:
-        raise row.refusal()
-    if row.maker_id == checker.pk:
-        raise SamePerson
-    require_not_own(row.wallet, checker)
-    return row
-
-
 def approve_credit(*, request: CreditRequest, checker: User, decision: str) -> LedgerEntry:
     """Post what was asked for, once. A debit takes paid money that is available, nothing that was given.
 
@@ -69,7 +82,8 @@ def approve_credit(*, request: CreditRequest, checker: User, decision: str) -> L
     """
     require_reason(decision, 500)
     with transaction.atomic():
-        row = lock_for(request, checker)
+        row = lock_pending(request, checker)
+        require_not_own(row.wallet, checker)
         wallet = lock_wallet(row.wallet)
         if row.amount < 0 and -row.amount > (free := free_to_pay_back(wallet)):
             raise InsufficientBalance(required=float(-row.amount), available=float(free))
@@ -104,14 +118,5 @@ def approve_credit(*, request: CreditRequest, checker: User, decision: str) -> L
 
 def reject_credit(*, request: CreditRequest, checker: User, decision: str) -> None:
     """Raises SamePerson, OwnMoney, TransitionNotAllowed, Invalid."""
-    require_reason(decision, 500)
-    with transaction.atomic():
-        row = lock_for(request, checker)
-        row.move_to(Status.REJECTED, checker=checker, decision=decision, decided_at=timezone.now())
-
-
-def withdraw_credit(*, request: CreditRequest, maker: User) -> None:
-    """Whoever asked thinks better of it. Raises Forbidden, TransitionNotAllowed."""
-    if request.maker_id != maker.pk:
-        raise Forbidden
-    request.move_to(Status.WITHDRAWN, decided_at=timezone.now())
+    require_not_own(request.wallet, checker)
+    reject(request=request, checker=checker, decision=decision)
