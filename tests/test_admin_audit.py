@@ -22,7 +22,7 @@ from django_celery_beat.models import (
 from accounts.models import AuditEvent, Notice, Team, User
 from accounts.receivers import DEEDS
 from accounts.services.teams import create_team
-from billing.models import MemberLimit, MembershipPlan, PriceRule
+from billing.models import MemberLimit, MembershipPlan, PriceRule, VoucherBatch
 from common.admin import AuditedAdmin, Deed, ReadOnlyInline, plain, values_of
 from common.signals import operator_acted
 from drives.models import Drive, StorageCheck
@@ -57,6 +57,11 @@ ADDITIONS: dict[type[Model], dict[str, Any]] = {
         "engine": "maya", "unit": "frame", "price": "0.75", "currency": "CNY", "valid_from_0": "2026-11-01",
         "valid_from_1": "00:00", "low_multiplier": "1", "high_multiplier": "1", "urgent_multiplier": "2",
         "is_confirmed": "on",
+    },
+    VoucherBatch: {
+        "name": "autumn", "currency": "CNY", "amount": "20", "gift_days": "90", "count": "10", "per_user_limit": "1",
+        "valid_from_0": "2026-11-01", "valid_from_1": "00:00", "valid_until_0": "2099-01-01", "valid_until_1": "00:00",
+        "reason": "campaign",
     },
     ConcurrencyLimit: {"key": "maya/arnold", "maximum": "2"},
     StorageCheck: {},
@@ -287,8 +292,8 @@ def test_buttons_that_go_another_way_are_told_by_their_services() -> None:
         for button in page._extract_action_names(getattr(page, name))
         if not getattr(getattr(page, button), "is_deed", False)
     }
-    # Teams tell of roles: tests/accounts/test_office_teams.py
-    assert found == {(Team, "appoint_owner")}
+    # Teams tell of roles: tests/accounts/test_office_teams.py; codes go as a file: billing/test_office_vouchers.py
+    assert found == {(Team, "appoint_owner"), (VoucherBatch, "issue_codes")}
 
 
 def test_a_task_switched_off_in_bulk(office: Client, boss: User) -> None:

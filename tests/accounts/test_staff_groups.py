@@ -60,6 +60,7 @@ MONEY = {
     "billing.refundorder": {"ask_channel"},
     "billing.creditrequest": {"approve", "reject", "withdraw"},
     "billing.moneyalert": {"resolve"},
+    "billing.voucherbatch": {"approve", "reject", "withdraw", "revoke"},
 }
 ACTIONS: dict[str, dict[str, set[str]]] = {
     "support": {"accounts.user": HELP, "drives.file": {"restore"}, "drives.folder": {"restore"}},
@@ -173,13 +174,14 @@ def test_details_and_forms(group: str) -> None:
     schedules = of("django_celery_beat")
     assert writable == {
         "support": {"accounts.notice"},
-        "finance": set(),
+        "finance": {"billing.voucherbatch"},
         "farm": {"rendering.rendernode", "rendering.concurrencylimit"} | schedules,
         "auditor": set(),
         "superuser": {
             "rendering.rendernode", "rendering.concurrencylimit", "accounts.user", "accounts.team",
             "accounts.notice", "drives.storagecheck", "auth.group",
-            "billing.pricerule", "billing.membershipplan", "billing.memberlimit", "drives.drive",
+            "billing.pricerule", "billing.membershipplan", "billing.memberlimit", "billing.voucherbatch",
+            "drives.drive",
         } | schedules,
     }[group]  # fmt: skip
 

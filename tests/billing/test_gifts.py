@@ -7,13 +7,18 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
+from django.utils.translation import override
+from django_celery_beat.models import PeriodicTask
 
-from accounts.models import User
+from accounts.models import Notification, TeamMember, User
+from accounts.services.notifications import rendered
 from accounts.services.teams import create_team
+from billing import tasks
 from billing.errors import IdempotencyConflict, InsufficientBalance, WalletParked
 from billing.models import Bill, Gift, LedgerEntry, Wallet
+from billing.periods import day_of
 from billing.services.bills import Charge, charge_now
-from billing.services.gifts import expire_gifts, give
+from billing.services.gifts import expire_gifts, give, tell_of_ends
 from billing.services.holds import capture_hold, place_hold, settle_hold
 from billing.services.ledger import post_entry, wallet_of
 from common.ids import new_id
@@ -111,6 +116,72 @@ def test_beats_that_run_at_once_take_a_gift_back_once(owner: User) -> None:
     race(8, lambda number: expire_gifts(now=timezone.now() + timedelta(days=2)))
     assert (wallet_of(owner).balance, wallet_of(owner).gift) == (100, 0)
     assert LedgerEntry.objects.filter(kind=Kind.EXPIRY).count() == 1
+    assert violations() == []
+
+
+# --- Told before it ends ---
+
+
+def told(user: User) -> list[tuple[str, str]]:
+    rows = Notification.objects.filter(user=user, title__contains="expires")
+    return [(rendered(row.title, row.params), rendered(row.message, row.params)) for row in rows]
+
+
+def test_owners_are_told_once_a_week_before_a_gift_ends(owner: User) -> None:
+    now = timezone.now()
+    lot = gift(owner, "20.5", 8)
+    gift(owner, "3")  # for ever
+    charge(owner, "8")
+    assert tell_of_ends(now=now) == 0
+    assert tell_of_ends(now=now + timedelta(days=2)) == 1
+    assert tell_of_ends(now=now + timedelta(days=2)) == 0
+    assert lot.expires_at is not None
+    with override("zh-hans"):
+        assert told(owner) == [
+            (f"有一笔赠金将于 {day_of(lot.expires_at)} 到期", "尚余 12.50 元，消费时会优先使用。")
+        ]
+    lot.refresh_from_db()
+    assert lot.warned_at == now + timedelta(days=2)
+    assert violations() == []
+
+
+def test_nobody_is_told_of_what_is_spent_or_over(owner: User) -> None:
+    now = timezone.now()
+    gift(owner, "5", 3)
+    charge(owner, "5")
+    gift(owner, "0.004", 3)  # not even a fen
+    gift(owner, "5", 9)
+    assert tell_of_ends(now=now) == 0
+    assert tell_of_ends(now=now + timedelta(days=10)) == 0
+    assert told(owner) == []
+
+
+def test_of_a_gift_to_a_team_those_are_told_who_see_its_money(owner: User) -> None:
+    team, member = create_team(owner=owner, name="Studio"), make_user()
+    TeamMember.objects.create(team=team, user=member, role="member")
+    expires_at = timezone.now() + timedelta(days=3)
+    give(wallet=wallet_of(team), amount=Decimal(5), key="g", description="g", expires_at=expires_at)
+    assert tell_of_ends(now=timezone.now()) == 1
+    assert (len(told(owner)), told(member)) == (1, [])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_beats_that_run_at_once_tell_once(owner: User) -> None:
+    for _lot in range(3):
+        gift(owner, "20", 3)
+    race(6, lambda number: tell_of_ends(now=timezone.now()))
+    assert len(told(owner)) == 3
+
+
+@pytest.mark.parametrize("task", ["expire_gifts", "tell_of_gifts", "expire_vouchers"])
+def test_the_schedule_runs_what_is_there(owner: User, task: str) -> None:
+    """Rows of the schedule, and what they name; run twice they do no more than once."""
+    gift(owner, "20", 3)
+    row = PeriodicTask.objects.get(task=f"billing.tasks.{task}", enabled=True)
+    assert row.crontab is not None
+    for _twice in range(2):
+        getattr(tasks, task)()
+    assert len(told(owner)) == (task == "tell_of_gifts")
     assert violations() == []
 
 
