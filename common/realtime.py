@@ -60,6 +60,12 @@ if redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[1]) then
 end
 return {math.max(redis.call('PTTL', KEYS[1]), 0) + 2, false}
 """
+# The turn is taken (answer -1); or else what is left of a rest is asked for, which begins where there is none.
+REST = """
+if redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[1]) then return -1 end
+if redis.call('SET', KEYS[2], 1, 'NX', 'PX', ARGV[2]) then return ARGV[2] end
+return redis.call('PTTL', KEYS[2])
+"""
 RAISE = """
 local mark = tonumber(redis.call('GET', KEYS[1]) or 0)
 if tonumber(ARGV[1]) <= mark then return tostring(mark) end
@@ -142,6 +148,20 @@ def take_turn(subject: str, seconds: float = 0.5) -> bool:
         return bool(connection().set(key, 1, nx=True, px=int(seconds * 1000)))
     except redis.RedisError:
         return False
+
+
+def rest_of_turn(subject: str, seconds: float, rest_seconds: float) -> float | None:
+    """None where news of `subject` may be sent now, once in `seconds`; otherwise how long its rest still lasts.
+
+    The first who may not begins the rest and is told all of `rest_seconds`: theirs is to have it told what waits when
+    the next turn has come, and the rest ended (`end_turn` of `<subject>:rest`). 0 without Redis.
+    """
+    keys = [f"{settings.REDIS_PREFIX}:turn:{name}" for name in (subject, f"{subject}:rest")]
+    try:
+        left: Any = connection().eval(REST, 2, *keys, int(seconds * 1000), int(rest_seconds * 1000))
+    except redis.RedisError:
+        return 0
+    return None if int(left) < 0 else int(left) / 1000
 
 
 def tell_at_turns(subject: str, word: str, tell: Callable[[str], None], seconds: float = 0.5) -> None:

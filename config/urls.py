@@ -15,10 +15,12 @@ from uploads.api.archive_views import ArchiveLinkView
 
 api: list[URLPattern | URLResolver] = [
     path("ping", common_api.ping),
+    # First: a route that comes late is looked for in all that stand before it, and nothing is asked for as often.
+    path("", include("uploads.api.urls")),
     path("", include("accounts.api.urls")),
     path("", include("billing.api.urls")),
     path("", include("drives.api.urls")),
-    path("", include("uploads.api.urls")),
+    path("", include("uploads.api.desktop_urls")),
     path("", include("rendering.api.urls")),
 ]
 

@@ -1,14 +1,26 @@
 """Frame ranges: OpenJD's range expressions (openjd-model, IntRangeExpr), e.g. `1-100`, `1-100:5`, `1,5,10-20`."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from django.conf import settings
-from openjd.model import IntRangeExpr
 
 from rendering.errors import FrameRangeInvalid, FrameRangeTooLong
 
+if TYPE_CHECKING:
+    from openjd.model import IntRangeExpr
+
 MAX_NUMBER = 1_000_000
 MAX_LENGTH = 2000
+
+
+def expressions() -> type[IntRangeExpr]:
+    """Loaded when it is first needed: it brings 12 MB, and most processes read no range."""
+    from openjd.model import IntRangeExpr
+
+    return IntRangeExpr
 
 
 def parse(expression: str, *, field: str = "frames") -> list[int]:
@@ -18,7 +30,7 @@ def parse(expression: str, *, field: str = "frames") -> list[int]:
     """
     try:
         # Checked by its length before it is unrolled: a short text can name a billion frames.
-        found = IntRangeExpr.from_str(expression)
+        found = expressions().from_str(expression)
         count = len(found)
     except Exception as error:  # openjd raises several unrelated types for a text that is no range
         raise FrameRangeInvalid(field=field) from error
@@ -45,7 +57,7 @@ def expression(start: int | None, end: int | None, step: int = 1) -> str:
 
 def joined(text: str, numbers: Iterable[int]) -> str:
     """The expression for the numbers of `text` and these. Raises FrameRangeInvalid where it would be too long."""
-    found = str(IntRangeExpr.from_list(sorted({*parse(text), *numbers})))
+    found = str(expressions().from_list(sorted({*parse(text), *numbers})))
     if len(found) > MAX_LENGTH:
         raise FrameRangeInvalid(field="frames")
     return found
@@ -53,7 +65,7 @@ def joined(text: str, numbers: Iterable[int]) -> str:
 
 def bounds(text: str) -> tuple[int, int, int]:
     """First and last number of a valid expression, and its step (1 where it has more than one part)."""
-    found = IntRangeExpr.from_str(text)
+    found = expressions().from_str(text)
     step = int(text.rpartition(":")[2]) if ":" in text and "," not in text else 1
     return found.start, found.end, abs(step)
 

@@ -8,12 +8,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator
-from django.db import connection, models
+from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from common.compiled import planned_cursor
 from common.ids import new_id
 from common.models import Row, StateRow
 from drives.models import Blob, Drive, File, Folder
@@ -114,7 +115,7 @@ class TaskFileQuerySet(models.QuerySet["TaskFile"]):
         Every request with bytes begins with this: to build, plan and read joins of whole rows took longer than all
         that follows. Whoever asks a row for more than this has that read.
         """
-        with connection.cursor() as cursor:
+        with planned_cursor() as cursor:
             cursor.execute(UNDER_WAY, [user.pk, task_id, list(ids)])
             found = cursor.fetchall()
         if not found:
@@ -230,7 +231,7 @@ class UploadPartQuerySet(models.QuerySet["UploadPart"]):
         None where it is not the upload that `task_file` knows.
         """
         part: list[Any] = [timezone.now(), new_id(), number, size, etag, staging_id]
-        with connection.cursor() as cursor:
+        with planned_cursor() as cursor:
             cursor.execute(NOTE_PART, [task_file.pk, task_file.upload_id, *part])
             [(count,)] = cursor.fetchall()
         return count

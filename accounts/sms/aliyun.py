@@ -4,20 +4,21 @@ SendSms and its answers: https://help.aliyun.com/zh/sms/developer-reference/api-
 of the service itself comes with status 200 and a `Code` other than OK, one of the gateway with 4xx or 5xx.
 """
 
+from __future__ import annotations
+
 import json
 import logging
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from alibabacloud_dysmsapi20170525.client import Client
-from alibabacloud_dysmsapi20170525.models import SendSmsRequest
-from alibabacloud_tea_openapi.models import Config
-from darabonba.exceptions import DaraException
-from darabonba.runtime import RuntimeOptions
 from django.conf import settings
-from Tea.exceptions import TeaException, UnretryableException
 
 from accounts.errors import SmsFailed
 from common.errors import RateLimited
+
+if TYPE_CHECKING:
+    from alibabacloud_dysmsapi20170525.client import Client
+    from darabonba.runtime import RuntimeOptions
 
 logger = logging.getLogger(__name__)
 TOO_OFTEN = "isv.BUSINESS_LIMIT_CONTROL"
@@ -41,6 +42,11 @@ class AliyunSms:
 
         Errors are logged by their names alone: the SDK's texts may hold the address of the request, and so the code.
         """
+        # The SDK brings 16 MB: who sends no message does without it, though the system checks load this module.
+        from alibabacloud_dysmsapi20170525.models import SendSmsRequest
+        from darabonba.exceptions import DaraException
+        from Tea.exceptions import TeaException, UnretryableException
+
         request = SendSmsRequest(
             phone_numbers=phone,
             sign_name=settings.SMS_SIGN_NAME,
@@ -65,6 +71,9 @@ def wait_of(message: str) -> int:
 
 
 def client() -> Client:
+    from alibabacloud_dysmsapi20170525.client import Client
+    from alibabacloud_tea_openapi.models import Config
+
     endpoint = urlsplit(settings.SMS_ENDPOINT)
     config = Config(
         access_key_id=settings.ALIYUN_ACCESS_KEY_ID,
@@ -76,5 +85,7 @@ def client() -> Client:
 
 
 def runtime() -> RuntimeOptions:
+    from darabonba.runtime import RuntimeOptions
+
     milliseconds = int(settings.SMS_TIMEOUT_SECONDS * 1000)
     return RuntimeOptions(connect_timeout=milliseconds, read_timeout=milliseconds)

@@ -1,15 +1,20 @@
 """The payment channels that are configured."""
 
+from __future__ import annotations
+
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from billing.channels.alipay import Alipay, AlipayAccount
 from billing.channels.base import PaymentChannel
 from billing.channels.standin.keys import ensure_keys
-from billing.channels.wechat import WechatAccount, WechatPay
 from billing.errors import ChannelNotOffered
+
+if TYPE_CHECKING:
+    from billing.channels.alipay import Alipay
+    from billing.channels.wechat import WechatPay
 
 NEEDED = {
     "wechat": (
@@ -54,7 +59,7 @@ def channel_named(name: str) -> PaymentChannel:
     )
 
 
-# Reading keys takes milliseconds: once for what is configured.
+# Reading keys takes milliseconds: once for what is configured. What a channel is built on is loaded by who uses it.
 
 
 @lru_cache(maxsize=4)
@@ -69,6 +74,8 @@ def wechat(
     url: str,
     timeout: float,
 ) -> WechatPay:
+    from billing.channels.wechat import WechatAccount, WechatPay
+
     private, public = Path(private_key).read_text(), Path(public_key).read_text()
     return WechatPay(
         WechatAccount(merchant_id, app_id, serial, private, api_v3_key, public, public_key_id, url, timeout)
@@ -79,5 +86,7 @@ def wechat(
 def alipay(
     app_id: str, seller_id: str, private_key: str, public_key: str, url: str, timeout: float
 ) -> Alipay:
+    from billing.channels.alipay import Alipay, AlipayAccount
+
     private, public = Path(private_key).read_text(), Path(public_key).read_text()
     return Alipay(AlipayAccount(app_id, seller_id, private, public, url, timeout))

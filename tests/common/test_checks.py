@@ -116,3 +116,20 @@ def test_a_secret_has_no_default(name: str) -> None:
     code, words = check(**{name: ""})
     assert code != 0
     assert f"{name} must be set when DEBUG is off." in words
+
+
+def test_what_serves_loads_no_sdk_before_it_needs_one() -> None:
+    """They are half of what a process would hold from its start on."""
+    sdks = (
+        "oss2",
+        "alibabacloud_sts20150401",
+        "alibabacloud_dysmsapi20170525",
+        "openjd",
+        "wechatpayv3",
+        "alipay",
+    )
+    code = f"import sys, config.asgi, config.urls; print(sorted(set(sys.modules) & set({sdks})))"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=settings.BASE_DIR
+    )
+    assert run.stdout.strip() == "[]", run.stdout + run.stderr

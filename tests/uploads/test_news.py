@@ -1,6 +1,7 @@
 """upload:progress: at most two a second for a task, and the last one always."""
 
 import json
+import time
 from typing import Any
 from uuid import UUID
 
@@ -106,6 +107,27 @@ def test_what_had_to_wait_is_sent_when_its_turn_has_come(
     client.delete(f"/upload-tasks/{task_id}")
     tasks.tell_progress(str(task_id))
     assert len(shares(owner)) == 3
+
+
+def test_another_process_knows_of_the_message_that_is_on_its_way(
+    owner: User, drive: Drive, later: list[UUID]
+) -> None:
+    """It asks for none of its own, and asks Redis no more until that message is due."""
+    senders = begin(Client(owner), *(announced(f"/{number}", b"x") for number in range(4)))
+    task_id = UUID(senders[0].task_id)
+    senders[0].whole(b"x")
+    senders[1].whole(b"x")
+    due = news.quiet_until.pop(task_id)
+    senders[2].whole(b"x")
+    assert (len(shares(owner)), later) == (1, [task_id])
+    assert due - 0.1 < news.quiet_until[task_id] <= due + 0.1
+    # Nobody has looked at the time it was due: until somebody does, Redis is asked each time.
+    rest = f"{settings.REDIS_PREFIX}:turn:upload:{task_id}:rest"
+    realtime.connection().pexpire(rest, 8000)
+    news.quiet_until.clear()
+    news.tell(task_id)
+    assert news.quiet_until[task_id] < time.monotonic()
+    assert later == [task_id]
 
 
 def test_what_the_owner_did_is_told_at_once(

@@ -3,13 +3,12 @@ from typing import Any
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from uploads.api import desktop_views as desktop
 from uploads.api.config_views import ClientConfigView, StorageConfigView
 from uploads.api.direct_views import DirectUploadViewSet
 from uploads.api.file_views import TaskFileViewSet
 from uploads.api.log_views import LogViewSet
 from uploads.api.part_views import PartViewSet
-from uploads.api.sts_views import CallbackView, OldKeysView, SentFileViewSet
+from uploads.api.sts_views import CallbackView, SentFileViewSet
 from uploads.api.tus import TusViewSet
 from uploads.api.views import UploadTaskViewSet
 
@@ -45,7 +44,6 @@ urlpatterns = [
     path("upload-tasks/<uuid:task_id>/credentials", SentFileViewSet.as_view({"post": "keys"})),
     path(f"{FILE}/complete", SentFileViewSet.as_view({"post": "complete"})),
     path("oss-callback/upload-complete", CallbackView.as_view()),
-    path("files/get-upload-credentials", OldKeysView.as_view()),
     path("tus", TusViewSet.as_view({"post": "create", "options": "capabilities"})),
     path("tus/<uuid:pk>", TusViewSet.as_view(TUS_UPLOAD)),
     path("config/client", ClientConfigView.as_view()),
@@ -53,12 +51,4 @@ urlpatterns = [
     path("logs/upload", LogViewSet.as_view({"post": "upload"})),
     path("logs/list", LogViewSet.as_view({"get": "list"})),
     path("logs/download/<str:date>/<str:file_name>", LogViewSet.as_view({"get": "download"})),
-    path("files/upload/chunk", desktop.ChunkView.as_view()),
-    path("files/upload/merge", desktop.MergeView.as_view()),
-    path("files/upload", desktop.SceneUploadView.as_view()),
-    path("files/upload-url", desktop.UploadUrlView.as_view()),
-    path("files/download/<str:task_id>/<str:filename>", desktop.SceneDownloadView.as_view()),
-    path("files/info/<path:key>", desktop.ObjectInfoView.as_view()),
-    # Last: whatever else there is below /files goes first.
-    path("files/<path:key>", desktop.ObjectView.as_view()),
 ]

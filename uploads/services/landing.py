@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
 from common import origin
+from common.compiled import planned_cursor
 from common.errors import DomainError, NotVisible
 from common.models import as_written
 from drives.errors import DriveReadOnly, NameTaken
@@ -118,7 +119,7 @@ def put(
         [item.started_at for item in arrived],
         *columns_of(list(new.values())),
     ]
-    with connection.cursor() as cursor:
+    with planned_cursor() as cursor:
         cursor.execute(LAND, [task.pk, actor.pk, origin.current.get().device[:200], now, status, *columns])
         found = {row[0]: Result(*row) for row in cursor.fetchall()}
     return {item.row.pk: found.get(item.row.pk) or Result(item.row.pk, "gone") for item in arrived}

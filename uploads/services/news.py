@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from common.realtime import end_turn, publish, take_turn
+from common.realtime import end_turn, publish, rest_of_turn
 from uploads.messages import tell_progress_later
 from uploads.models import UploadTask
 from uploads.selectors import progress_of
@@ -37,20 +37,22 @@ def tell(task_id: UUID, *, at_once: bool = False) -> None:
     now = time.monotonic()
     if not at_once and now < quiet_until.get(task_id, 0):
         return
-    if at_once or take_turn(f"upload:{task_id}", SECONDS):
+    rest = None if at_once else rest_of_turn(f"upload:{task_id}", SECONDS, REST_SECONDS)
+    if rest is None:
         task = UploadTask.objects.filter(pk=task_id).first()
         if task is not None:
             publish(task.user_id, "upload:progress", progress_of(task))
-    elif take_turn(f"upload-rest:{task_id}", REST_SECONDS):
+        return
+    if rest == REST_SECONDS:
         tell_progress_later(task_id, seconds=SECONDS)
-        if len(quiet_until) > MOST_QUIET:
-            quiet_until.clear()
-        quiet_until[task_id] = now + SECONDS
+    if len(quiet_until) > MOST_QUIET:
+        quiet_until.clear()
+    quiet_until[task_id] = now + rest - (REST_SECONDS - SECONDS)
 
 
 def tell_rest(task_id: UUID) -> None:
     """Send what had to wait. Whatever comes after this look at the task asks for a message of its own."""
     quiet_until.pop(task_id, None)
-    end_turn(f"upload-rest:{task_id}")
+    end_turn(f"upload:{task_id}:rest")
     if UploadTask.objects.filter(pk=task_id, status__in=UploadTask.OPEN_STATUSES).exists():
         tell(task_id)  # otherwise its end has been told

@@ -4,9 +4,12 @@ Who has such keys can overwrite what lies there until they end. So a file is cop
 ours that they do not reach, and only the copy becomes a blob (docs/adr/0011-sent-objects-are-copied-out.md).
 """
 
+from __future__ import annotations
+
 import base64
 import json
 from contextlib import suppress
+from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
 
@@ -16,8 +19,6 @@ from common.ids import as_uuid
 from drives.errors import SizeMismatch
 from drives.storage import StorageError, blob_storage, new_key
 from drives.storage.buckets import SENT
-from drives.storage.oss import OSSStorage
-from drives.storage.sts import TemporaryKeys, temporary_keys
 from uploads.errors import (
     NotSupported,
     ObjectMissing,
@@ -31,15 +32,19 @@ from uploads.services.direct import asking_the_bucket, land_object
 from uploads.services.files import counting_our_failures, note_upload, require_receiving
 from uploads.services.tasks import reload, require_active
 
+if TYPE_CHECKING:  # the SDKs are large: who keeps no content in OSS does without them
+    from drives.storage.oss import OSSStorage
+    from drives.storage.sts import TemporaryKeys
+
 CALLBACK_PATH = "/api/v1/oss-callback/upload-complete"
 
 
 def oss() -> OSSStorage:
     """The storage, where it gives temporary keys. Raises NotSupported."""
     storage = blob_storage()
-    if not isinstance(storage, OSSStorage) or not storage.sts_role_arn:
+    if not getattr(storage, "sts_role_arn", ""):
         raise NotSupported
-    return storage
+    return cast("OSSStorage", storage)
 
 
 def prefix_of(task: UploadTask) -> str:
@@ -57,6 +62,8 @@ def give_keys(*, task: UploadTask) -> TemporaryKeys:
     Raises NotSupported, UploadClosed, UploadPaused, StorageFailed.
     """
     storage = oss()
+    from drives.storage.sts import temporary_keys
+
     require_active(task)
     with asking_the_bucket():
         return temporary_keys(storage, prefix=prefix_of(task), session=f"yuntu-{task.pk.hex}")
