@@ -1,6 +1,6 @@
 """Drives and their quota."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from string import ascii_uppercase
 from typing import Any
 from uuid import UUID
@@ -28,13 +28,27 @@ LETTERS = ascii_uppercase[3:]
 HELD = Compiled(lambda drive: Drive.objects.filter(pk=drive), drive=new_id())
 
 
+def lock_owners(drives: Collection[Drive]) -> None:
+    """What concerns all drives of a person or a team happens one at a time. Rows that point to them need not wait.
+
+    Locks have one order: teams, people, drives, each by their keys. So it is owners first, also for who changes their
+    level and then the drives.
+    """
+    teams = {drive.team_id for drive in drives if drive.team_id}
+    people = {drive.user_id for drive in drives if drive.user_id}
+    for model, ids in ((Team, teams), (User, people)):
+        rows: Any = model.objects
+        for pk in sorted(ids):
+            rows.select_for_update(of=("self",), no_key=True).filter(pk=pk).first()
+
+
 def default_drive(*, user: User) -> Drive:
     """The user's oldest drive, created where there is none. The user row is the lock: two callers get one drive."""
     oldest = Drive.objects.filter(user=user, is_active=True).order_by("created_at", "pk")
     if drive := oldest.first():
         return drive
     with transaction.atomic():
-        User.objects.select_for_update(of=("self",)).filter(pk=user.pk).first()
+        lock_owners([Drive(user=user)])
         return oldest.first() or Drive.objects.create(
             user=user,
             name=_("Default drive"),
@@ -74,8 +88,7 @@ def create_drive(
         require_in_team(user, TeamAction.MANAGE_DRIVES, team)
     owner: dict[str, Any] = {"team": team} if team else {"user": user}
     with transaction.atomic():
-        owners: Any = Team.objects if team else User.objects
-        owners.select_for_update(of=("self",)).filter(pk=(team or user).pk).first()
+        lock_owners([Drive(**owner)])
         if Drive.objects.filter(is_active=True, **owner).count() >= MAX_DRIVES:
             raise TooManyDrives(limit=MAX_DRIVES)
         if not team:
@@ -97,10 +110,9 @@ def update_drive(*, drive: Drive, actor: User, **fields: Any) -> Drive:
     if "total_size" in fields:
         fields["total_size"] = checked_quota(fields["total_size"], drive.owner)
     with transaction.atomic():
-        if drive.user_id:
-            owner = User.objects.select_for_update(of=("self",)).get(pk=drive.user_id)
-            if "letter" in fields:
-                checked_letter(owner, fields["letter"], drive)
+        lock_owners([drive])
+        if drive.user and "letter" in fields:
+            checked_letter(drive.user, fields["letter"], drive)
         Drive.objects.filter(pk=drive.pk).update(**fields, updated_at=timezone.now())
     drive.refresh_from_db()
     return drive
@@ -115,7 +127,10 @@ def fit_drives(users: QuerySet[User], *, former: Iterable[int | None] = ()) -> N
     sizes = {*storage.values(), *former} - {None}
     for level, size in storage.items():
         drives = Drive.objects.filter(user__in=users.filter(member_level=level), is_active=True)
-        drives.filter(total_size__in=sizes).update(total_size=size, updated_at=timezone.now())
+        fitted = drives.filter(total_size__in=sizes).order_by("pk")
+        with transaction.atomic():
+            held = list(fitted.select_for_update(of=("self",), no_key=True).values_list("pk", flat=True))
+            Drive.objects.filter(pk__in=held).update(total_size=size, updated_at=timezone.now())
 
 
 def delete_drive(*, drive: Drive, actor: User) -> None:
@@ -141,19 +156,15 @@ def reserve(*, drive: Drive, size: int) -> None:
 
 
 def require_room_of_owner(drive: Drive, size: int, limit: int) -> None:
-    """Raises QuotaExceeded. The owner's row is the lock: reservations in several drives take turns.
-
-    The owner is a person or a team. Drives that were deleted count as long as they hold anything.
-    """
-    owners: Any = Team.objects if drive.team_id else User.objects
-    owners.select_for_update(of=("self",), no_key=True).filter(pk=drive.team_id or drive.user_id).first()
+    """Raises QuotaExceeded. Drives that were deleted count as long as they hold anything."""
+    lock_owners([drive])
     sums = Drive.objects.of_owner(drive).aggregate(total=Sum(F("used_size") + F("reserved_size"), default=0))
     if sums["total"] + size > limit:
         raise QuotaExceeded(required=size, available=max(limit - sums["total"], 0), scope="owner")
 
 
 def require_room(*, drive: Drive, size: int) -> None:
-    """Raises QuotaExceeded where `size` more bytes do not fit at once. The caller holds the drive's row.
+    """Raises QuotaExceeded where `size` more bytes do not fit at once. The caller holds the drive (`lock_tree`).
 
     What shrinks always fits.
     """

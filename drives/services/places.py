@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import (
     Count,
@@ -31,6 +32,7 @@ from common.ids import new_id
 from drives.errors import NameTaken
 from drives.models import Drive, File, FileQuerySet, Folder, FolderQuerySet
 from drives.paths import check_path_size, join, split, with_ancestors
+from drives.services.drives import lock_owners
 
 
 class OnClash(TextChoices):
@@ -72,7 +74,12 @@ Place = tuple[UUID | None, str]
 
 
 def lock_tree(*drives: Drive) -> None:
-    """Changes of the tree happen one at a time per drive. Rows that merely point to the drive need not wait."""
+    """Changes of the tree happen one at a time per drive. Rows that merely point to the drive need not wait.
+
+    Where OWNER_STORAGE_LIMIT is set, room is asked for in all drives of the owner, who is locked before them.
+    """
+    if settings.OWNER_STORAGE_LIMIT is not None:
+        lock_owners(drives)
     for pk in sorted({drive.pk for drive in drives}):
         LOCKED.rows(drive=pk)
 

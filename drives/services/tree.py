@@ -19,7 +19,7 @@ from drives.errors import DriveReadOnly, NameTaken, QuotaExceeded
 from drives.models import Blob, Drive, File, Folder
 from drives.paths import clean_name, clean_path, join
 from drives.permissions import Right, require
-from drives.services.blobs import Kept, the_one_that_stays
+from drives.services.blobs import Kept, blob_of, the_one_that_stays
 from drives.services.drives import require_room
 from drives.services.operations import Action, record
 from drives.services.places import (
@@ -157,6 +157,9 @@ def put_content(
     name = clean_name(name)
     folder_path = clean_path(folder_path)
     clean_path(join(folder_path, name), field="file_name")
+    if settings.OWNER_STORAGE_LIMIT is not None:
+        # Before the drive is held: who has written the same content down at this moment may be waiting for it.
+        kept = Kept(blob_of(kept), is_new=False)
     now, blob = timezone.now(), kept.blob
     modified_at, mime_type = modified_at or now, type_of(name)
     sent = (
