@@ -127,8 +127,8 @@ STAFF_GROUPS: dict[StaffGroup, tuple[str, ...]] = {
         "accounts.view_user", "accounts.view_team", "accounts.view_teammember",
         "billing.view_*", "billing.credit_wallet", "billing.check_creditrequest", "billing.settle_rechargeorder",
         "billing.payback_rechargeorder", "billing.resolve_moneyalert", "billing.park_wallet",
-        "billing.resolve_reconciliationdifference", "billing.refund_bill", "rendering.view_renderjob",
-        "accounts.export_lists",
+        "billing.resolve_reconciliationdifference", "billing.refund_bill", "billing.issue_invoicerequest",
+        "rendering.view_renderjob", "accounts.export_lists",
     ),
     # Keeps the machines and their work going.
     StaffGroup.FARM: (

@@ -46,6 +46,7 @@ SECTIONS = (
         {
             "billing.wallet": "account_balance_wallet", "billing.ledgerentry": "receipt_long",
             "billing.creditrequest": "approval", "billing.rechargeorder": "payments", "billing.bill": "request_quote",
+            "billing.invoicerequest": "receipt",
             "billing.pricerule": "sell", "billing.membership": "card_membership",
             "billing.voucherbatch": "redeem", "billing.reconciliationrun": "balance",
         },

@@ -187,3 +187,24 @@ class VoucherLimitReached(Conflict):
     """Data: limit, redemptions that a user has of codes of this kind."""
 
     code, text = "voucher_limit_reached", _("You have redeemed as many codes of this kind as one may.")
+
+
+class InvoiceExceeded(Conflict):
+    """Data: available, what can still be invoiced of what was chosen."""
+
+    code, text = "invoice_exceeded", _("At most %(available)s yuan can be invoiced of this.")
+
+
+class TooManyInvoices(Conflict):
+    """Data: limit."""
+
+    code = "too_many_open_invoices"
+    text = _("%(limit)s invoices are waiting already; more can be asked for once these are issued.")
+
+
+class InvoiceNumberTaken(Conflict):
+    code, text = "invoice_number_taken", _("Another invoice has this number.")
+
+
+class DocumentRefused(DomainError):
+    code, status, text = "document_refused", 422, _("This kind of file is not taken here.")

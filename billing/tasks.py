@@ -9,6 +9,7 @@ from billing.periods import day_of
 from billing.services import (
     gifts,
     idempotency,
+    invoices,
     membership,
     nightly,
     orders,
@@ -76,3 +77,9 @@ def follow_refunds() -> None:
 def renew_memberships() -> None:
     """Renew, lower or end the memberships whose period is over."""
     membership.renew_due(now=timezone.now())
+
+
+@shared_task
+def mail_invoices() -> None:
+    """Mail the invoices that were issued."""
+    invoices.mail_due(now=timezone.now())

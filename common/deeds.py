@@ -61,6 +61,7 @@ def deed(
                     request=request,
                     object_id=object_id,
                     data=request.POST if SUBMITTED in request.POST else None,
+                    files=request.FILES or None,
                 )
                 if not filled.is_valid():
                     return asking(page, request, rows, filled, run, is_single=bool(object_id))

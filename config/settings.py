@@ -381,12 +381,24 @@ OSS_CALLBACK_KEYS = "https://gosspublic.alicdn.com/"
 """Where the public keys lie with which OSS signs its callbacks; only the tests have them elsewhere."""
 if BLOB_STORAGE not in BLOB_STORAGES:
     raise ImproperlyConfigured("BLOB_STORAGE must be filesystem, oss or s3.")
+DOCUMENT_LOCATION: str = env.str("DOCUMENT_LOCATION", default="documents")
+"""Where invoices and evidence lie: beside the blobs, in a folder or below a name of their own."""
+if BLOB_STORAGE != "filesystem" and f"{DOCUMENT_LOCATION}/".startswith(f"{BLOB_LOCATION}/".lstrip("/")):
+    raise ImproperlyConfigured("DOCUMENT_LOCATION must lie outside of BLOB_LOCATION.")
+DOCUMENT_STORAGE: dict = {
+    **BLOB_STORAGES[BLOB_STORAGE],
+    "OPTIONS": {
+        **BLOB_STORAGES[BLOB_STORAGE]["OPTIONS"],
+        "location": YUNTU_VAR / "documents" if BLOB_STORAGE == "filesystem" else DOCUMENT_LOCATION,
+    },
+}
 STORAGES = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": YUNTU_VAR / "media"},
     },
     "blobs": BLOB_STORAGES[BLOB_STORAGE],
+    "documents": DOCUMENT_STORAGE,
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 STAGING_FOLDER = YUNTU_VAR / "staging"
@@ -621,6 +633,7 @@ UNFOLD = {
     "SIDEBAR": {"show_search": True, "navigation": "backoffice.navigation.sidebar"},
     "DASHBOARD_CALLBACK": "backoffice.dashboard.put_figures",
     "STYLES": ["/static/backoffice/office.css"],
+    "SCRIPTS": ["/static/backoffice/dialogs.js"],
     "ACCOUNT": {"navigation": [{"title": _("Second factor"), "link": "/admin/second-factor/"}]},
 }
 

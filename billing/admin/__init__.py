@@ -2,6 +2,7 @@
 
 from billing.admin import (
     bills,
+    invoices,
     ledger,
     membership,
     orders,
@@ -14,6 +15,7 @@ from billing.admin import (
 
 __all__ = [
     "bills",
+    "invoices",
     "ledger",
     "membership",
     "orders",

@@ -7,6 +7,7 @@ from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
 )
 
 from billing.services.ledger import FEN, LARGEST_CREDIT
@@ -42,5 +43,11 @@ class CreditForm(BaseDialogForm):
         required=False,
         help_text=_("Numbers of transfers, links to documents, what was agreed on."),
         widget=UnfoldAdminTextareaWidget,
+    )
+    is_payment = forms.BooleanField(
+        label=_("is a payment"),
+        required=False,
+        help_text=_("Real money that came, or went back, outside of the channels; it can be invoiced."),
+        widget=UnfoldBooleanSwitchWidget,
     )
     key = forms.UUIDField(initial=new_id, widget=forms.HiddenInput)

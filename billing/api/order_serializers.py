@@ -29,15 +29,19 @@ class AmountField(serializers.DecimalField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_digits=None, decimal_places=2, **kwargs)
 
+    @property
+    def limit(self) -> Decimal:
+        limit: Decimal = settings.RECHARGE_LIMIT
+        return limit
+
     def to_internal_value(self, data: Any) -> Decimal:
         if isinstance(data, bool) or not PLAIN_NUMBER.fullmatch(str(data)):
             self.fail("invalid")
         amount = Decimal(str(data))
         if amount <= 0:
             self.fail("not_positive")
-        limit = settings.RECHARGE_LIMIT
-        if amount > limit:
-            text = self.error_messages["max_value"] % {"limit": f"{limit:.0f}"}
+        if amount > self.limit:
+            text = self.error_messages["max_value"] % {"limit": f"{self.limit:.0f}"}
             raise serializers.ValidationError(text, code="max_value")
         return self.quantize(self.validate_precision(amount))
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from billing.api import membership_views, order_views, statement_views, views, vouchers
+from billing.api import invoices, membership_views, order_views, statement_views, views, vouchers
 
 entries = views.TransactionViewSet.as_view({"get": "list"})
 bills = views.BillViewSet.as_view({"get": "list"})
@@ -23,6 +23,11 @@ urlpatterns = [
     path("billing/statements/<uuid:pk>", statement_views.OneStatementViewSet.as_view({"get": "retrieve"})),
     path("billing/statements/<uuid:pk>/csv", statement_views.OneStatementViewSet.as_view({"get": "csv"})),
     path("billing/statements/<uuid:pk>/pdf", statement_views.OneStatementViewSet.as_view({"get": "pdf"})),
+    path("billing/invoices", invoices.InvoiceViewSet.as_view({"get": "list", "post": "create"})),
+    path("billing/invoices/available", invoices.InvoiceableView.as_view()),
+    path("billing/invoices/<uuid:pk>", invoices.OneInvoiceViewSet.as_view({"get": "retrieve"})),
+    path("billing/invoices/<uuid:pk>/cancel", invoices.OneInvoiceViewSet.as_view({"post": "cancel"})),
+    path("billing/invoices/<uuid:pk>/pdf", invoices.OneInvoiceViewSet.as_view({"get": "pdf"})),
     path("billing/spending", views.SpendingView.as_view()),
     # As the desktop client asks for them.
     path("user/transactions", views.PagedTransactionViewSet.as_view({"get": "list"})),

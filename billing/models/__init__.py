@@ -8,8 +8,10 @@ from billing.models.alerts import MoneyAlert
 from billing.models.approvals import CreditRequest
 from billing.models.base import Currency, MoneyField, Priority
 from billing.models.bills import Bill, BillLine
+from billing.models.documents import Document
 from billing.models.holds import Hold
 from billing.models.idempotency import IdempotentRequest
+from billing.models.invoices import InvoiceLine, InvoiceRequest
 from billing.models.membership import MemberLimit, Membership, MembershipPlan
 from billing.models.orders import Channel, Receivable, RechargeOrder, RefundOrder
 from billing.models.prices import PriceRule
@@ -25,9 +27,12 @@ __all__ = [
     "Channel",
     "CreditRequest",
     "Currency",
+    "Document",
     "Gift",
     "Hold",
     "IdempotentRequest",
+    "InvoiceLine",
+    "InvoiceRequest",
     "LedgerEntry",
     "MemberLimit",
     "Membership",

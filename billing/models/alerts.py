@@ -25,6 +25,7 @@ class MoneyAlert(Row):
         REFUND_MISMATCH = "refund_mismatch", _("The channel paid back something else")
         REFUND_FAILED = "refund_failed", _("A refund failed at the channel")
         CHARGEBACK_UNCOVERED = "chargeback_uncovered", _("A chargeback is not covered")
+        INVOICE_EXCEEDED = "invoice_exceeded", _("An invoice is of more than was paid")
 
     kind = models.CharField(_("kind"), max_length=30, choices=Kind.choices)
     key = models.CharField(_("what it is about"), max_length=120, unique=True)

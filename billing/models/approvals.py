@@ -59,6 +59,11 @@ class CreditRequest(Proposal):
     )
     amount = FenField(_("amount"))
     evidence = models.TextField(_("evidence"), blank=True)
+    is_payment = models.BooleanField(
+        _("is a payment"),
+        default=False,
+        help_text=_("Real money that came, or went back, outside of the channels; it can be invoiced."),
+    )
     key = models.CharField(_("idempotency key"), max_length=100, unique=True)
     status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.PENDING)
     entry = models.OneToOneField(

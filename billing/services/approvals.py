@@ -47,9 +47,18 @@ def withdraw(*, request: Proposal, maker: User) -> None:
 
 
 def request_credit(
-    *, wallet: Wallet, amount: Decimal, key: str, reason: str, maker: User, evidence: str = ""
+    *,
+    wallet: Wallet,
+    amount: Decimal,
+    key: str,
+    reason: str,
+    maker: User,
+    evidence: str = "",
+    is_payment: bool = False,
 ) -> CreditRequest:
     """Ask for `amount` to be added, or taken where it is negative; nothing moves yet. The same `key` asks once.
+
+    `is_payment`: it is real money that came or went outside of the channels, as by a bank transfer.
 
     Raises Invalid, OwnMoney, IdempotencyConflict.
     """
@@ -61,7 +70,10 @@ def request_credit(
         )
     require_reason(reason, 500)
     require_not_own(wallet, maker)
-    asked = {"wallet": wallet, "amount": amount, "reason": reason, "evidence": evidence, "maker": maker}
+    asked = {
+        "wallet": wallet, "amount": amount, "reason": reason, "evidence": evidence, "maker": maker,
+        "is_payment": is_payment,
+    }  # fmt: skip
     row, is_new = CreditRequest.objects.get_or_create(key=key, defaults=asked)
     if not is_new and (row.wallet_id, row.amount, row.maker_id) != (wallet.pk, amount, maker.pk):
         raise IdempotencyConflict

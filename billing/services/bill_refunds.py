@@ -14,6 +14,7 @@ from accounts.services import audit
 from accounts.services.notifications import notify
 from billing.errors import IdempotencyConflict, RefundExceeded
 from billing.models import Bill, Gift, LedgerEntry, Refund, Wallet
+from billing.services.invoiceable import watch_invoices
 from billing.services.ledger import FEN, ZERO, post_entry
 from billing.signals import wallet_credited
 from common.errors import Invalid
@@ -65,6 +66,7 @@ def refund_bill(*, bill: Bill, amount: Decimal, reason: str, key: str, actor: Us
             )
         refund = Refund.objects.create(bill=locked, entry=entry, amount=amount, reason=reason, actor=actor)
         record(refund, locked.wallet, actor)
+        watch_invoices(wallet=locked.wallet, key=f"refund:{refund.pk}")
         wallet_credited.send(sender=Wallet, wallet=locked.wallet, entry=entry)
     return refund
 

@@ -14,6 +14,7 @@ from accounts.services.notifications import notify
 from billing.errors import IdempotencyConflict, OrderNotPaid, RefundTooLarge
 from billing.models import Hold, LedgerEntry, MoneyAlert, Receivable, RechargeOrder, RefundOrder, Wallet
 from billing.services.alerts import alert
+from billing.services.invoiceable import watch_invoices
 from billing.services.ledger import FEN, ZERO, post_entry
 from common.errors import Invalid
 
@@ -98,6 +99,7 @@ def charge_back(*, order: RechargeOrder, amount: Decimal, key: str, reason: str,
             missing = {"amount": str(row.amount), "collected": str(row.collected)}
             kind = MoneyAlert.Kind.CHARGEBACK_UNCOVERED
             alert(kind, key=str(row.pk), wallet=row.wallet, order=locked, data=missing)
+        watch_invoices(wallet=row.wallet, key=f"receivable:{row.pk}")
         notify(
             user=locked.payer,
             title=gettext_noop("A payment was charged back"),

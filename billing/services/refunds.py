@@ -19,6 +19,7 @@ from billing.errors import ChannelRefused, IdempotencyConflict, InsufficientBala
 from billing.models import Hold, MoneyAlert, RechargeOrder, RefundOrder
 from billing.services.alerts import alert
 from billing.services.holds import close, lock_hold, place_hold
+from billing.services.invoiceable import watch_invoices
 from billing.services.orders import SHORTEST_POLL, follow_due
 from billing.services.receivables import free_to_pay_back, lock_paid, lock_wallet, require_reason
 
@@ -84,6 +85,7 @@ def register_refund(
             target=row,
             after={"amount": f"{-amount:.2f}", "order_no": locked.order_no, "reason": reason},
         )
+        watch_invoices(wallet=wallet, key=f"refund:{row.pk}")
         return row
 
 

@@ -61,6 +61,7 @@ MONEY = {
     "billing.creditrequest": {"approve", "reject", "withdraw"},
     "billing.moneyalert": {"resolve"},
     "billing.voucherbatch": {"approve", "reject", "withdraw", "revoke"},
+    "billing.invoicerequest": {"start", "reject"},
 }
 ACTIONS: dict[str, dict[str, set[str]]] = {
     "support": {"accounts.user": HELP, "drives.file": {"restore"}, "drives.folder": {"restore"}},

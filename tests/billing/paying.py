@@ -2,16 +2,22 @@
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 from wsgiref.simple_server import make_server
 
 import pytest
 from django.core.wsgi import get_wsgi_application
+from django.utils import timezone
 
 from accounts.models import User
+from billing.channels.base import Payment, PaymentState
 from billing.channels.standin import alipay, ledger, wechat
 from billing.models import LedgerEntry, RechargeOrder
 from billing.services.ledger import wallet_of
+from billing.services.orders import new_number
+from billing.services.settlement import Source, settle
+from common.ids import new_id
 from tests.accounts.wechat_servers import Quiet, Threaded, serving
 from tests.conftest import Client
 
@@ -84,3 +90,17 @@ def code_of(answer: Any) -> str:
 
 def entries(user: User) -> list[LedgerEntry]:
     return list(LedgerEntry.objects.filter(wallet=wallet_of(user), key__startswith="order:"))
+
+
+def recharged(user: User, amount: str) -> RechargeOrder:
+    """Real money in the user's wallet: an order that its channel says is paid, without asking one."""
+    wallet = wallet_of(user)
+    order = RechargeOrder.objects.create(
+        wallet=wallet, payer=user, channel="wechat", merchant="m", amount=Decimal(amount), key=str(new_id()),
+        order_no=new_number(timezone.now()), expires_at=timezone.now(), poll_at=timezone.now(),
+    )  # fmt: skip
+    payment = Payment(
+        channel="wechat", order_no=order.order_no, state=PaymentState.PAID, merchant="m", amount=Decimal(amount),
+        currency="CNY", transaction_no=order.order_no, paid_at=timezone.now(),
+    )  # fmt: skip
+    return settle(payment=payment, source=Source.NOTICE)

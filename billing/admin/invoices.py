@@ -1,0 +1,136 @@
+"""Invoices: who asked for what, and what operators do about it."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextInputWidget
+
+from billing.admin.documents import WithDocument
+from billing.admin.ledger import OWNER
+from billing.admin.orders import actor_of, each
+from billing.models import InvoiceLine, InvoiceRequest
+from billing.periods import day_of
+from billing.services import invoices
+from common.admin import ReadOnlyInline
+from common.deeds import ReasonForm, deed
+
+
+class IssueForm(BaseDialogForm):
+    number = forms.CharField(
+        label=_("invoice number"),
+        max_length=20,
+        help_text=_("20 digits; of an invoice of before its code and number in one."),
+        widget=UnfoldAdminTextInputWidget,
+    )
+    issued_on = forms.DateField(
+        label=_("issued on"),
+        initial=lambda: day_of(timezone.now()),
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}),
+    )
+    file = forms.FileField(
+        label=_("document"),
+        help_text=_("The invoice as PDF, at most 5 MB."),
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": "application/pdf"}),
+    )
+
+
+class RedFlushForm(ReasonForm):
+    number = forms.CharField(
+        label=_("number of the red invoice"), max_length=20, widget=UnfoldAdminTextInputWidget
+    )
+
+
+class InvoiceLineInline(ReadOnlyInline):
+    model = InvoiceLine
+    fields = ("bill", "amount")
+    readonly_fields = fields
+
+
+@admin.register(InvoiceRequest)
+class InvoiceRequestAdmin(WithDocument):
+    list_display = (
+        "created_at", "wallet", "kind", "title", "tax_number", "amount", "status", "number", "issued_on", "operator",
+    )  # fmt: skip
+    list_filter = ("status", "kind", "title_kind")
+    list_select_related = ("wallet__user", "wallet__team", "operator")
+    search_fields = (*OWNER, "title", "tax_number", "number")
+    ordering = ("-created_at", "-pk")
+    exclude = ("document", "key")
+    readonly_fields = ("shown_document",)
+    inlines = (InvoiceLineInline,)
+    actions = ("start", "reject")
+    actions_detail = ("start", "issue", "reject", "red_flush")
+
+    def has_issue_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("billing.issue_invoicerequest")
+
+    @deed(
+        description=_("Take up"),
+        permission="issue",
+        icon="play_arrow",
+        text=_("From now on whoever asked for it cannot take it back."),
+    )
+    def start(self, request: HttpRequest, rows: QuerySet[InvoiceRequest], given: dict[str, Any]) -> None:
+        each(request, rows, lambda row: invoices.start_invoice(invoice=row, operator=actor_of(request)))
+
+    @deed(
+        description=_("Issued"),
+        permission="issue",
+        form=IssueForm,
+        icon="task",
+        text=_("The invoice that was made at the tax office's platform: it is told and mailed to the payer."),
+        variant=ActionVariant.PRIMARY,
+    )
+    def issue(self, request: HttpRequest, rows: QuerySet[InvoiceRequest], given: dict[str, Any]) -> None:
+        each(
+            request,
+            rows,
+            lambda row: invoices.issue_invoice(
+                invoice=row,
+                operator=actor_of(request),
+                number=given["number"],
+                issued_on=given["issued_on"],
+                file=given["file"],
+            ),
+        )
+
+    @deed(
+        description=_("Reject"),
+        permission="issue",
+        form=ReasonForm,
+        icon="close",
+        text=_("The payer reads the reason, and can ask anew."),
+    )
+    def reject(self, request: HttpRequest, rows: QuerySet[InvoiceRequest], given: dict[str, Any]) -> None:
+        why = given["reason"]
+        each(
+            request,
+            rows,
+            lambda row: invoices.reject_invoice(invoice=row, operator=actor_of(request), reason=why),
+        )
+
+    @deed(
+        description=_("Red-flushed"),
+        permission="issue",
+        form=RedFlushForm,
+        icon="undo",
+        text=_(
+            "The invoice was made void by a red one, as after a refund. What it was of can be invoiced anew."
+        ),
+        variant=ActionVariant.DANGER,
+    )
+    def red_flush(self, request: HttpRequest, rows: QuerySet[InvoiceRequest], given: dict[str, Any]) -> None:
+        each(
+            request,
+            rows,
+            lambda row: invoices.red_flush_invoice(
+                invoice=row, operator=actor_of(request), number=given["number"], reason=given["reason"]
+            ),
+        )
