@@ -76,6 +76,7 @@ LISTS = [
     "/billing/holds",
     "/billing/gifts",
     "/billing/vouchers",
+    "/billing/invoices",
     "/user/transactions",
     "/billing/records",
     "/users/transactions",

@@ -3,6 +3,7 @@
 from typing import Any, cast
 from uuid import UUID
 
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
@@ -13,6 +14,7 @@ from unfold.decorators import display
 
 from accounts.models import AuditEvent, User
 from accounts.services import audit
+from billing.models import Document
 from billing.services.documents import content_of
 from common.admin import ReadOnlyAdmin
 
@@ -52,3 +54,13 @@ class WithDocument(ReadOnlyAdmin):
             return "-"
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_document"
         return format_html('<a href="{}" download>{}</a>', reverse(name, args=[row.pk]), row.document.name)
+
+
+@admin.register(Document)
+class DocumentAdmin(ReadOnlyAdmin):
+    """That they are there; they are opened from what they belong to."""
+
+    list_display = ("created_at", "name", "content_type", "size", "uploaded_by")
+    list_select_related = ("uploaded_by",)
+    search_fields = ("name", "=sha256", "uploaded_by__username")
+    ordering = ("-created_at", "-pk")

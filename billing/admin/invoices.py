@@ -18,7 +18,7 @@ from billing.admin.orders import actor_of, each
 from billing.models import InvoiceLine, InvoiceRequest
 from billing.periods import day_of
 from billing.services import invoices
-from common.admin import ReadOnlyInline
+from common.admin import ReadOnlyAdmin, ReadOnlyInline
 from common.deeds import ReasonForm, deed
 
 
@@ -134,3 +134,11 @@ class InvoiceRequestAdmin(WithDocument):
                 invoice=row, operator=actor_of(request), number=given["number"], reason=given["reason"]
             ),
         )
+
+
+@admin.register(InvoiceLine)
+class InvoiceLineAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "invoice", "bill", "amount")
+    list_select_related = ("invoice", "bill")
+    search_fields = ("invoice__number", "invoice__title", "bill__task_id")
+    ordering = ("-created_at", "-pk")
