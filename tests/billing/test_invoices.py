@@ -232,7 +232,7 @@ def test_tax_numbers() -> None:
 def test_one_key_asks_once(payer: User, api: Client) -> None:
     recharged(payer, "20")
     rendered(payer, "6")
-    header = {"HTTP_IDEMPOTENCY_KEY": "k1"}
+    header: dict[str, Any] = {"HTTP_IDEMPOTENCY_KEY": "k1"}
     answers = [api.post("/billing/invoices", {**COMPANY, "amount": 2}, **header) for _twice in range(2)]
     assert answers[0].json() == answers[1].json()
     assert answers[1]["Idempotency-Replayed"] == "true"
