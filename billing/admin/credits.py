@@ -31,6 +31,7 @@ def ask_for_credit(request: HttpRequest, wallet: Wallet, given: dict[str, Any]) 
             key=str(given["key"]),
             reason=given["reason"],
             evidence=given["evidence"],
+            file=given["file"],
             is_payment=given["is_payment"],
             maker=cast(User, request.user),
         )

@@ -30,12 +30,11 @@ class WithDocument(ReadOnlyAdmin):
     def document_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        row: Any = self.get_queryset(request).select_related("document", "wallet__user").filter(pk=pk).first()
+        row: Any = self.get_queryset(request).select_related("document").filter(pk=pk).first()
         if row is None or row.document is None:
             raise Http404
         audit.record(
             AuditEvent.Action.FILE_OPENED,
-            user=row.wallet.user,
             actor=cast(User, request.user),
             target=row,
             after={"name": row.document.name},

@@ -5,6 +5,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.forms import BaseDialogForm
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminFileFieldWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
@@ -43,6 +44,14 @@ class CreditForm(BaseDialogForm):
         required=False,
         help_text=_("Numbers of transfers, links to documents, what was agreed on."),
         widget=UnfoldAdminTextareaWidget,
+    )
+    file = forms.FileField(
+        label=_("document"),
+        required=False,
+        help_text=_("A PDF or a picture, at most 5 MB; finance and auditors can open it."),
+        widget=UnfoldAdminFileFieldWidget(
+            attrs={"accept": "application/pdf,image/jpeg,image/png,image/webp"}
+        ),
     )
     is_payment = forms.BooleanField(
         label=_("is a payment"),

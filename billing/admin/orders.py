@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.enums import ActionVariant
 
 from accounts.models import User
+from billing.admin.documents import WithDocument
 from billing.admin.ledger import OWNER
 from billing.admin.money_forms import PayBackForm
 from billing.models import CreditRequest, MoneyAlert, Receivable, RechargeOrder, RefundOrder
@@ -188,7 +189,7 @@ class ReceivableAdmin(ReadOnlyAdmin):
 
 
 @admin.register(CreditRequest)
-class CreditRequestAdmin(ReadOnlyAdmin):
+class CreditRequestAdmin(WithDocument):
     list_display = (
         "created_at", "wallet", "amount", "reason", "maker", "status", "checker", "decided_at", "decision",
     )  # fmt: skip
@@ -196,6 +197,8 @@ class CreditRequestAdmin(ReadOnlyAdmin):
     list_select_related = ("wallet__user", "wallet__team", "maker", "checker")
     search_fields = (*OWNER, "reason", "maker__username", "checker__username")
     ordering = ("-created_at", "-pk")
+    exclude = ("document",)
+    readonly_fields = ("shown_document",)
     actions = actions_detail = ("approve", "reject", "withdraw")
 
     def has_check_permission(self, request: HttpRequest, object_id: Any = None) -> bool:

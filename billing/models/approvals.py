@@ -8,6 +8,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
+from billing.models.documents import Document
 from billing.models.orders import FenField
 from billing.models.wallets import LedgerEntry, Wallet
 from common.models import StateRow
@@ -59,6 +60,14 @@ class CreditRequest(Proposal):
     )
     amount = FenField(_("amount"))
     evidence = models.TextField(_("evidence"), blank=True)
+    document = models.OneToOneField(
+        Document,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="credit_request",
+        verbose_name=_("document"),
+    )
     is_payment = models.BooleanField(
         _("is a payment"),
         default=False,

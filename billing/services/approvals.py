@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import TypeVar
 
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -12,6 +13,7 @@ from accounts.services import audit
 from billing.errors import IdempotencyConflict, InsufficientBalance, OwnMoney, SamePerson
 from billing.models import CreditRequest, LedgerEntry, Wallet
 from billing.models.approvals import Proposal
+from billing.services.documents import discard_document, store_document
 from billing.services.ledger import FEN, LARGEST_CREDIT, post_entry
 from billing.services.receivables import free_to_pay_back, lock_wallet, require_reason
 from billing.signals import wallet_credited
@@ -54,13 +56,15 @@ def request_credit(
     reason: str,
     maker: User,
     evidence: str = "",
+    file: UploadedFile | None = None,
     is_payment: bool = False,
 ) -> CreditRequest:
     """Ask for `amount` to be added, or taken where it is negative; nothing moves yet. The same `key` asks once.
 
+    `file` is evidence, a PDF or a picture of at most 5 MiB.
     `is_payment`: it is real money that came or went outside of the channels, as by a bank transfer.
 
-    Raises Invalid, OwnMoney, IdempotencyConflict.
+    Raises Invalid, OwnMoney, IdempotencyConflict, TooLarge, DocumentRefused.
     """
     if not amount.is_finite() or not amount or abs(amount) > LARGEST_CREDIT or amount % FEN:
         raise Invalid(
@@ -74,7 +78,10 @@ def request_credit(
         "wallet": wallet, "amount": amount, "reason": reason, "evidence": evidence, "maker": maker,
         "is_payment": is_payment,
     }  # fmt: skip
-    row, is_new = CreditRequest.objects.get_or_create(key=key, defaults=asked)
+    document = store_document(file=file, uploaded_by=maker) if file else None
+    row, is_new = CreditRequest.objects.get_or_create(key=key, defaults={**asked, "document": document})
+    if document and not is_new:
+        discard_document(document)
     if not is_new and (row.wallet_id, row.amount, row.maker_id) != (wallet.pk, amount, maker.pk):
         raise IdempotencyConflict
     return row

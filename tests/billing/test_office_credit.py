@@ -1,17 +1,20 @@
 """Credits and debits by hand in the back office: one asks, another one decides, the wallet moves once."""
 
 from decimal import Decimal
+from io import BytesIO
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DatabaseError, transaction
 from django.test import Client
+from PIL import Image
 
 from accounts.models import AuditEvent, User
 from accounts.permissions import StaffGroup
 from accounts.services.teams import create_team
 from billing.errors import SamePerson
-from billing.models import CreditRequest, LedgerEntry, PriceRule, Wallet
+from billing.models import CreditRequest, Document, LedgerEntry, PriceRule, Wallet
 from billing.services import approvals
 from billing.services.approvals import approve_credit, request_credit
 from billing.services.holds import place_hold
@@ -227,3 +230,67 @@ def test_finance_sees_prices_and_sets_none() -> None:
             "valid_from_1": "00:00"}  # fmt: skip
     assert office.post(page(PriceRule, "add"), form).status_code == 403
     assert PriceRule.objects.count() == before
+
+
+# --- Evidence that is a file ---
+
+
+def picture(kind: str = "PNG") -> bytes:
+    buffer = BytesIO()
+    Image.new("RGB", (8, 8), "red").save(buffer, kind)
+    return buffer.getvalue()
+
+
+PDF = b"%PDF-1.4 transfer 4711"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("transfer.pdf", PDF, "application/pdf"),
+        ("screen.png", picture(), "image/png"),
+        ("photo.pdf", picture("JPEG"), "image/jpeg"),  # what it is, its content says
+    ],
+)
+def test_evidence_is_kept_and_opened_by_who_sees_money(name: str, content: bytes, kind: str) -> None:
+    wallet = wallet_of(make_user())
+    office, key = office_of(operator("finance")), str(new_id())
+    for _twice in range(2):
+        ask(office, wallet, file=SimpleUploadedFile(name, content), key=key, is_payment="on")
+    row = CreditRequest.objects.get()
+    document = Document.objects.get()  # sent twice, it is kept once
+    assert (row.document, row.is_payment, document.name) == (document, True, name)
+    assert (document.content_type, document.size) == (kind, len(content))
+    path = f"/admin/billing/creditrequest/{row.pk}/document/"
+    assert path in office.get(page(CreditRequest, "change", row.pk)).content.decode()
+    for group in StaffGroup:
+        who = User.objects.filter(username=f"{group}_op").first() or operator(group)
+        answer, allowed = office_of(who).get(path), group in ("finance", "auditor", "superuser")
+        assert answer.status_code == (200 if allowed else 403)
+        told = AuditEvent.objects.filter(action="file_opened", actor=who)
+        assert [event.after for event in told] == ([{"name": name}] if allowed else [])
+        if allowed:
+            assert (answer.content, answer["Content-Type"]) == (content, kind)
+            assert answer["Content-Disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"MZ program",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        picture()[:40],
+        b"%PDF-" + b"0" * (5 << 20),
+    ],
+)
+def test_evidence_that_is_no_document_is_refused(content: bytes) -> None:
+    wallet = wallet_of(make_user())
+    answer = ask(office_of(operator("finance")), wallet, file=SimpleUploadedFile("evidence.png", content))
+    assert answer.status_code == 200
+    assert (CreditRequest.objects.count(), Document.objects.count()) == (0, 0)
+
+
+def test_a_request_without_a_file_has_nothing_to_open() -> None:
+    row = asked(wallet_of(make_user()))
+    office = office_of(User.objects.get(username="finance_op"))
+    assert office.get(f"/admin/billing/creditrequest/{row.pk}/document/").status_code == 404
