@@ -21,7 +21,7 @@ function mark(input, text) {
 
 export function clearErrors(form) {
   for (const input of form.querySelectorAll("input")) mark(input, "");
-  form.querySelector(".form-error").hidden = true;
+  for (const place of form.querySelectorAll(".form-error, .form-done")) place.hidden = true;
 }
 
 /** Each message beside its field, the rest above the button; the first field at fault gets the focus. */
