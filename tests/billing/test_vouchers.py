@@ -373,13 +373,22 @@ def test_redemptions_are_not_truncated() -> None:
 def test_a_redemption_is_what_its_gift_gave(owner: User) -> None:
     """Somebody else's gift, one of another amount, or one that no code gave, is no redemption."""
     batch, _codes = issued(is_shared=True, count=5)
-    voucher = batch.vouchers.get()
-    Voucher.objects.filter(pk=voucher.pk).update(uses=1)
-    other = make_user()
+    voucher, other = batch.vouchers.get(), make_user()
     for lot in (gift(owner, "20"), gift(owner, "19", key=f"voucher:{voucher.pk}:1"),
                 gift(other, "20", key=f"voucher:{voucher.pk}:1")):  # fmt: skip
         with pytest.raises(IntegrityError, match="not what its gift is"), transaction.atomic():
+            Voucher.objects.filter(pk=voucher.pk).update(uses=1)
             Redemption.objects.create(
                 batch=batch, voucher=voucher, user=owner, gift=lot, use_number=1, user_number=1
             )
     assert not Redemption.objects.exists()
+
+
+def test_a_use_is_a_redemption() -> None:
+    """No code is used up by anything else."""
+    issued(is_shared=True, count=5)
+    for uses in (1, 2):
+        with pytest.raises(IntegrityError, match="without its redemption"), transaction.atomic():
+            Voucher.objects.update(uses=uses)
+            connection.check_constraints()
+    assert Voucher.objects.get().uses == 0

@@ -1,5 +1,6 @@
 """A morning's work in a real Chromium: of support, of the farm and of finance."""
 
+import csv
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,9 +15,10 @@ from accounts.models import AuditEvent, User
 from accounts.permissions import StaffGroup
 from accounts.services.passwords import verify_credentials
 from backoffice.staff import sync_staff_groups
-from billing.models import CreditRequest, PriceRule, Refund
+from billing.models import CreditRequest, PriceRule, Refund, VoucherBatch
 from billing.services.ledger import wallet_of
 from billing.services.statements import write_due
+from billing.services.vouchers import redeem
 from common import origin
 from common.errors import DomainError
 from rendering.models import Attempt, NodeBlock, RenderJob, RenderNode
@@ -177,3 +179,47 @@ def test_finance_gives_back_approves_and_answers(open_page: Open, groups: None) 
     page.goto("/admin/billing/statement/?q=lantern_mei")
     page.locator("#result_list tbody a[href*='/statement/']").first.click()
     expect(page.locator("body")).to_contain_text("消费 -0.50")
+
+
+def test_finance_issues_codes_that_an_artist_redeems(open_page: Open, groups: None) -> None:
+    li, wang = (make_user(username=name, is_staff=True) for name in ("finance_li", "finance_wang"))
+    for user in (li, wang):
+        user.groups.add(Group.objects.get(name="finance"))
+    artist = make_user(username="lantern_mei")
+    before = wallet_of(artist).balance
+
+    page = at_work(open_page, li, width=1440)
+    page.get_by_role("link", name="代金券批次").first.click()
+    page.locator("a[href$='/voucherbatch/add/']").first.click()
+    facts = {
+        "name": "灯节", "amount": "8.88", "gift_days": "30", "count": "2", "valid_from_0": "2026-11-01",
+        "valid_from_1": "00:00", "valid_until_0": "2099-12-31", "valid_until_1": "23:59", "reason": "活动 5",
+    }  # fmt: skip
+    for name, text in facts.items():
+        page.locator(f"[name={name}]").fill(text)
+    page.locator("[name=_save]").click()
+    expect(page.locator("body")).to_contain_text("灯节")
+    batch = VoucherBatch.objects.get()
+    assert (batch.status, batch.maker) == ("pending", li)
+    address = f"/admin/billing/voucherbatch/{batch.pk}/change/"
+
+    other = at_work(open_page, wang, width=1440)
+    other.goto(address)
+    other.get_by_role("link", name="批准").click()
+    with other.expect_navigation():
+        confirm(other, "批准", reason="预算内")
+
+    page.goto(address)
+    page.get_by_role("link", name="生成兑换码").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="生成兑换码").click()
+    _header, *rows = csv.reader(download.value.path().read_text("utf-8-sig").splitlines())
+    assert [(row[1], row[2]) for row in rows] == 2 * [("灯节", "8.88")]
+    page.goto(address)
+    expect(page.locator("body")).to_contain_text("已发放")
+
+    redeem(user=artist, code=rows[0][0], ip="", now=timezone.now())
+    assert wallet_of(artist).balance == before + Decimal("8.88")
+    page.reload()
+    page.get_by_role("link", name="兑换记录").first.click()
+    expect(page.locator("#result_list")).to_contain_text("lantern_mei")
