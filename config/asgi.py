@@ -1,5 +1,6 @@
 """ASGI entry: HTTP and WebSockets in one process (`make run`), or sockets alone behind nginx in production."""
 
+import gc
 import os
 
 from django.core.asgi import get_asgi_application
@@ -34,3 +35,5 @@ sockets = URLRouter(
 application = ProtocolTypeRouter(
     {"http": ArrivingBodies(BodyLimit(http, settings.MAX_BODY)), "websocket": sockets}
 )
+# What is loaded stays: the collector need not look at all of it again and again.
+gc.freeze()

@@ -146,10 +146,11 @@ class Yuntu(Plain):
     def announce(
         self, connection: Connection, paths: Sequence[Path], digests: Mapping[Path, str]
     ) -> tuple[str, dict[Path, str]]:
-        """A new task for these files: its id, and that of each file."""
+        """A new task for these files, in a folder of its own: its id, and that of each file."""
+        folder = secrets.token_hex(4)
         files = [
             {
-                "target_folder_path": f"/{path.parent.name}",
+                "target_folder_path": f"/{folder}/{path.parent.name}",
                 "file_name": path.name,
                 "file_size": path.stat().st_size,
                 "md5": digests.get(path, ""),

@@ -47,7 +47,9 @@ class Ahead:
             block = bytearray(BLOCK)
             with self.path.open("rb", buffering=0) as file:
                 while (stop := self.next_stop()) is not None:
+                    start = self.hasher.size
                     self.hash_up_to(file.fileno(), stop, block)
+                    send_to_disk(file.fileno(), start, stop)
         except Exception as error:
             if not isinstance(error, FileNotFoundError):  # kept or discarded meanwhile
                 logger.exception("hashing ahead of %s ended", self.path.name)
@@ -84,6 +86,14 @@ class Ahead:
                 self.busy = False  # other files had all the threads
             self.change.wait_for(lambda: not self.busy)
         return None if self.failed else self.hasher
+
+
+def send_to_disk(descriptor: int, start: int, stop: int) -> None:
+    """Have the kernel begin to write: who keeps the file waits until all of it is on the disk (`take_in`).
+
+    What is not written yet stays in memory all the same (posix_fadvise(2)).
+    """
+    os.posix_fadvise(descriptor, start, stop - start, os.POSIX_FADV_DONTNEED)
 
 
 files: OrderedDict[str, Ahead] = OrderedDict()
