@@ -18,6 +18,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from unfold.admin import TabularInline
 
+from common.decimals import PlainDecimals
 from common.exports import cell, heading, stream_csv
 from common.lists import BigLists
 from common.signals import operator_acted
@@ -180,11 +181,11 @@ class NoWriting:
         return False
 
 
-class ReadOnlyAdmin(NoWriting, AuditedAdmin):
+class ReadOnlyAdmin(NoWriting, PlainDecimals, AuditedAdmin):
     """Rows to look at. Actions that call services still work; they declare permissions of their own."""
 
 
-class ReadOnlyInline(NoWriting, TabularInline):
+class ReadOnlyInline(NoWriting, PlainDecimals, TabularInline):
     """Rows to look at, on the page of what they belong to."""
 
     extra = 0

@@ -73,7 +73,7 @@ class UploadTaskAdmin(ReadOnlyAdmin):
 @admin.register(TaskFile)
 class TaskFileAdmin(ReadOnlyAdmin):
     list_display = (
-        "virtual_path", "task", "owner", "shown_status", "shown_size", "parts_received", "is_duplicated",
+        "shown_path", "task", "owner", "shown_status", "shown_size", "parts_received", "is_duplicated",
         "retry_count", "updated_at",
     )  # fmt: skip
     list_filter = ("status", "is_duplicated")
@@ -83,6 +83,10 @@ class TaskFileAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TaskFile]:
         return super().get_queryset(request).annotate(part_count=Count("parts"), received=Sum("parts__size"))
+
+    @display(description=_("path"))
+    def shown_path(self, row: TaskFile) -> str:
+        return row.virtual_path
 
     @display(description=_("user"))
     def owner(self, row: TaskFile) -> str:

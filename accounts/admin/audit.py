@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import AuditEvent, Notice, Notification, User
 from accounts.services import notices
+from accounts.services.notifications import rendered
 from common.admin import AuditedAdmin, ReadOnlyAdmin
 
 
@@ -31,12 +32,23 @@ class AuditEventAdmin(ReadOnlyAdmin):
 
 @admin.register(Notification)
 class NotificationAdmin(ReadOnlyAdmin):
-    list_display = ("user", "level", "title", "created_at", "read_at")
+    """What users read, in the operator's language."""
+
+    list_display = ("user", "level", "shown_title", "created_at", "read_at")
+    fields = ("user", "level", "shown_title", "shown_message", "action_url", "created_at", "read_at")
     list_filter = ("level", ("read_at", admin.EmptyFieldListFilter))
     list_select_related = ("user",)
     search_fields = ("user__username",)
     sortable_by = ("created_at",)
     ordering = ("-created_at", "-pk")
+
+    @admin.display(description=_("title"))
+    def shown_title(self, row: Notification) -> str:
+        return rendered(row.title, row.params)
+
+    @admin.display(description=_("message"))
+    def shown_message(self, row: Notification) -> str:
+        return rendered(row.message, row.params)
 
 
 @admin.register(Notice)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models.users import User
@@ -48,7 +49,7 @@ class Notification(Row):
         ]
 
     def __str__(self) -> str:
-        return self.title
+        return f"{self.get_level_display()} {localtime(self.created_at):%Y-%m-%d %H:%M}"
 
 
 class Notice(Row):

@@ -44,4 +44,4 @@ class Session(Row):
         indexes = [models.Index(fields=["user", "-created_at"], name="accounts_session_user")]
 
     def __str__(self) -> str:
-        return f"{self.user_id} {self.device[:40]}"
+        return self.device[:60] or self.ip or str(self.pk)

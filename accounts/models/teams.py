@@ -61,7 +61,7 @@ class TeamMember(Row):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id} {self.role}"
+        return self.get_role_display()
 
 
 class TeamInvitationQuerySet(models.QuerySet["TeamInvitation"]):
@@ -136,7 +136,7 @@ class TeamInvitation(StateRow):
         ]
 
     def __str__(self) -> str:
-        return f"{self.team_id} {self.status}"
+        return self.get_status_display()
 
     def is_open(self, now: datetime) -> bool:
         return self.status == self.Status.OPEN and self.expires_at > now

@@ -6,11 +6,13 @@ from django.contrib import admin
 from django.contrib.admin import EmptyFieldListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from billing.admin.credits import ask_for_credit, credit_deed
 from billing.admin.parking import Parking
 from billing.models import Gift, Hold, IdempotentRequest, LedgerEntry, Wallet
 from common.admin import ReadOnlyAdmin
+from common.decimals import shown
 
 OWNER = ("wallet__user__username", "wallet__user__phone", "wallet__team__name")
 
@@ -18,18 +20,22 @@ OWNER = ("wallet__user__username", "wallet__user__phone", "wallet__team__name")
 @admin.register(Wallet)
 class WalletAdmin(Parking, ReadOnlyAdmin):
     list_display = (
-        "owner", "currency", "balance", "gift", "held", "available", "sequence", "parked_at", "updated_at",
+        "owner", "currency", "balance", "gift", "held", "shown_available", "sequence", "parked_at", "updated_at",
     )  # fmt: skip
     list_filter = ("currency", ("parked_at", EmptyFieldListFilter))
     list_select_related = ("user", "team")
     search_fields = ("user__username", "user__phone", "team__name")
     ordering = ("-updated_at", "-pk")
     fields = (
-        "user", "team", "currency", "balance", "gift", "held", "available", "sequence", "parked_at", "parked_reason",
-        "created_at", "updated_at",
+        "user", "team", "currency", "balance", "gift", "held", "shown_available", "sequence", "parked_at",
+        "parked_reason", "created_at", "updated_at",
     )  # fmt: skip
     actions = ("park", "unpark")
     actions_detail = ("credit", "park", "unpark")
+
+    @admin.display(description=_("available"))
+    def shown_available(self, wallet: Wallet) -> Any:
+        return shown(wallet.available)
 
     def has_credit_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("billing.credit_wallet")

@@ -19,6 +19,7 @@ from billing.services.prices import (
     sample_cost,
 )
 from common.admin import AuditedAdmin
+from common.decimals import PlainDecimals
 
 
 class PriceRuleForm(forms.ModelForm):
@@ -65,7 +66,7 @@ def compared(before: Decimal | None, after: Decimal) -> str:
 
 
 @admin.register(PriceRule)
-class PriceRuleAdmin(AuditedAdmin):
+class PriceRuleAdmin(PlainDecimals, AuditedAdmin):
     """A price is replaced by adding a newer one: bills and running jobs point to the old."""
 
     form = PriceRuleForm
@@ -80,6 +81,14 @@ class PriceRuleAdmin(AuditedAdmin):
     @display(description=_("sample task"))
     def shown_sample(self, rule: PriceRule) -> str:
         return str(sample_cost(rule))
+
+    def get_fieldsets(self, request: HttpRequest, obj: PriceRule | None = None) -> Any:
+        """The form of a new rule asks for decimals and a confirmation; what stands is only read."""
+        form = AuditedAdmin.get_fieldsets(self, request, obj)
+        if obj is None:
+            return form
+        names = [name for name in form[0][1]["fields"] if name != "is_confirmed"]
+        return [(None, {"fields": self.plain(names)})]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

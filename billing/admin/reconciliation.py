@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
 
 from accounts.models import User
 from billing.models import ReconciliationDifference, ReconciliationRun
@@ -15,11 +16,32 @@ from billing.services import nightly
 from common.admin import ReadOnlyAdmin, ReadOnlyInline
 from common.deeds import ReasonForm, deed
 
+CHECKS = {
+    "ledger": _("A wallet is not what its entries say"),
+    "cost": _("A task cost something else than was billed"),
+    "held": _("Money is held for a task that is over"),
+    "frames": _("Frames were rendered and not charged, or charged and not rendered"),
+    "orphan": _("A bill of a task that is gone"),
+    "unknown_order": _("The channel was paid for an order that there is not"),
+    "not_credited": _("Paid, and not credited"),
+    "amount": _("Another amount was paid than was ordered"),
+    "transaction": _("Paid by another transaction than was credited for"),
+    "not_in_file": _("Credited, and not in the channel's file"),
+    "unknown_refund": _("The channel paid back what nobody asked for"),
+    "refund": _("Another amount was paid back"),
+}
+"""What the checks of `nightly` and what is registered there are called."""
 
-class DifferenceInline(ReadOnlyInline):
+
+class ShownCheck:
+    @display(description=_("check"))
+    def shown_check(self, row: ReconciliationDifference) -> Any:
+        return CHECKS.get(row.check_name, row.check_name)
+
+
+class DifferenceInline(ShownCheck, ReadOnlyInline):
     model = ReconciliationDifference
-    fields = ("check_name", "subject", "detail", "resolved_at", "resolved_by", "note")
-    readonly_fields = fields
+    fields = readonly_fields = ("shown_check", "subject", "detail", "resolved_at", "resolved_by", "note")
     show_change_link = True
 
 
@@ -32,17 +54,20 @@ class ReconciliationRunAdmin(ReadOnlyAdmin):
 
 
 @admin.register(ReconciliationDifference)
-class ReconciliationDifferenceAdmin(ReadOnlyAdmin):
+class ReconciliationDifferenceAdmin(ShownCheck, ReadOnlyAdmin):
     list_display = (
         "created_at",
         "run",
-        "check_name",
+        "shown_check",
         "subject",
         "detail",
         "resolved_at",
         "resolved_by",
         "note",
     )
+    fields = (
+        "run", "shown_check", "subject", "wallet", "task_id", "detail", "resolved_at", "resolved_by", "note",
+    )  # fmt: skip
     list_filter = (("resolved_at", EmptyFieldListFilter), "run__kind")
     list_select_related = ("run", "resolved_by")
     search_fields = ("subject", "detail", "task_id")

@@ -106,4 +106,4 @@ class CreditRequest(Proposal):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.reason}"
+        return f"{self.amount:.2f} {self.reason}"

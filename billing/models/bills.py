@@ -64,7 +64,7 @@ class Bill(Row):
         indexes = [models.Index(fields=["wallet", "-created_at"], name="billing_bill_newest")]
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.description}"
+        return f"{self.amount:.2f} {self.description}"
 
 
 class BillLine(Row):

@@ -74,7 +74,7 @@ class Hold(Row):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.status}"
+        return f"{self.amount:.2f} {self.get_status_display()}"
 
     @property
     def rest(self) -> Decimal:

@@ -111,7 +111,7 @@ class Membership(Row):
         ]
 
     def __str__(self) -> str:
-        return f"{self.plan_id} {self.status}"
+        return f"{self.period_start:%Y-%m-%d} {self.get_status_display()}"
 
 
 class MemberLimit(Row):

@@ -111,7 +111,7 @@ class RechargeOrder(StateRow):
         ]
 
     def __str__(self) -> str:
-        return f"{self.order_no} {self.amount}"
+        return f"{self.order_no} {self.amount:.2f}"
 
 
 class RefundOrder(StateRow):
@@ -164,7 +164,7 @@ class RefundOrder(StateRow):
         ]
 
     def __str__(self) -> str:
-        return f"{self.refund_no} {self.amount}"
+        return f"{self.refund_no} {self.amount:.2f}"
 
 
 class Receivable(Row):
@@ -212,4 +212,4 @@ class Receivable(Row):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount - self.collected} / {self.amount}"
+        return f"{self.amount - self.collected:.2f} / {self.amount:.2f}"

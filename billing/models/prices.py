@@ -91,7 +91,7 @@ class PriceRule(Row):
         ]
 
     def __str__(self) -> str:
-        return f"{self.price} {self.currency}/{self.unit} {self.engine or '*'}"
+        return f"{self.engine or '*'} {self.get_unit_display()} {self.price.normalize():f} {self.currency}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """A new rule has the next version of its engine, unit and currency."""

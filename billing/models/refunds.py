@@ -40,4 +40,4 @@ class Refund(Row):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.reason}"
+        return f"{self.amount:.2f} {self.reason}"

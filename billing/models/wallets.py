@@ -99,7 +99,6 @@ class Wallet(Row):
         return self.user or cast(Team, self.team)
 
     @property
-    @admin.display(description=_("available"))
     def available(self) -> Decimal:
         return self.balance - self.held
 
@@ -177,7 +176,7 @@ class LedgerEntry(Row):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.amount}"
+        return f"{self.get_kind_display()} {self.amount:.2f}"
 
 
 class Gift(Row):
@@ -217,4 +216,4 @@ class Gift(Row):
         ]
 
     def __str__(self) -> str:
-        return f"{self.remaining} / {self.amount}"
+        return f"{self.remaining:.2f} / {self.amount:.2f}"

@@ -32,9 +32,13 @@ def live_facts(request: HttpRequest, job: RenderJob) -> dict[str, Any]:
     """State, grid of frames and latest attempts, in a number of statements that does not depend on theirs."""
     seen = outlook(job)
     cells, pages, page = grid_of(request, job)
+    progress = seen.progress if job.status in RenderJob.OPEN_STATUSES else job.progress
+    failed = 100 * job.failed_frames // max(job.total_frames, 1)
     return {
         "job": job,
-        "progress": seen.progress if job.status in RenderJob.OPEN_STATUSES else job.progress,
+        "progress": progress,
+        "done_share": max(progress - failed, 0),
+        "failed_share": failed,
         "left": seen.estimated_seconds,
         "waiting": waiting_reason(job),
         "counts": counts_of(job),

@@ -68,7 +68,7 @@ class Attempt(StateRow):
         ]
 
     def __str__(self) -> str:
-        return f"{self.pk} {self.status}"
+        return f"{self.created_at:%H:%M:%S} {self.get_status_display()}"
 
 
 class Frame(Row):

@@ -38,4 +38,4 @@ class SceneReport(StateRow):
         ]
 
     def __str__(self) -> str:
-        return f"{self.engine} {self.status}"
+        return f"{self.engine} {self.get_status_display()}"

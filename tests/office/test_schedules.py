@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from celery import current_app
+from django.utils.translation import gettext, override
 from django_celery_beat.models import PeriodicTask
 from django_celery_results.models import TaskResult
 
@@ -73,3 +74,10 @@ def celery_failure() -> Any:
     tracer("c0ffee00-0000-4000-8000-000000000000", [], {}, {"task": name, "id": "c0ffee00", "hostname": "w"})
     yield name
     current_app.tasks.pop(name)
+
+
+def test_the_schedules_have_names_in_the_operators_language() -> None:
+    with override("zh-hans"):
+        assert [
+            name for name in PeriodicTask.objects.values_list("name", flat=True) if gettext(name) == name
+        ] == []
