@@ -12,7 +12,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from benchmarks.uploads.contestants import Missing, Plain, TusServer, free_port
 from benchmarks.uploads.corpus import Corpus
@@ -158,12 +158,8 @@ class Yuntu(Plain):
             for path in paths
         ]
         manifest = {"upload_manifest": {"task_name": "bench", "files": files}}
-        task = connection.ask("POST", API, json_body(manifest), headers=JSON).json()["id"]
-        listed: list[dict[str, Any]] = []
-        while len(listed) < len(paths):
-            page = connection.ask("GET", f"{API}/{task}/files?limit=1000&skip={len(listed)}").json()["files"]
-            listed += page
-        return task, {path: row["id"] for path, row in zip(paths, listed, strict=True)}
+        task = connection.ask("POST", API, json_body(manifest), headers=JSON).json()
+        return task["id"], dict(zip(paths, task["file_ids"], strict=True))
 
     def one(self, act: Callable[[Connection], Result]) -> Result:
         """A few requests over a connection of their own."""

@@ -64,6 +64,7 @@ def test_a_manifest_becomes_a_task(owner: User, owner_api: Client, drive: Drive)
     answer = owner_api.post("/upload-tasks", body)
     assert answer.status_code == 201
     task = answer.json()
+    file_ids = task.pop("file_ids")
     assert task == {
         "id": task["id"],
         "user_id": str(owner.pk),
@@ -97,6 +98,7 @@ def test_a_manifest_becomes_a_task(owner: User, owner_api: Client, drive: Drive)
     assert sums(drive) == (0, 12)
     assert list(Folder.objects.order_by("path").values_list("path", flat=True)) == ["/场景", "/场景/贴图"]
     first, second = owner_api.get(f"/upload-tasks/{task['id']}/files").json()["files"]
+    assert file_ids == [first["id"], second["id"]]
     assert (first["virtual_path"], first["target_folder_path"]) == ("/场景/贴图/木.png", "/场景/贴图")
     assert (first["md5"], first["mime_type"], first["local_path"]) == (
         "abcdef" + "0" * 26, "image/png", "D:\\项目\\木.png",
@@ -315,6 +317,8 @@ def test_ten_thousand_files_in_forty_queries(owner_api: Client, drive: Drive) ->
         answer = owner_api.post("/upload-tasks", manifest(*files, total_files=10_000, total_size=10_000))
     assert answer.status_code == 201
     assert len(captured) <= 40
+    in_order = TaskFile.objects.order_by("position").values_list("pk", flat=True)
+    assert answer.json()["file_ids"] == [str(pk) for pk in in_order]
     assert (TaskFile.objects.count(), Folder.objects.count(), sums(drive)) == (10_000, 101, (0, 10_000))
 
 

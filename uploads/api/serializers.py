@@ -74,6 +74,15 @@ class TaskSerializer(serializers.ModelSerializer):
         return task.status in UploadTask.OPEN_STATUSES
 
 
+class AnnouncedTaskSerializer(TaskSerializer):
+    file_ids = serializers.ListField(
+        child=serializers.UUIDField(), help_text="The files' ids in the order of the manifest."
+    )
+
+    class Meta(TaskSerializer.Meta):
+        fields: tuple[str, ...] = (*TaskSerializer.Meta.fields, "file_ids")
+
+
 class TaskFileSerializer(serializers.ModelSerializer):
     """`oss_key` and `oss_url` are kept for existing clients: of a file that is there, its path and a signed link.
 

@@ -77,12 +77,14 @@ class UploadTaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().list(request, *args, **kwargs)
 
-    @extend_schema(request=shapes.NewTaskSerializer, responses={201: shapes.TaskSerializer})
+    @extend_schema(request=shapes.NewTaskSerializer, responses={201: shapes.AnnouncedTaskSerializer})
     def create(self, request: Request) -> Response:
         """Announce files. The drive's quota is reserved; missing folders are made."""
         manifest = self.valid(shapes.NewTaskSerializer, request)["upload_manifest"]
         task = tasks.create_task(user=cast(User, request.user), **manifest)
-        return Response(shapes.TaskSerializer(task).data, status=status.HTTP_201_CREATED)
+        ids = task.files.order_by("position").values_list("pk", flat=True)
+        body = {**shapes.TaskSerializer(task).data, "file_ids": list(ids)}
+        return Response(body, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses=manifests.TaskDetailSerializer)
     def retrieve(self, request: Request, pk: UUID) -> Response:
