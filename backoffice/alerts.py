@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django_celery_results.models import TaskResult
 
+from billing.models import CreditRequest, VoucherBatch
 from rendering.models import Attempt, RenderJob, RenderNode
 
 PATIENCE = timedelta(minutes=10)
@@ -61,6 +62,14 @@ def failed_tasks() -> int:
     return recent.filter(status="FAILURE")[:1000].count()
 
 
+def credits_to_check() -> int:
+    return CreditRequest.objects.filter(status=CreditRequest.Status.PENDING)[:1000].count()
+
+
+def batches_to_check() -> int:
+    return VoucherBatch.objects.filter(status=VoucherBatch.Status.PENDING)[:1000].count()
+
+
 ALERTS: tuple[Alert, ...] = (
     Alert(
         "lost-nodes", "rendering.view_rendernode", lost_nodes,
@@ -74,6 +83,16 @@ ALERTS: tuple[Alert, ...] = (
         "failed-tasks", "django_celery_results.view_taskresult", failed_tasks,
         _("%(count)s background tasks failed since yesterday"),
         "admin:django_celery_results_taskresult_changelist", "?status__exact=FAILURE",
+    ),
+    Alert(
+        "credits", "billing.check_creditrequest", credits_to_check,
+        _("%(count)s credits by hand wait for a second operator"),
+        "admin:billing_creditrequest_changelist", "?status__exact=pending",
+    ),
+    Alert(
+        "voucher-batches", "billing.check_creditrequest", batches_to_check,
+        _("%(count)s voucher batches wait for a second operator"),
+        "admin:billing_voucherbatch_changelist", "?status__exact=pending",
     ),
 )  # fmt: skip
 

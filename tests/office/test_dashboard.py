@@ -15,9 +15,12 @@ from django_celery_results.models import TaskResult
 from accounts.permissions import StaffGroup
 from backoffice import alerts, figures
 from backoffice.navigation import SECTIONS
+from billing.services.approvals import request_credit
 from billing.services.credits import credit
+from billing.services.ledger import wallet_of
 from rendering.models import RenderJob, RenderNode
 from tests.accounts.staff import office_of, operator
+from tests.billing.issuing import approved, asked
 from tests.factories import make_user
 from tests.rendering import makers
 
@@ -124,6 +127,20 @@ def test_alerts_are_seen_by_whom_they_concern(node: RenderNode) -> None:
         "1 个渲染节点没有响应", "昨天以来有 1 个后台任务失败",
     ]  # fmt: skip
     assert home("finance").context["alerts"] == []
+
+
+@pytest.mark.parametrize("group", list(StaffGroup))
+def test_who_decides_is_told_of_what_waits(group: str) -> None:
+    request_credit(
+        wallet=wallet_of(make_user()), amount=Decimal(5), key="k", reason="r", maker=make_user(is_staff=True)
+    )
+    for _batch in range(2):
+        asked()
+    approved()
+    shown = [alert["text"] for alert in home(group).context["alerts"]]
+    assert shown == (
+        ["1 笔人工入账等待复核", "2 个代金券批次等待复核"] if group in ("finance", "superuser") else []
+    )
 
 
 def test_a_queue_that_is_old_is_told(node: RenderNode) -> None:
