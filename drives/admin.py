@@ -36,6 +36,7 @@ from drives.models import (
     Folder,
     ShareLink,
     StorageCheck,
+    TrafficSample,
 )
 from drives.selectors import biggest_folders
 from drives.services.places import OnClash
@@ -362,3 +363,20 @@ class StorageCheckAdmin(ReadOnlyAdmin):
     def save_model(self, request: HttpRequest, obj: StorageCheck, form: Any, change: bool) -> None:
         obj.save()
         ask_storage_check(obj.pk)
+
+
+@admin.register(TrafficSample)
+class TrafficSampleAdmin(ReadOnlyAdmin):
+    list_display = ("sample_date", "drive", "owner", "shown_size")
+    list_select_related = ("drive__user", "drive__team")
+    search_fields = OWNER
+    sortable_by = ()
+    ordering = ("-sample_date", "-pk")
+
+    @display(description=_("owner"))
+    def owner(self, sample: TrafficSample) -> str:
+        return str(sample.drive.owner)
+
+    @display(description=_("downloaded"), ordering="size")
+    def shown_size(self, sample: TrafficSample) -> str:
+        return filesizeformat(sample.size)

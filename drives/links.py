@@ -28,15 +28,19 @@ def link_to(
     seconds: int | None = None,
     inline: bool = False,
     share_id: UUID | None = None,
+    drive_id: UUID | None = None,
 ) -> str:
     """An address that serves the blob under `name` until it expires; relative to PUBLIC_URL or the request's host.
 
-    The signature covers the name, too. With `share_id` it ends with that share, when it was given out by one.
+    The signature covers the name, too. With `share_id` it ends with that share, when it was given out by one;
+    with `drive_id` what is downloaded by it counts as that drive's traffic.
     """
     life = min(max(seconds or settings.DOWNLOAD_LINK_SECONDS, MIN_SECONDS), MAX_SECONDS)
     claims = {"b": blob_id.hex, "e": int(timezone.now().timestamp()) + life, "i": int(inline)}
     if share_id:
         claims["s"] = share_id.hex
+    if drive_id:
+        claims["d"] = drive_id.hex
     token = signer(name).sign_object(claims)
     return address(f"/blobs/{token}/{quote(name, safe='')}", request)
 
@@ -71,12 +75,14 @@ def read_zip_link(token: str, name: str) -> UUID:
 
 @dataclass(frozen=True)
 class Link:
-    """What a link says: the blob, whether to show it inline, the seconds it is still good for, the share it is from."""
+    """What a link says: the blob, whether to show it inline, the seconds it is still good for, the share it is from,
+    the drive whose traffic it is."""
 
     blob_id: UUID
     inline: bool
     seconds: int
     share_id: UUID | None
+    drive_id: UUID | None
 
 
 def read_link(token: str, name: str) -> Link:
@@ -89,4 +95,6 @@ def read_link(token: str, name: str) -> Link:
     seconds = int(claims["e"] - timezone.now().timestamp())
     if blob_id is None or claims["e"] < timezone.now().timestamp():
         raise LinkInvalid
-    return Link(blob_id, bool(claims["i"]), max(seconds, 1), as_uuid(claims.get("s")))
+    return Link(
+        blob_id, bool(claims["i"]), max(seconds, 1), as_uuid(claims.get("s")), as_uuid(claims.get("d"))
+    )

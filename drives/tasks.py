@@ -9,7 +9,16 @@ from celery import shared_task
 from django.utils import timezone
 
 from drives.models import Blob
-from drives.services import archives, previews, storage_charge, storage_checks, trash, usage, versions
+from drives.services import (
+    archives,
+    previews,
+    storage_charge,
+    storage_checks,
+    traffic_charge,
+    trash,
+    usage,
+    versions,
+)
 from drives.services.direct import verify_blob
 from drives.services.garbage import collect_garbage
 from drives.services.late_md5 import add_late_md5
@@ -70,6 +79,12 @@ def sample_usage() -> None:
 def charge_storage() -> None:
     """Charge what people stored beyond their plans, for each day that is over and not paid yet."""
     logger.info("Storage: %s days charged", storage_charge.charge_storage(now=timezone.now()))
+
+
+@shared_task
+def charge_traffic() -> None:
+    """Write down what was downloaded on days that are over, and charge it where traffic has a price."""
+    logger.info("Traffic: %s days charged", traffic_charge.charge_traffic(now=timezone.now()))
 
 
 @shared_task

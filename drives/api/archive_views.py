@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from uuid import UUID
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
@@ -13,6 +14,7 @@ from drives.api.downloads import LinkView, beyond_the_end, byte_range, not_modif
 from drives.links import read_zip_link
 from drives.services.archives import find_archive, zip_of
 from drives.services.shares import require_given
+from drives.services.traffic import counted, counted_async
 from drives.zips import Zip
 
 
@@ -28,10 +30,12 @@ class ZipLinkView(LinkView):
             found = zip_of(archive.entry_ids)
         except DomainError as error:
             return JsonResponse(error.body(), status=error.status)
-        return serve_zip(request, found, name, etag=archive.etag)
+        return serve_zip(request, found, name, etag=archive.etag, drive_id=archive.drive_id)
 
 
-def serve_zip(request: HttpRequest, found: Zip, name: str, *, etag: str) -> HttpResponseBase:
+def serve_zip(
+    request: HttpRequest, found: Zip, name: str, *, etag: str, drive_id: UUID | None = None
+) -> HttpResponseBase:
     """The answer to GET or HEAD: 200, 206, 304 or 416. `etag` is that of the ZIP when its link was made.
 
     Where the files have changed since, a range is answered by the whole, unless If-Range names what they are now: a
@@ -60,9 +64,12 @@ def serve_zip(request: HttpRequest, found: Zip, name: str, *, etag: str) -> Http
     if request.method == "HEAD":
         return HttpResponse(status=status, content_type="application/zip", headers=headers)
     # Under ASGI a plain iterator would be read into memory whole before the first byte is sent.
-    body: AsyncIterator[bytes] | Iterator[bytes] = found.read(first, last + 1)
+    blocks, length = found.read(first, last + 1), last - first + 1
+    body: AsyncIterator[bytes] | Iterator[bytes]
     if isinstance(request, ASGIRequest):
-        body = in_threads(found.read(first, last + 1))
+        body = counted_async(in_threads(blocks), drive_id, length)
+    else:
+        body = counted(blocks, drive_id, length)
     return StreamingHttpResponse(body, status=status, content_type="application/zip", headers=headers)
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import Any, BinaryIO
+from uuid import UUID
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
@@ -29,6 +30,7 @@ from drives.errors import RangeNotSatisfiable
 from drives.links import MIN_SECONDS, read_link
 from drives.models import Blob
 from drives.services.shares import require_given
+from drives.services.traffic import counted, counted_async
 from drives.storage import blob_storage
 
 BLOCK = 1 << 20
@@ -72,7 +74,7 @@ class BlobLinkView(LinkView):
                 raise NotVisible
         except DomainError as error:
             return JsonResponse(error.body(), status=error.status)
-        return serve_blob(request, blob, name, inline=link.inline, seconds=seconds)
+        return serve_blob(request, blob, name, inline=link.inline, seconds=seconds, drive_id=link.drive_id)
 
 
 def serve_blob(
@@ -83,11 +85,13 @@ def serve_blob(
     inline: bool,
     seconds: int,
     modified_at: datetime | None = None,
+    drive_id: UUID | None = None,
 ) -> HttpResponseBase:
     """The answer to GET or HEAD: 200, 206, 304 or 416. nginx sends the bytes where it is in front.
 
     Where they lie in a bucket it is 302, to a link of the bucket's own that is good for `seconds`; with 0 it is us
-    who pass them on. `modified_at` is what the client is told where that is not the age of the blob.
+    who pass them on. `modified_at` is what the client is told where that is not the age of the blob. What is sent from
+    here counts as traffic of `drive_id`.
     """
     etag, modified = f'"{blob.sha256 or blob.pk.hex}"', modified_at or blob.created_at
     headers = {
@@ -128,10 +132,15 @@ def serve_blob(
         return HttpResponse(status=status, content_type=kind, headers=headers)
     # Opened before anything is answered: bytes that are lost are a 500, not a 200 that breaks off.
     file = blob_storage().open_blob(blob.storage_key, first)
+    # What nginx had buffered would count as sent.
+    headers["X-Accel-Buffering"] = "no"
+    length = last - first + 1
     body: AsyncIterator[bytes] | Iterator[bytes]
     # Under ASGI a plain iterator would be read into memory whole before the first byte is sent.
-    reader = read_async if isinstance(request, ASGIRequest) else read
-    body = reader(file, last - first + 1)
+    if isinstance(request, ASGIRequest):
+        body = counted_async(read_async(file, length), drive_id, length)
+    else:
+        body = counted(read(file, length), drive_id, length)
     return StreamingHttpResponse(body, status=status, content_type=kind, headers=headers)
 
 

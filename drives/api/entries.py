@@ -62,7 +62,10 @@ class EntryPages(VisibleViewSet):
         return drive
 
     def entry_context(self) -> dict[str, Any]:
-        return {"link": lambda file: link_to(file.blob_id, file.name, request=self.request, inline=True)}
+        def link(file: File) -> str:
+            return link_to(file.blob_id, file.name, request=self.request, inline=True, drive_id=file.drive_id)
+
+        return {"link": link}
 
     def folder_page(self, drive: Drive, path: str) -> Response:
         """What lies directly in the folder at a clean path, with the way to it. Raises NotVisible, Invalid."""

@@ -235,7 +235,7 @@ class EntryViewSet(EntryPages):
         return self.page(rows, link=lambda version: self.link_of_version(file, version.blob_id))
 
     def link_of_version(self, file: File, blob_id: UUID) -> str:
-        return link_to(blob_id, file.name, request=self.request)
+        return link_to(blob_id, file.name, request=self.request, drive_id=file.drive_id)
 
     @extend_schema(request=None, responses=shapes.EntrySerializer)
     @action(detail=True, methods=["post"], url_path="versions/<uuid:version_id>/restore")
@@ -258,7 +258,9 @@ class EntryViewSet(EntryPages):
         operations.record(operations.Action.DOWNLOAD, file, actor=self.actor)
         return Response(
             {
-                "download_url": link_to(file.blob_id, file.name, request=request, seconds=seconds),
+                "download_url": link_to(
+                    file.blob_id, file.name, request=request, seconds=seconds, drive_id=file.drive_id
+                ),
                 "filename": file.name,
                 "size": file.size,
                 "etag": file.blob.sha256,

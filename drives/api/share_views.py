@@ -218,7 +218,14 @@ class SharedDownloadView(SharedBase):
         entry, seconds, plain = shares.entry_in(share, entry_id), seconds_of(share), request._request
         if isinstance(entry, File):
             shares.count_file(share=share, file=entry, now=now)
-            url = link_to(entry.blob_id, entry.name, request=plain, seconds=seconds, share_id=share.pk)
+            url = link_to(
+                entry.blob_id,
+                entry.name,
+                request=plain,
+                seconds=seconds,
+                share_id=share.pk,
+                drive_id=share.drive_id,
+            )
             name, size, etag = entry.name, entry.size, entry.blob.sha256 or ""
         else:
             name = zip_name(entry.name)

@@ -186,7 +186,13 @@ def serve_file(request: HttpRequest, environ: dict[str, Any]) -> HttpResponseBas
         return HttpResponse(status=405, headers={"Allow": "OPTIONS, PROPFIND"})
     file = found.file
     response = serve_blob(
-        request, file.blob, file.name, inline=False, seconds=0, modified_at=file.modified_at
+        request,
+        file.blob,
+        file.name,
+        inline=False,
+        seconds=0,
+        modified_at=file.modified_at,
+        drive_id=file.drive_id,
     )
     begins = request.headers.get("Range", "bytes=0-").replace(" ", "").startswith("bytes=0-")
     if request.method == "GET" and begins and response.status_code in (200, 206):

@@ -2,7 +2,7 @@
 
 from drives.models.archives import Archive
 from drives.models.blobs import Blob
-from drives.models.drives import Drive, DriveMember, DriveQuerySet, DriveUsageSample
+from drives.models.drives import Drive, DriveMember, DriveQuerySet, DriveUsageSample, TrafficSample
 from drives.models.history import FileOperation
 from drives.models.previews import BlobPreview
 from drives.models.shares import ShareLink
@@ -35,4 +35,5 @@ __all__ = [
     "NameGrams",
     "ShareLink",
     "StorageCheck",
+    "TrafficSample",
 ]

@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from common.models import Row
+from drives.models.drives import Drive
 from drives.models.shares import ShareLink
 
 
@@ -14,12 +15,15 @@ class Archive(Row):
     """Files and folders behind a link to a ZIP, which is made as it is read; kept as long as the link is good.
 
     Where a `share` gave it out it ends with that. `etag` is that of the ZIP when the link was made: what has changed
-    since is not mixed with what a client has got.
+    since is not mixed with what a client has got. `drive` is the one that it is all from; null for several.
     """
 
     entry_ids = ArrayField(models.UUIDField(), verbose_name=_("files and folders"))
     etag = models.CharField("ETag", max_length=64)
     expires_at = models.DateTimeField(_("expires at"))
+    drive = models.ForeignKey(
+        Drive, models.CASCADE, null=True, blank=True, related_name="+", verbose_name=_("drive")
+    )
     share = models.ForeignKey(
         ShareLink,
         models.CASCADE,

@@ -143,3 +143,22 @@ class DriveUsageSample(Row):
 
     def __str__(self) -> str:
         return f"{self.sample_date}: {self.used_size}"
+
+
+class TrafficSample(Row):
+    """How much was downloaded from a drive on a day (UTC), in bytes that went out whole; written once it is over."""
+
+    drive = models.ForeignKey(Drive, models.CASCADE, related_name="traffic_samples", verbose_name=_("drive"))
+    sample_date = models.DateField(_("day"))
+    size = models.PositiveBigIntegerField(_("downloaded"))
+
+    class Meta:
+        verbose_name = _("traffic sample")
+        verbose_name_plural = _("traffic samples")
+        constraints = [
+            models.UniqueConstraint(fields=["drive", "sample_date"], name="drives_trafficsample_day"),
+        ]
+        indexes = [models.Index(fields=["sample_date"], name="drives_trafficsample_date")]
+
+    def __str__(self) -> str:
+        return f"{self.sample_date}: {self.size}"

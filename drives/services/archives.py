@@ -46,7 +46,9 @@ def keep_archive(
         FileOperation.objects.bulk_create(
             [operation(Action.DOWNLOAD, entry, actor=actor) for entry in entries]
         )
+        drives = {entry.drive_id for entry in entries}
         return Archive.objects.create(
+            drive_id=drives.pop() if len(drives) == 1 else None,
             entry_ids=[entry.pk for entry in entries],
             etag=found.etag,
             expires_at=timezone.now() + timedelta(seconds=seconds),

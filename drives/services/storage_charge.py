@@ -1,27 +1,22 @@
 """What people pay for storage beyond their plan, day by day, from the samples of usage."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from itertools import groupby
 from uuid import UUID
 
 from django.db.models import F, Max, Sum
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from accounts.models import Notification, User
-from accounts.services.notifications import notify
-from billing.errors import InsufficientBalance, WalletParked
-from billing.models import Bill, LedgerEntry, PriceRule
-from billing.services.bills import Charge, charge_now
-from billing.services.ledger import SMALLEST, wallet_of
-from billing.services.prices import GB, rule_for
+from accounts.models import User
+from billing.models import Bill, PriceRule
+from billing.services.ledger import wallet_of
+from billing.services.prices import rule_for
 from drives.models import DriveUsageSample
+from drives.services.daily_charge import MISSED_DAYS, Sort, Use, charge_days
 
-MISSED_DAYS = 30
-"""Days that are tried again where the money was missing, or nobody ran this; older ones are let go."""
 UNPAID = gettext_noop("Storage is not paid")
 
 
@@ -51,54 +46,29 @@ def excesses(*, now: datetime) -> list[Excess]:
     ]
 
 
+def price_of_day(day: date) -> Decimal | None:
+    """Of a GB-day: the price as the day ends."""
+    rule = rule_for(PriceRule.Unit.STORAGE, now=datetime.combine(day, time.max, UTC))
+    return rule.price if rule else None
+
+
+STORAGE = Sort(
+    kind=Bill.Kind.STORAGE,
+    line=_("Storage beyond the plan on %(date)s, in GB"),
+    unpaid=UNPAID,
+    message=gettext_noop(
+        "More is stored than your plan has, and the balance is not enough for it. Recharge, delete something, or "
+        "choose a larger plan."
+    ),
+    price=price_of_day,
+)
+
+
 def charge_storage(*, now: datetime) -> int:
-    """Charge each day once; how many were. Late, twice and by two at once does no harm: the day is the key."""
+    """Charge each day once; how many were."""
     charged = 0
     for user_id, days in groupby(excesses(now=now), key=lambda excess: excess.user_id):
-        charged += charge_owner(User.objects.get(pk=user_id), days, now=now)
+        wallet = wallet_of(User.objects.get(pk=user_id))
+        uses = [Use(excess.day, excess.size) for excess in days]
+        charged += charge_days(wallet=wallet, uses=uses, sort=STORAGE, now=now)
     return charged
-
-
-def charge_owner(user: User, days: Iterable[Excess], *, now: datetime) -> int:
-    """Charge what is not paid of `days`; where the money does not suffice the rest waits for the next run."""
-    wallet, charged = wallet_of(user), 0
-    unpaid = {f"storage:{excess.day}": excess for excess in days}
-    paid = LedgerEntry.objects.filter(wallet=wallet, key__in=unpaid).values_list("key", flat=True)
-    for key in sorted(unpaid.keys() - set(paid)):
-        excess = unpaid[key]
-        rule = rule_for(PriceRule.Unit.STORAGE, now=datetime.combine(excess.day, time.max, UTC))
-        if rule is None:
-            continue
-        name = _("Storage beyond the plan on %(date)s, in GB") % {"date": excess.day}
-        size = (Decimal(excess.size) / GB).quantize(SMALLEST, ROUND_HALF_UP)
-        try:
-            bill = charge_now(
-                wallet=wallet,
-                kind=Bill.Kind.STORAGE,
-                charges=[Charge(name, size, rule.price)],
-                key=key,
-                description=name,
-            )
-        except (InsufficientBalance, WalletParked):
-            tell_unpaid(user, now)
-            break
-        charged += bill is not None
-    return charged
-
-
-def tell_unpaid(user: User, now: datetime) -> None:
-    """Once a day."""
-    day = now.astimezone(UTC).date().isoformat()
-    if Notification.objects.filter(user=user, title=UNPAID, params__day=day).exists():
-        return
-    notify(
-        user=user,
-        title=UNPAID,
-        message=gettext_noop(
-            "More is stored than your plan has, and the balance is not enough for it. Recharge, delete something, or "
-            "choose a larger plan."
-        ),
-        level=Notification.Level.WARNING,
-        params={"day": day},
-        action_url="/account",
-    )

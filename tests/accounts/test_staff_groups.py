@@ -210,7 +210,7 @@ def test_models_that_are_registered_later_belong_to_somebody() -> None:
     # Not of the daily work: who did what among operators, and where bytes lie.
     assert ours - others == {
         "accounts.auditevent", "accounts.secondfactor", "drives.storagecheck",
-        "drives.blob", "drives.blobpreview", "drives.driveusagesample",
+        "drives.blob", "drives.blobpreview", "drives.driveusagesample", "drives.trafficsample",
     }  # fmt: skip
 
 

@@ -22,19 +22,19 @@ class ArchiveLinkView(LinkView):
     def get(self, request: HttpRequest, token: str, name: str) -> HttpResponseBase:
         try:
             task_id, etag = read_archive_link(token, name)
-            archive = archive_of(task_id)
+            task, archive = archive_of(task_id)
         except DomainError as error:
             return JsonResponse(error.body(), status=error.status)
-        return serve_zip(request, archive, name, etag=etag)
+        return serve_zip(request, archive, name, etag=etag, drive_id=task.drive_id)
 
 
-def archive_of(task_id: UUID) -> Zip:
-    """All files of a task that are there. Raises NotVisible, NotVerifiedYet."""
+def archive_of(task_id: UUID) -> tuple[UploadTask, Zip]:
+    """A task, and all its files that are there. Raises NotVisible, NotVerifiedYet."""
     task = UploadTask.objects.filter(pk=task_id).first()
     found = downloadable(task) if task else []
-    if not found:
+    if task is None or not found:
         raise NotVisible
-    return zip_of_files(found)
+    return task, zip_of_files(found)
 
 
 def zip_of_files(found: Sequence[tuple[TaskFile, File]]) -> Zip:

@@ -108,7 +108,7 @@ class FilesView(APIView):
         return min(max(wanted, MIN_SECONDS), MAX_SECONDS)
 
     def link(self, file: File, seconds: int | None = None) -> str:
-        return link_to(file.blob_id, file.name, request=self.request, seconds=seconds)
+        return link_to(file.blob_id, file.name, request=self.request, seconds=seconds, drive_id=file.drive_id)
 
 
 @extend_schema(tags=["files"])

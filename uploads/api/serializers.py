@@ -119,7 +119,9 @@ class TaskFileSerializer(serializers.ModelSerializer):
     def get_oss_url(self, row: TaskFile) -> str:
         if row.file is None or not is_there(row):
             return ""
-        return link_to(row.file.blob_id, row.file.name, request=self.context["request"])
+        return link_to(
+            row.file.blob_id, row.file.name, request=self.context["request"], drive_id=row.file.drive_id
+        )
 
     @extend_schema_field(serializers.UUIDField(allow_null=True))
     def get_duplicated_from(self, row: TaskFile) -> None:

@@ -28,7 +28,7 @@ def upload_result(request: HttpRequest, row: TaskFile, seconds: float) -> dict[s
         "md5": file.blob.md5,
         "sha256": file.blob.sha256 or "",
         "oss_key": row.virtual_path,
-        "oss_url": link_to(file.blob_id, file.name, request=request),
+        "oss_url": link_to(file.blob_id, file.name, request=request, drive_id=file.drive_id),
         "is_duplicated": row.is_duplicated,
         "instant_upload": row.is_duplicated,
         "upload_duration": round(seconds, 3),

@@ -135,7 +135,7 @@ class UploadTaskViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
         return Response(selectors.statistics_of(cast(User, request.user)))
 
     def link(self, file: File, seconds: int | None = None) -> str:
-        return link_to(file.blob_id, file.name, request=self.request, seconds=seconds)
+        return link_to(file.blob_id, file.name, request=self.request, seconds=seconds, drive_id=file.drive_id)
 
     @extend_schema(request=None, responses=manifests.StorageManifestSerializer)
     @action(detail=True, methods=["post"], url_path="export-manifest")
