@@ -5,6 +5,7 @@ from django.utils.translation import gettext_noop
 
 TEXTS = (
     gettext_noop("Charge storage beyond plans"),
+    gettext_noop("Charge traffic of drives"),
     gettext_noop("Mail issued invoices"),
     gettext_noop("Renew memberships"),
     gettext_noop("Write and mail monthly statements"),
