@@ -46,17 +46,22 @@ def reader_of(request: HttpRequest) -> Callable[[int], bytes]:
 
 
 def arriving(request: HttpRequest, memory: memoryview | None = None) -> Iterator[memoryview]:
-    """The body in pieces of 1 MiB, the last one shorter; it ends where the client's connection does.
+    """The body as `pieces` has it, up to where the client's connection ends: that has brought what it has brought."""
+    with suppress(OSError):
+        yield from pieces(request, memory)
+
+
+def pieces(request: HttpRequest, memory: memoryview | None = None) -> Iterator[memoryview]:
+    """The body in pieces of 1 MiB, the last one shorter. Raises OSError where a connection breaks that is known to.
 
     The pieces lie one behind the other in `memory`, which begins anew where it is full. Without one a piece is good
     until the next one is asked for.
     """
     memory = memory or memoryview(bytearray(BLOCK))
     fill, start = filler_of(request), 0
-    with suppress(OSError):  # a connection that breaks has brought what it has brought
-        while size := fill(memory[start : start + BLOCK]):
-            yield memory[start : start + size]
-            start = (start + size) % len(memory)
+    while size := fill(memory[start : start + BLOCK]):
+        yield memory[start : start + size]
+        start = (start + size) % len(memory)
 
 
 def filler_of(request: HttpRequest) -> Callable[[memoryview], int]:

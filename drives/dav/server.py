@@ -23,7 +23,6 @@ from wsgidav.dav_error import (
 )
 from wsgidav.request_server import RequestServer
 
-from common.bodies import BLOCK
 from drives.dav.errors import translated
 from drives.dav.resources import DriveList, FileResource, FolderResource, Resource, as_time
 from drives.errors import QuotaExceeded
@@ -45,7 +44,10 @@ MD5_UP_TO = 5 * 2**20
 
 
 class DavServer(RequestServer):
-    """`environ["yuntu.destination"]` is the path of the Destination header below the mount, or empty."""
+    """`environ["yuntu.destination"]` is the path of the Destination header below the mount, or empty.
+
+    `environ["yuntu.body"]` is what a PUT brings, in pieces (`common.bodies.pieces`).
+    """
 
     def require_conditions(self, found: Resource, environ: Environ) -> None:
         """Raises DAVError where the headers of the request ask for another state than the present one."""
@@ -235,15 +237,18 @@ def room_for(drive: Drive, held: int) -> int | None:
     return None if available is None else available + held
 
 
-def content(environ: Environ, room: int | None) -> Iterator[bytes]:
-    """The body in blocks. Raises QuotaExceeded beyond `room`, DAVError where it breaks off."""
+def content(environ: Environ, room: int | None) -> Iterator[memoryview]:
+    """The body in pieces, each good until the one after the next is asked for.
+
+    Raises QuotaExceeded beyond `room`, DAVError where it breaks off.
+    """
     size, declared = 0, environ.get("CONTENT_LENGTH")
     try:
-        while block := environ["wsgi.input"].read(BLOCK):
-            size += len(block)
+        for piece in environ["yuntu.body"]:
+            size += len(piece)
             if room is not None and size > room:
                 raise QuotaExceeded(required=size, available=room, scope="drive")
-            yield block
+            yield piece
     except OSError as error:
         raise DAVError(HTTP_BAD_REQUEST, "The connection broke.") from error
     if declared and size != int(declared):

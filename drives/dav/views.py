@@ -17,7 +17,7 @@ from wsgidav.dav_error import HTTP_NOT_FOUND, DAVError
 from accounts.models import AppPassword
 from accounts.services.app_passwords import authenticate, basic_credentials
 from common import origin
-from common.bodies import BLOCK, DRAINED_BLOCKS, reader_of
+from common.bodies import BLOCK, DRAINED_BLOCKS, pieces, reader_of
 from common.errors import DomainError
 from common.limits import client_ip
 from drives.api.downloads import read, read_async, serve_blob
@@ -87,7 +87,7 @@ def answer(request: HttpRequest, path: str, app_password: AppPassword, body: Any
     if request.method in ("GET", "HEAD"):
         return serve_file(request, environ)
     if request.method == "PUT":
-        environ["wsgi.input"] = Reader(body)
+        environ["yuntu.body"] = pieces(request, memoryview(bytearray(2 * BLOCK)))
     else:
         told = whole(body)
         document = parsed(told)
@@ -102,13 +102,6 @@ def answer(request: HttpRequest, path: str, app_password: AppPassword, body: Any
     content = b"".join(DavServer(provider)(environ, start_response))
     headers = {name: value for name, value in started["headers"] if name.lower() not in ("date",)}
     return HttpResponse(content, status=started["status"], headers=headers)
-
-
-class Reader:
-    """What reads the body of a PUT, as wsgidav and our own methods ask for it."""
-
-    def __init__(self, read: Any) -> None:
-        self.read = read
 
 
 def environ_of(request: HttpRequest, path: str, app_password: AppPassword) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from common.models import as_written
 from drives.errors import DigestMismatch
 from drives.models import Blob
 from drives.storage import blob_storage, key_of
+from drives.storage.staging import in_writes
 
 BLOCK = 1 << 20
 AT_ONCE = 8
@@ -246,10 +247,11 @@ def the_one_that_stays(blob: Blob, blob_id: UUID) -> Blob:
     return other
 
 
-def keep_chunks(chunks: Iterable[bytes], hasher: Hasher | None = None) -> Kept:
+def keep_chunks(chunks: Iterable[bytes | memoryview], hasher: Hasher | None = None) -> Kept:
     """A stream of bytes in the storage, hashed as it passes: while one block is, the next one may come.
 
-    Raises what `chunks` raises, DigestMismatch (`Hasher.declared`); OSError. Nothing stays then.
+    So a block has to stay as it is until the one after the next is asked for. Raises what `chunks` raises,
+    DigestMismatch (`Hasher.declared`); OSError. Nothing stays then.
     """
     staging_id, hasher = new_id().hex, hasher or Hasher()
     try:
@@ -263,7 +265,7 @@ def keep_chunks(chunks: Iterable[bytes], hasher: Hasher | None = None) -> Kept:
                     hasher.update(chunk)
                 else:
                     hashing = side.submit(hasher.update, chunk)
-                file.write(chunk)
+                file.writelines(in_writes(chunk))
         hasher.require_declared()
         return keep(staging_id=staging_id, digests=hasher.digests())
     except BaseException:

@@ -14,6 +14,16 @@ FLOCK = Struct("hhqqi4x")
 """`struct flock` of Linux on 64 bits: type, whence, start, length, pid."""
 
 
+WRITTEN = 1 << 18
+"""Bytes at a time: for larger pieces the kernel looks for larger pages, and has few at hand."""
+
+
+def in_writes(block: bytes | memoryview) -> Iterator[memoryview]:
+    """A block in pieces of WRITTEN bytes, the last one shorter."""
+    whole = memoryview(block)
+    return (whole[start : start + WRITTEN] for start in range(0, len(whole), WRITTEN))
+
+
 class StagingClosed(Exception):
     """The staged bytes are gone: kept as a blob or discarded."""
 

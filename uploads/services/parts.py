@@ -21,6 +21,7 @@ from drives.errors import DigestMismatch, SizeMismatch
 from drives.services import hashing_ahead
 from drives.services.blobs import BLOCK, Hasher
 from drives.storage import blob_storage
+from drives.storage.staging import WRITTEN, in_writes
 from uploads.errors import PartsMissing, UploadClosed
 from uploads.models import TaskFile, UploadPart
 
@@ -28,7 +29,6 @@ Source = Callable[[memoryview], Iterator[memoryview]]
 """Brings bytes: pieces that lie one behind the other in the memory it is given, which begins anew where it is full."""
 
 IN_MEMORY = 6 * 2**20
-WRITTEN = 1 << 18  # bytes at a time: for larger pieces the kernel looks for larger pages, and has few at hand
 buffers: list[bytearray] = []
 """Memory for parts, used again: to be given fresh pages takes as long as to receive a part."""
 
@@ -91,9 +91,7 @@ class Gathered:
 
     def __iter__(self) -> Iterator[memoryview]:
         if self.spilled is None:
-            with memoryview(self.buffer) as whole:
-                for start in range(0, self.size, WRITTEN):
-                    yield whole[start : min(start + WRITTEN, self.size)]
+            yield from in_writes(memoryview(self.buffer)[: self.size])
             return
         self.spilled.seek(0)
         while block := self.spilled.read(WRITTEN):
