@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
+from socket import MSG_WAITALL
 
 from django.conf import settings
 from django.db import close_old_connections
@@ -83,13 +84,15 @@ def receive(reader: LengthReader, memory: memoryview) -> int:
     """Fill memory past gunicorn's reader, from where that reads: from what it has read ahead, then from the socket.
 
     The reader gives each piece fresh memory, and to get that from the kernel takes longer than to receive the piece.
+    One call waits for all of it: who sends in small pieces wakes nobody for each.
     """
     size, wanted = 0, min(len(memory), reader.length)
     if ahead := reader.unreader.take_buffered():
         size = min(len(ahead), wanted)
         memory[:size] = ahead[:size]
         reader.unreader.unread(ahead[size:])
-    while size < wanted and (got := reader.unreader.sock.recv_into(memory[size:wanted])):
+    sock = reader.unreader.sock
+    while size < wanted and (got := sock.recv_into(memory[size:wanted], 0, MSG_WAITALL)):
         size += got
     reader.length -= size
     return size

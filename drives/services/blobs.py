@@ -53,17 +53,17 @@ class Hasher:
         self.sha1 = hashlib.sha1(usedforsecurity=False) if declared and declared.algorithm == "sha1" else None
 
     def update(self, chunk: bytes | memoryview, *, beside: Executor | None = None) -> None:
-        """`beside` takes the MD5, which costs twice the rest (hashlib lets go of the GIL)."""
-        pending = beside.submit(self.md5.update, chunk) if beside and self.md5 else None
+        """`beside` takes the MD5, which costs twice the rest, and SHA-1 (hashlib lets go of the GIL)."""
+        others = [digest for digest in (self.md5, self.sha1) if digest]
+        pending = [beside.submit(digest.update, chunk) for digest in others] if beside else []
         self.size += len(chunk)
         self.crc32 = crc32.iso_hdlc(chunk, self.crc32)
         self.sha256.update(chunk)
-        if self.sha1:
-            self.sha1.update(chunk)
-        if pending:
-            pending.result()
-        elif self.md5:
-            self.md5.update(chunk)
+        for update in pending:
+            update.result()
+        if beside is None:
+            for digest in others:
+                digest.update(chunk)
 
     def require_declared(self) -> None:
         """Raises DigestMismatch."""
@@ -255,7 +255,7 @@ def keep_chunks(chunks: Iterable[bytes | memoryview], hasher: Hasher | None = No
     """
     staging_id, hasher = new_id().hex, hasher or Hasher()
     try:
-        with blob_storage().staging_path(staging_id).open("wb") as file, ThreadPoolExecutor(1) as side:
+        with blob_storage().staging_path(staging_id).open("wb") as file, ThreadPoolExecutor(2) as side:
             hashing: Future[None] | None = None
             for chunk in chunks:
                 if hashing:
@@ -264,7 +264,7 @@ def keep_chunks(chunks: Iterable[bytes | memoryview], hasher: Hasher | None = No
                 if len(chunk) < BLOCK:  # not worth a thread
                     hasher.update(chunk)
                 else:
-                    hashing = side.submit(hasher.update, chunk)
+                    hashing = side.submit(hasher.update, chunk, beside=side)
                 file.writelines(in_writes(chunk))
         hasher.require_declared()
         return keep(staging_id=staging_id, digests=hasher.digests())
