@@ -7,7 +7,7 @@ from decimal import ROUND_DOWN, Decimal
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -17,12 +17,12 @@ from accounts.models import Notification, Team, User
 from accounts.permissions import Action, may
 from accounts.services.notifications import notify
 from billing.errors import InsufficientBalance, SpendingLimitReached, SpendingNotAllowed, WalletParked
-from billing.models import Bill, Hold
+from billing.models import Bill, Hold, PriceRule
 from billing.services.bills import Charge, due_for
 from billing.services.holds import capture_hold, extend_hold, place_hold, settle_hold
 from billing.services.ledger import FEN, SMALLEST, ZERO, up_to_fen, wallet_of
 from common.ids import new_id
-from rendering.models import RenderJob
+from rendering.models import Attempt, RenderJob
 from rendering.services import news
 from rendering.services.frames import stop_strays
 from rendering.services.usage import (
@@ -249,9 +249,10 @@ def pause_if_uncovered(job: RenderJob) -> bool:
 
 
 def pause_uncovered() -> None:
-    """Ask it of all jobs that are paid by the hour, also while their frames run."""
+    """Ask it of the jobs that are paid by the hour and run at this moment: no more than the farm has slots."""
+    running = Attempt.objects.filter(job=OuterRef("pk"), status=Attempt.Status.RUNNING)
     metered = RenderJob.objects.filter(
-        status__in=RenderJob.CLAIMABLE_STATUSES, price_unit__in=["core_hour", "node_hour"]
+        Exists(running), status__in=RenderJob.CLAIMABLE_STATUSES, price_unit__in=PriceRule.METERED
     )
     for pk in metered.order_by("pk").values_list("pk", flat=True):
         with transaction.atomic():
