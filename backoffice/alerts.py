@@ -16,7 +16,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django_celery_results.models import TaskResult
 
-from billing.models import CreditRequest, VoucherBatch
+from billing.models import (
+    CreditRequest,
+    InvoiceRequest,
+    MoneyAlert,
+    ReconciliationDifference,
+    ReconciliationRun,
+    VoucherBatch,
+)
 from rendering.models import Attempt, RenderJob, RenderNode
 
 PATIENCE = timedelta(minutes=10)
@@ -70,6 +77,22 @@ def batches_to_check() -> int:
     return VoucherBatch.objects.filter(status=VoucherBatch.Status.PENDING)[:1000].count()
 
 
+def failed_runs() -> int:
+    return ReconciliationRun.objects.filter(status=ReconciliationRun.Status.FAILED)[:1000].count()
+
+
+def open_differences() -> int:
+    return ReconciliationDifference.objects.filter(resolved_at__isnull=True)[:1000].count()
+
+
+def open_money_alerts() -> int:
+    return MoneyAlert.objects.filter(resolved_at__isnull=True)[:1000].count()
+
+
+def invoices_to_issue() -> int:
+    return InvoiceRequest.objects.filter(status=InvoiceRequest.Status.REQUESTED)[:1000].count()
+
+
 ALERTS: tuple[Alert, ...] = (
     Alert(
         "lost-nodes", "rendering.view_rendernode", lost_nodes,
@@ -83,6 +106,26 @@ ALERTS: tuple[Alert, ...] = (
         "failed-tasks", "django_celery_results.view_taskresult", failed_tasks,
         _("%(count)s background tasks failed since yesterday"),
         "admin:django_celery_results_taskresult_changelist", "?status__exact=FAILURE",
+    ),
+    Alert(
+        "reconciliation", "billing.view_reconciliationrun", failed_runs,
+        _("%(count)s reconciliations failed"),
+        "admin:billing_reconciliationrun_changelist", "?status__exact=failed",
+    ),
+    Alert(
+        "differences", "billing.view_reconciliationdifference", open_differences,
+        _("%(count)s differences of money are not resolved"),
+        "admin:billing_reconciliationdifference_changelist", "?resolved_at__isempty=1",
+    ),
+    Alert(
+        "money", "billing.view_moneyalert", open_money_alerts,
+        _("%(count)s alerts about money are open"),
+        "admin:billing_moneyalert_changelist", "?resolved_at__isempty=1",
+    ),
+    Alert(
+        "invoices", "billing.issue_invoicerequest", invoices_to_issue,
+        _("%(count)s invoices are asked for"),
+        "admin:billing_invoicerequest_changelist", "?status__exact=requested",
     ),
     Alert(
         "credits", "billing.check_creditrequest", credits_to_check,

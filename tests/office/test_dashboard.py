@@ -15,6 +15,7 @@ from django_celery_results.models import TaskResult
 from accounts.permissions import StaffGroup
 from backoffice import alerts, figures
 from backoffice.navigation import SECTIONS
+from billing.models import MoneyAlert, ReconciliationDifference, ReconciliationRun
 from billing.services.approvals import request_credit
 from billing.services.credits import credit
 from billing.services.ledger import wallet_of
@@ -141,6 +142,28 @@ def test_who_decides_is_told_of_what_waits(group: str) -> None:
     assert shown == (
         ["1 笔人工入账等待复核", "2 个代金券批次等待复核"] if group in ("finance", "superuser") else []
     )
+
+
+@pytest.mark.parametrize("group", list(StaffGroup))
+def test_money_that_does_not_agree_is_told(group: str) -> None:
+    now = timezone.now()
+    failed = ReconciliationRun.objects.create(
+        kind="orders",
+        day=timezone.localdate(),
+        status="failed",
+        started_at=now,
+        finished_at=now,
+        error="away",
+    )
+    ReconciliationDifference.objects.create(run=failed, check_name="held", subject="x", detail="held 1.00")
+    MoneyAlert.objects.create(kind=MoneyAlert.Kind.values[0], key="o-1")
+    office = office_of(operator(group))
+    told = office.get(HOME).context["alerts"]
+    shown = [alert["text"] for alert in told]
+    told_of = ["1 次对账失败", "1 条资金差异未解决", "1 条资金警报未处理"]
+    assert shown == (told_of if group in ("finance", "auditor", "superuser") else [])
+    for alert in told:
+        assert office.get(alert["link"]).context["cl"].result_count == 1
 
 
 def test_a_queue_that_is_old_is_told(node: RenderNode) -> None:
