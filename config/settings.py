@@ -330,6 +330,8 @@ ALIPAY_PRIVATE_KEY: str = env.str(
 ALIPAY_PUBLIC_KEY: str = env.str(
     "ALIPAY_PUBLIC_KEY", default=stand_in(STAND_IN_KEYS / "alipay-platform-public.pem")
 )
+PAYMENT_RETURN_URL: str = env.str("PAYMENT_RETURN_URL", default="")
+"""Where a browser comes back to from the page of a channel; our own page of money without it."""
 ALIPAY_URL: str = env.str(
     "ALIPAY_URL",
     default=f"{STAND_IN_PAYMENT}/alipay/gateway.do" if DEBUG else "https://openapi.alipay.com/gateway.do",

@@ -38,7 +38,7 @@ def channel_named(name: str) -> PaymentChannel:
         ensure_keys()
     timeout = settings.PAYMENT_TIMEOUT_SECONDS
     if name == "wechat":
-        return wechat(
+        return wechat_pay(
             settings.WECHAT_PAY_MERCHANT_ID,
             settings.WECHAT_PAY_APP_ID,
             settings.WECHAT_PAY_SERIAL,
@@ -49,7 +49,7 @@ def channel_named(name: str) -> PaymentChannel:
             settings.WECHAT_PAY_URL,
             timeout,
         )
-    return alipay(
+    return alipay_page(
         settings.ALIPAY_APP_ID,
         settings.ALIPAY_SELLER_ID,
         settings.ALIPAY_PRIVATE_KEY,
@@ -59,11 +59,12 @@ def channel_named(name: str) -> PaymentChannel:
     )
 
 
-# Reading keys takes milliseconds: once for what is configured. What a channel is built on is loaded by who uses it.
+# Reading keys takes milliseconds: once for what is configured. What a channel is built on is loaded by who uses it; the
+# functions are not called as the modules are, which take the place of whatever has their name in this package.
 
 
 @lru_cache(maxsize=4)
-def wechat(
+def wechat_pay(
     merchant_id: str,
     app_id: str,
     serial: str,
@@ -83,7 +84,7 @@ def wechat(
 
 
 @lru_cache(maxsize=4)
-def alipay(
+def alipay_page(
     app_id: str, seller_id: str, private_key: str, public_key: str, url: str, timeout: float
 ) -> Alipay:
     from billing.channels.alipay import Alipay, AlipayAccount

@@ -1,8 +1,9 @@
 """Alipay: the page on which a computer's user pays, signed with RSA2 by our key and answered under Alipay's.
 
 Page https://opendocs.alipay.com/open/028r8t (alipay.trade.page.pay), notices
-https://opendocs.alipay.com/open/270/105902, queries, closing and refunds https://opendocs.alipay.com/open/028woa
-and the pages beside it, daily file https://opendocs.alipay.com/open/028woc.
+https://opendocs.alipay.com/open/270/105902, queries https://opendocs.alipay.com/open/028woa, closing
+https://opendocs.alipay.com/open/028wob, refunds https://opendocs.alipay.com/open/028sm9, their queries
+https://opendocs.alipay.com/open/028sma, daily file https://opendocs.alipay.com/open/028woc.
 """
 
 import csv
@@ -82,6 +83,7 @@ class Alipay:
             out_trade_no=asked.order_no,
             total_amount=f"{asked.amount:.2f}",
             notify_url=asked.notify_url,
+            return_url=asked.return_url or None,
             time_expire=asked.expires_at.astimezone(SHANGHAI).strftime(TIME),
         )
         return Offer(pay_url=f"{self.account.url}?{query}")

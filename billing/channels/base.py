@@ -38,6 +38,8 @@ class Asked:
     subject: str
     expires_at: datetime
     notify_url: str
+    return_url: str = ""
+    """Where a browser comes back to; what it brings along proves nothing."""
 
 
 @dataclass(frozen=True)

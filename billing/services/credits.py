@@ -13,7 +13,9 @@ from common.errors import Invalid
 
 
 def credit(*, user: User, amount: Decimal, key: str, reason: str, actor: User | None = None) -> LedgerEntry:
-    """An operator's credit in CNY: positive, in whole fen, at most LARGEST_CREDIT.
+    """An operator's credit in CNY from the shell: positive, in whole fen, at most LARGEST_CREDIT.
+
+    As those by hand it is a correction, because no channel was paid.
 
     Raises Invalid, IdempotencyConflict.
     """
@@ -28,7 +30,7 @@ def credit(*, user: User, amount: Decimal, key: str, reason: str, actor: User | 
     with transaction.atomic():
         entry = post_entry(
             wallet=wallet_of(user),
-            kind=LedgerEntry.Kind.RECHARGE,
+            kind=LedgerEntry.Kind.CORRECTION,
             amount=amount,
             key=key,
             description=reason,

@@ -86,6 +86,7 @@ def place_order(
         subject=_("Recharge of Yuntu"),
         expires_at=order.expires_at,
         notify_url=f"{site.rstrip('/')}/api/v1/billing/notify/{channel}",
+        return_url=settings.PAYMENT_RETURN_URL or f"{site.rstrip('/')}/billing",
     )
     try:
         offer = where.create(asked)

@@ -1,4 +1,4 @@
-"""The one place where a payment becomes money in a wallet: notices, polling, reconciliation and operators end here."""
+"""The one place where a payment becomes money in a wallet: notices, polling and operators end here."""
 
 import logging
 from datetime import datetime
@@ -39,7 +39,6 @@ class Source(StrEnum):
 
     NOTICE = "notice"
     POLL = "poll"
-    RECONCILIATION = "reconciliation"
     OPERATOR = "operator"
 
 

@@ -41,7 +41,7 @@ def test_transactions_are_what_changed_the_balance(owner: User, owner_api: Clien
     assert (body["total"], body["skip"], body["limit"]) == (3, 0, 20)
     assert [(row["type"], row["amount"], row["balance_after"]) for row in body["transactions"]] == [
         ("consume", -1.0, 99.0),
-        ("recharge", 50.0, 100.0),
+        ("correction", 50.0, 100.0),
         ("grant", 50.0, 50.0),
     ]
     assert body["transactions"][0]["task_id"]
@@ -87,7 +87,7 @@ def test_credit_by_command(owner: User, owner_api: Client) -> None:
     call_command("credit", owner.phone, "12.50", "--reason", "复核后补款", stdout=out)
     assert out.getvalue().strip() == "owner: +12.50 CNY, balance 112.50 CNY"
     row = owner_api.get("/users/transactions").json()["transactions"][0]
-    assert (row["type"], row["amount"], row["description"]) == ("recharge", 12.5, "复核后补款")
+    assert (row["type"], row["amount"], row["description"]) == ("correction", 12.5, "复核后补款")
 
 
 def test_credit_with_a_key_counts_once(owner: User) -> None:

@@ -119,7 +119,7 @@ def types(body: dict[str, Any], key: str = "transactions") -> list[str]:
 
 def test_entries_by_kind(owner: User, owner_api: Client) -> None:
     render(wallet_of(owner), "7", spender=owner)
-    assert types(owner_api.get("/billing/transactions").json()) == ["consume", "recharge", "grant"]
+    assert types(owner_api.get("/billing/transactions").json()) == ["consume", "correction", "grant"]
     body = owner_api.get("/billing/transactions", {"type": "hold,release"}).json()
     assert [(row["type"], row["amount"], row["held_change"], row["number"]) for row in body["transactions"]] == [
         ("release", 0.0, -1.0, 5), ("hold", 0.0, 8.0, 3),
@@ -214,7 +214,7 @@ def test_the_desktop_client_pages_by_number(owner: User) -> None:
     desktop.credentials(HTTP_AUTHORIZATION=token, HTTP_USER_AGENT="YuntuClient/1.0.0")
     body = desktop.get("/user/transactions", {"page": 2, "pageSize": 2}).json()
     assert (body["total"], body["skip"], body["limit"]) == (5, 2, 2)
-    assert [row["type"] for row in body["transactions"]] == ["consume", "recharge"]
+    assert [row["type"] for row in body["transactions"]] == ["consume", "correction"]
     assert body["transactions"][0]["balanceAfter"] == 99.0
     assert len(desktop.get("/user/bills", {"page": 1, "pageSize": 2}).json()["bills"]) == 2
     assert desktop.get("/user/bills", {"page": 3, "pageSize": 2}).json()["bills"] == []
@@ -242,7 +242,7 @@ def test_entries_as_a_spreadsheet(owner: User, owner_api: Client) -> None:
     assert answer["Content-Disposition"] == 'attachment; filename="transactions.csv"'
     head, first, second = table(answer)
     assert head[:4] == ["序号", "创建时间", "类型", "金额"]
-    assert (first[0], first[2], first[3]) == ("2", "充值", "50.00")
+    assert (first[0], first[2], first[3]) == ("2", "调账", "50.00")
     assert second[3] == "50.00"
 
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.utils import timezone
@@ -284,3 +285,25 @@ def test_a_channel_that_is_away_stops_nobody_else(owner: User, owner_api: Client
     first.refresh_from_db()
     second.refresh_from_db()
     assert (first.status, second.status) == (Status.PENDING, Status.PAID)
+
+
+# --- Coming back from the page of a channel ---
+
+
+def test_whoever_comes_back_from_alipay_is_credited_by_nothing_they_bring(
+    owner: User, owner_api: Client, channels: None, settings: Any
+) -> None:
+    order = ordered(owner_api, "alipay")
+    query = parse_qs(urlsplit(order.pay_url).query)
+    assert query["return_url"] == [f"{settings.PUBLIC_URL}/billing"]
+    settings.PAYMENT_RETURN_URL = "https://studio.example/thanks"
+    other = ordered(owner_api, "alipay")
+    assert parse_qs(urlsplit(other.pay_url).query)["return_url"] == ["https://studio.example/thanks"]
+    page = f"/standin/pay/cashier/alipay/{other.order_no}"
+    assert "studio.example" not in Client().get(page).content.decode()
+    there = paid(other)
+    back = f"https://studio.example/thanks?out_trade_no={there.order_no}&amp;trade_no={there.transaction_no}"
+    assert back in Client().get(page).content.decode()
+    # Nobody has told us: what a browser knows does not count.
+    other.refresh_from_db()
+    assert (other.status, entries(owner)) == ("pending", [])

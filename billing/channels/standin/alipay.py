@@ -117,6 +117,7 @@ def page(request: HttpRequest, values: dict[str, str]) -> HttpResponse:
     if order is None:
         expires = datetime.strptime(content["time_expire"], TIME).replace(tzinfo=SHANGHAI).timestamp()
         order = ledger.Order("alipay", order_no, total, content["subject"], values["notify_url"], expires)
+        order.return_url = values.get("return_url", "")
         ledger.save(order)
     return HttpResponseRedirect(request.build_absolute_uri(f"/standin/pay/cashier/alipay/{order_no}"))
 

@@ -29,6 +29,7 @@ class Order:
     transaction_no: str = ""
     paid_at: float = 0
     refunds: list[dict[str, Any]] = field(default_factory=list)
+    return_url: str = ""
 
 
 def key(channel: str, order_no: str) -> str:

@@ -1,6 +1,7 @@
 """The page of the stand-ins on which one "pays", and the notices that then go out."""
 
 import logging
+from urllib.parse import urlencode
 
 import httpx
 from django.conf import settings
@@ -28,7 +29,10 @@ def cashier(request: HttpRequest, channel: str, order_no: str) -> HttpResponse:
         ledger.pay(order)
         if order.state == "PAID":
             told = tell(order)
-    shown = {"order": order, "amount": f"{order.total / 100:.2f}", "told": told}
+    # As Alipay sends the browser back: with what a page may show, and nobody should believe.
+    brought = urlencode({"out_trade_no": order.order_no, "trade_no": order.transaction_no})
+    back = f"{order.return_url}?{brought}" if order.state == "PAID" and order.return_url else ""
+    shown = {"order": order, "amount": f"{order.total / 100:.2f}", "told": told, "back": back}
     return render(request, "billing/pay_standin.html", shown)
 
 
