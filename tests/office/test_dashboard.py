@@ -22,6 +22,7 @@ from billing.services.ledger import wallet_of
 from rendering.models import RenderJob, RenderNode
 from tests.accounts.staff import office_of, operator
 from tests.billing.issuing import approved, asked
+from tests.billing.paying import recharged
 from tests.factories import make_user
 from tests.rendering import makers
 
@@ -89,7 +90,8 @@ def test_the_sidebar_has_the_sections_of_the_role(group: str) -> None:
 
 def test_money_of_the_month() -> None:
     user = make_user()
-    credit(user=user, amount=Decimal("30"), key="k1", reason="test")
+    recharged(user, "30")
+    credit(user=user, amount=Decimal("7"), key="k1", reason="a correction is no recharge")
     found = figures.money()
     assert len(found["days"]) == len(found["revenue"]) == figures.CHART_DAYS
     assert found["days"][-1] == timezone.localdate()
