@@ -1,21 +1,17 @@
 """A morning's work in a real Chromium: of support, of the farm and of finance."""
 
 import csv
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from accounts.models import AuditEvent, User
-from accounts.permissions import StaffGroup
+from accounts.models import AuditEvent
 from accounts.services.passwords import verify_credentials
-from backoffice.staff import sync_staff_groups
-from billing.models import CreditRequest, PriceRule, Refund, VoucherBatch
+from billing.models import CreditRequest, Refund, VoucherBatch
 from billing.services.ledger import wallet_of
 from billing.services.statements import write_due
 from billing.services.vouchers import redeem
@@ -26,45 +22,12 @@ from rendering.services import claims
 from tests.accounts.staff import operator
 from tests.browser import chromium, open_page
 from tests.factories import PASSWORD, make_user
+from tests.office.browsing import Open, at_work, confirm, groups, price_rule
 from tests.rendering import makers
 
-__all__ = ["chromium", "open_page"]  # fixtures
+__all__ = ["chromium", "groups", "open_page"]  # fixtures
 pytestmark = pytest.mark.django_db(transaction=True)
-Open = Callable[..., Page]
 IP = "192.0.2.7"
-
-
-def at_work(open_page: Open, user: User, **kwargs: Any) -> Page:
-    """The first page of the back office of an operator who has signed in by password."""
-    page = open_page("/admin/login/", **kwargs)
-    page.locator("[name=username]").fill(user.username)
-    page.locator("[name=password]").fill(PASSWORD)
-    page.locator("[name=password]").press("Enter")
-    page.wait_for_url("**/admin/")
-    # Sockets need another server than that of the tests: tests/office/test_jobs.py.
-    page.route_web_socket("**/ws/office/**", lambda _socket: None)
-    return page
-
-
-def confirm(page: Page, button: str, **fields: str) -> None:
-    """Fill the dialog over the page and send it."""
-    dialog = page.locator("#dialog")
-    expect(dialog).to_be_visible()
-    for name, text in fields.items():
-        dialog.locator(f"[name={name}]").fill(text)
-    dialog.get_by_role("button", name=button).click()
-
-
-@pytest.fixture
-def groups(db: None) -> None:
-    """Tests with real commits empty the tables, and with them the groups that migrations made."""
-    Group.objects.bulk_create([Group(name=name) for name in StaffGroup.values], ignore_conflicts=True)
-    sync_staff_groups()
-
-
-def price_rule() -> None:
-    if not PriceRule.objects.exists():  # that of the migrations is gone with the tables
-        PriceRule.objects.create(price=Decimal("0.50"), valid_from=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def test_support_lets_a_user_in(open_page: Open, groups: None) -> None:
