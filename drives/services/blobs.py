@@ -266,6 +266,8 @@ def keep_chunks(chunks: Iterable[bytes | memoryview], hasher: Hasher | None = No
                 else:
                     hashing = side.submit(hasher.update, chunk, beside=side)
                 file.writelines(in_writes(chunk))
+            if hashing:
+                hashing.result()
         hasher.require_declared()
         return keep(staging_id=staging_id, digests=hasher.digests())
     except BaseException:

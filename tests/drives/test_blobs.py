@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from drives.models import Blob
-from drives.services.blobs import digests_of, store_chunks, store_file
+from drives.services.blobs import BLOCK, Declared, Hasher, digests_of, keep_chunks, store_chunks, store_file
 from drives.storage import StagingClosed, blob_storage
 
 pytestmark = pytest.mark.django_db
@@ -43,6 +43,17 @@ def test_content_is_stored_as_it_came_with_its_digests(tmp_path: Path) -> None:
         blob.size, blob.sha256, blob.crc32, blob.md5,
     )  # fmt: skip
     assert (without.sha256, without.md5) == (blob.sha256, "")
+
+
+@pytest.mark.parametrize("sizes", [[BLOCK], [BLOCK, BLOCK], [BLOCK + 1], [3, BLOCK]])
+def test_the_last_block_is_hashed_before_it_is_kept(sizes: list[int]) -> None:
+    """Threads hash whole blocks; an end that is none waits for nobody."""
+    chunks = [os.urandom(size) for size in sizes]
+    content = b"".join(chunks)
+    sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    kept = keep_chunks(chunks, Hasher(declared=Declared("sha1", sha1)))
+    assert (kept.blob.size, kept.blob.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert kept.blob.md5 == hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def test_the_same_content_is_one_blob_and_one_file() -> None:
