@@ -11,7 +11,7 @@ from wsgidav.dav_error import HTTP_BAD_REQUEST, DAVError
 
 from common.errors import TooLarge
 
-MAX_SIZE = 2**16
+MAX_SIZE = 2**14
 MAX_ELEMENTS, MAX_DEPTH = 200, 20
 """Each property that is asked for is answered for each of thousands of files; deep nests exhaust the stack."""
 
