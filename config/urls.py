@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
 from accounts import pages
+from billing.pages import billing
 from common import api as common_api
 from drives.api.archive_views import ZipLinkView
 from drives.api.downloads import BlobLinkView
@@ -29,6 +30,7 @@ urlpatterns = [
     path("health", common_api.health_view),
     re_path("^login/?$", pages.login, name="login"),
     re_path("^account/?$", pages.account, name="account"),
+    re_path("^billing/?$", billing, name="billing"),
     re_path("^invitation/?$", pages.invitation, name="invitation"),
     re_path("^drive/?$", drive, name="drive"),
     re_path("^s/(?P<token>[\\w-]+)/?$", shared, name="shared"),

@@ -81,7 +81,7 @@ class InvoiceRequestAdmin(WithDocument):
         each(request, rows, lambda row: invoices.start_invoice(invoice=row, operator=actor_of(request)))
 
     @deed(
-        description=_("Issued"),
+        description=_("Record as issued"),
         permission="issue",
         form=IssueForm,
         icon="task",

@@ -134,7 +134,7 @@ class Migration(migrations.Migration):
                         choices=[
                             ("requested", "Requested"),
                             ("issuing", "Being issued"),
-                            ("issued", "Issued"),
+                            ("issued", "Invoice issued"),
                             ("rejected", "Rejected"),
                             ("cancelled", "Cancelled"),
                             ("red_flushed", "Red-flushed"),

@@ -28,7 +28,7 @@ class InvoiceRequest(StateRow):
     class Status(models.TextChoices):
         REQUESTED = "requested", _("Requested")
         ISSUING = "issuing", _("Being issued")
-        ISSUED = "issued", _("Issued")
+        ISSUED = "issued", _("Invoice issued")
         REJECTED = "rejected", _("Rejected")
         CANCELLED = "cancelled", _("Cancelled")
         RED_FLUSHED = "red_flushed", _("Red-flushed")

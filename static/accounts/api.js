@@ -43,8 +43,8 @@ export function placeAfterSignIn() {
 }
 
 /** The answer's JSON. Throws ApiError; status 0 where nobody answers. */
-export async function call(method, path, body, { token } = {}) {
-  const headers = { Accept: "application/json" };
+export async function call(method, path, body, { token, more } = {}) {
+  const headers = { Accept: "application/json", ...more };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (token) headers.Authorization = `Bearer ${token}`;
   let answer;
@@ -59,17 +59,17 @@ export async function call(method, path, body, { token } = {}) {
   return data;
 }
 
-/** The same as the signed-in user. Throws ApiError with status 401 where nobody is signed in any more. */
-export async function callSignedIn(method, path, body) {
+/** The same as the signed-in user, with `more` headers. Throws ApiError with status 401 where nobody is signed in any more. */
+export async function callSignedIn(method, path, body, more) {
   const stale = Date.now() > Number(localStorage.getItem("token_expires_at")) - EARLY;
   if (stale) await refresh();
   const token = localStorage.getItem("access_token");
   try {
-    return await call(method, path, body, { token });
+    return await call(method, path, body, { token, more });
   } catch (error) {
     if (error.status !== 401 || stale) throw error;
     await refresh(token);
-    return call(method, path, body, { token: localStorage.getItem("access_token") });
+    return call(method, path, body, { token: localStorage.getItem("access_token"), more });
   }
 }
 
