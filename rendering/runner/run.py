@@ -1,8 +1,7 @@
 """The run itself: started, watched, ended, accounted for."""
 
-import contextlib
+import errno
 import os
-import resource
 import selectors
 import signal
 import subprocess
@@ -11,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from shutil import which
 
-from common.processes import end_tree, parent_death_signal, stat_of, tree_of
+from common.processes import end_tree, stat_of, tree_of
 from rendering.runner.meter import TreeMeter, oom_kills
 from rendering.runner.pump import Pump
 
@@ -23,8 +23,17 @@ NODE_TOKEN = "YUNTU_NODE"  # noqa: S105
 KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH", "TZ", "YUNTU_PLATFORM", "YUNTU_CHILD", NODE_TOKEN)
 GRACE_SECONDS = 0.5
 SAMPLE_SECONDS = 0.25
-# The kernel, out of memory, shall take the renderer and neither its node nor a database beside it.
-OOM_SCORE = b"500"
+# What the child does before it becomes the program. Not in Python: a fork of a node, which has to be copied for that,
+# takes longer than everything else about the start. It dies with the thread that started it (prctl(2),
+# PR_SET_PDEATHSIG); where that was over before it said so, it ends by itself. The memory of a crashed renderer is tens
+# of gigabytes of somebody's scene: no core dumps. And the kernel, out of memory, shall take the renderer and neither
+# its node nor a database beside it.
+LAUNCH = """ulimit -c 0
+{ echo 500 > /proc/self/oom_score_adj; } 2>/dev/null
+[ $PPID = "$0" ] || exit 1
+unset PWD OLDPWD SHLVL
+exec "$@"
+"""
 OWN_MEMORY_FACTOR = 1.1
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the latter is how a shell says it
 
@@ -68,20 +77,11 @@ def environment(token: str, home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home), "TMPDIR": str(home), TOKEN: token}
 
 
-def prepare() -> Callable[[], None]:
-    """What the child does before it becomes the program."""
-    die_with_parent = parent_death_signal(signal.SIGKILL)
-
-    def set_up() -> None:
-        die_with_parent()
-        # The memory of a crashed renderer is tens of gigabytes of somebody's scene.
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        with contextlib.suppress(OSError):
-            descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
-            os.write(descriptor, OOM_SCORE)
-            os.close(descriptor)
-
-    return set_up
+def launched(command: list[str], variables: Mapping[str, str]) -> list[str]:
+    """The command line that becomes `command` once the child is prepared. Raises FileNotFoundError."""
+    if which(command[0], path=variables.get("PATH")) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
+    return ["setpriv", "--pdeathsig", "KILL", "/bin/sh", "-c", LAUNCH, str(os.getpid()), *command]
 
 
 def run(
@@ -104,15 +104,15 @@ def run(
     kills_before = oom_kills()
     own = stat_of(os.getpid())
     own_size = own.resident_size if own else 0
+    variables = {**(variables or {}), **environment(token, cwd)}
     process = subprocess.Popen(
-        command,
+        launched(command, variables),
         cwd=cwd,
-        env={**(variables or {}), **environment(token, cwd)},
+        env=variables,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=prepare(),
     )
     assert process.stdout is not None  # noqa: S101
     meter = TreeMeter(process.pid, f"{TOKEN}={token}".encode())
