@@ -490,6 +490,8 @@ RENDER_EXPECTED_FRAME_SECONDS: float = env.float("RENDER_EXPECTED_FRAME_SECONDS"
 """What a frame is expected to take, where rendering is paid by the hour and nothing of the scene was rendered yet."""
 RENDER_CAPTURE_SECONDS: float = env.float("RENDER_CAPTURE_SECONDS", default=60)
 """How often at most a job that renders is charged for what it has rendered."""
+RENDER_CHUNK_SECONDS: float = env.float("RENDER_CHUNK_SECONDS", default=10)
+"""What the further frames of an attempt may take, where the farm chooses how many there are; 0: there are none."""
 RENDER_FAILED_SHARE = Decimal(env.str("RENDER_FAILED_SHARE", default="0"))
 """The part of the price, 0 to 1, that is charged for frames that fail by a fault of their scene; 0: nothing."""
 RENDER_IDLE_HOLD_DAYS: int = env.int("RENDER_IDLE_HOLD_DAYS", default=30)

@@ -121,7 +121,7 @@ def studio() -> tuple[User, File]:
     return user, file
 
 
-def submit(user: User, scene: File, frames: int, chunk: int) -> RenderJob:
+def submit(user: User, scene: File, frames: int, chunk: int | None) -> RenderJob:
     new = NewJob(
         task_name="nothing",
         scene_file_id=scene.pk,
@@ -139,8 +139,8 @@ def submit(user: User, scene: File, frames: int, chunk: int) -> RenderJob:
     return submit_job(job=job)
 
 
-def frame_rate(user: User, scene: File, frames: int, chunk: int) -> float:
-    """Frames a second from submit to the job's end."""
+def frame_rate(user: User, scene: File, frames: int, chunk: int | None) -> float:
+    """Frames a second from submit to the job's end, by so many an attempt or as many as the farm chooses."""
     begun = time.perf_counter()
     job = submit(user, scene, frames, chunk)
 

@@ -11,6 +11,7 @@ from rendering import frame_range
 from rendering.api.outlook_fields import OutlookFields
 from rendering.engines import ENGINES
 from rendering.models import Attempt, Frame, FrameOutput, JobDependency, JobLog, RenderJob
+from rendering.services.chunks import MAX_CHUNK
 from rendering.services.dependencies import Wait
 
 FORMATS = ["", "PNG", "JPEG", "JPG", "EXR", "OPEN_EXR", "TIFF"]
@@ -45,7 +46,8 @@ class NewTaskSerializer(serializers.Serializer):
     """The fields of old, and what the farm can do besides.
 
     `frames` is a range expression instead of start, end and step; each of `cameras` with each of `layers` renders all
-    of them. `chunk_size` frames go into one run of the program. `test_frames` renders the first, the middle and the
+    of them. `chunk_size` frames go into one run of the program; without it the farm chooses how many, by the time that
+    they take. `test_frames` renders the first, the middle and the
     last frame and then waits for approval.
     """
 
@@ -63,7 +65,7 @@ class NewTaskSerializer(serializers.Serializer):
     start_frame = serializers.IntegerField(required=False, allow_null=True)
     end_frame = serializers.IntegerField(required=False, allow_null=True)
     frame_step = serializers.IntegerField(required=False, allow_null=True)
-    chunk_size = serializers.IntegerField(min_value=1, max_value=100, required=False, allow_null=True)
+    chunk_size = serializers.IntegerField(min_value=1, max_value=MAX_CHUNK, required=False, allow_null=True)
     cameras = names(255, 100)
     layers = names(255, 100)
     min_cores = serializers.IntegerField(min_value=0, max_value=4096, required=False, allow_null=True)

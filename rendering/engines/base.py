@@ -71,6 +71,10 @@ class Engine(ABC):
     suffixes: tuple[str, ...]
     inspects_anywhere = False
     """Scenes are inspected without the program: also by processes of machines that do not have it."""
+    opens_newer_scenes = True
+    """A release may open scenes of later ones, and says so where it cannot."""
+    tells_frames = True
+    """Its program says of each frame when it is whole, not of several at once."""
     is_simulated = False
     """Renders nothing. Such an engine is never derived from a file: it must be named."""
 

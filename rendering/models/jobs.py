@@ -101,7 +101,12 @@ class RenderJob(StateRow):
         _("priority"), choices=Priority.choices, default=Priority.NORMAL
     )
     frame_range = models.CharField(_("frames"), max_length=2000, blank=True)
-    chunk_size = models.PositiveSmallIntegerField(_("frames per attempt"), default=1)
+    chunk_size = models.PositiveSmallIntegerField(
+        _("frames per attempt"),
+        null=True,
+        blank=True,
+        help_text=_("Where it says nothing, the farm chooses by the time that frames take."),
+    )
     cameras = ArrayField(
         models.CharField(max_length=255), verbose_name=_("cameras"), default=list, blank=True
     )
@@ -261,7 +266,11 @@ class RenderJob(StateRow):
 
 
 class RenderStep(Row):
-    """A part of a job that is rendered with one setting: a camera, a render layer, or `main`, what the scene says."""
+    """A part of a job that is rendered with one setting: a camera, a render layer, or `main`, what the scene says.
+
+    `chunk_size` is how many of its frames fit into an attempt by the time that they take; it counts where the job
+    leaves that to the farm.
+    """
 
     MAIN = "main"
 
@@ -269,11 +278,17 @@ class RenderStep(Row):
     name = models.CharField(_("name"), max_length=520, default=MAIN)
     camera = models.CharField(_("camera"), max_length=255, blank=True)
     layer = models.CharField(_("render layer"), max_length=255, blank=True)
+    chunk_size = models.PositiveSmallIntegerField(
+        _("frames that fit into an attempt"), default=1, db_default=1, editable=False
+    )
 
     class Meta:
         verbose_name = _("render step")
         verbose_name_plural = _("render steps")
-        constraints = [models.UniqueConstraint(fields=["job", "name"], name="rendering_step_name")]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "name"], name="rendering_step_name"),
+            models.CheckConstraint(condition=Q(chunk_size__gte=1), name="rendering_step_chunk_not_empty"),
+        ]
 
     def __str__(self) -> str:
         return self.name

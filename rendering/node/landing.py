@@ -88,6 +88,12 @@ class Landing:
         done = [number for number in self.seconds if number in left]
         return done if len(done) < len(left) else done[:-1]
 
+    def begun(self) -> list[int]:
+        """Of a run that failed, the frames that may be to blame: all that its program had begun, as far as it tells."""
+        ended = [number for number in self.spec.frames if number in self.seconds or number in self.landed]
+        unfinished = [number for number in self.spec.frames if number not in ended]
+        return ended + (unfinished[:1] if self.engine.tells_frames else unfinished)
+
     def left(self) -> list[int]:
         return [number for number in self.spec.frames if number not in self.landed]
 

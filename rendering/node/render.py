@@ -53,6 +53,7 @@ class FrameRun:
         self.progress, self.message = 0.0, ""
         self.told_progress, self.told_at = 0.0, 0.0
         self.error: tuple[str, str] | None = None
+        self.seconds = 0.0
         self.is_lost = False
 
     def spec(self, inputs: JobInputs) -> RenderSpec:
@@ -124,7 +125,7 @@ class FrameRun:
 
     def execute(self, spec: RenderSpec, landing: Landing) -> Outcome:
         """Run the engine until it ends or has to."""
-        began = time.monotonic()
+        started = began = time.monotonic()
 
         def on_line(line: str) -> None:
             nonlocal began
@@ -142,7 +143,7 @@ class FrameRun:
             landing.land_some()
             return self.renew() and not self.is_stopping()
 
-        return run(
+        outcome = run(
             self.engine.render_command(spec, self.work),
             cwd=self.work,
             variables=self.engine.environment(spec, self.work),
@@ -156,6 +157,8 @@ class FrameRun:
             keep_going=keep_going,
             poll_seconds=settings.RENDER_HEARTBEAT_SECONDS,
         )
+        self.seconds = time.monotonic() - started
+        return outcome
 
     def note(self, meaning: Line) -> None:
         if meaning.error:
@@ -169,18 +172,22 @@ class FrameRun:
         """Store what the run left and tell how it went. Raises LateResult, Interrupted, OSError."""
         failure = failure_of(outcome, self.engine, self.error)
         whole: list[Picture] = []
+        blamed = landing.begun()
         if failure is None:
             try:
                 whole = landing.rest()
             except OutputRefused as error:
-                failure = error.failure
-        if failure is not None:
+                require_room(self.work)
+                failure, blamed = error.failure, landing.left()
+                whole = landing.whole(blamed)
+        else:
             require_room(self.work)
             whole = landing.whole(landing.sound())
         self.log.flush()
         results, [log] = landing.stored(whole, self.log.path)
         usage = Usage(
             exit_code=outcome.exit_code,
+            seconds=self.seconds,
             cpu_seconds=outcome.cpu_seconds,
             peak_memory_size=outcome.peak_memory_size,
             log_tail=self.log.tail(),
@@ -191,7 +198,12 @@ class FrameRun:
             ended = partial(attempts.succeed, attempt_id=attempt_id, results=results, usage=usage)
         else:
             ended = partial(
-                attempts.fail, attempt_id=attempt_id, results=results, usage=usage, failure=failure
+                attempts.fail,
+                attempt_id=attempt_id,
+                results=results,
+                usage=usage,
+                failure=failure,
+                blamed=blamed,
             )
         patiently(ended, check=self.check)
 

@@ -1,7 +1,7 @@
 """Attempts: their lease renewed, their results landed, ended once. The attempt's id is the token of every call."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -26,6 +26,7 @@ from rendering.models import (
     RenderNode,
 )
 from rendering.services import news
+from rendering.services.chunks import measure
 from rendering.services.closing import close_if_over
 from rendering.services.dispatch import dispatch_on_commit
 from rendering.services.frames import make_ready, release_dependents_on_commit
@@ -65,9 +66,10 @@ def renew(*, attempt_id: UUID, progress: float, message: str, log_tail: str) -> 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a run used: CPU seconds, peak memory in bytes; its exit code and its log."""
+    """What a run used: seconds on the wall of its program, CPU seconds, peak memory in bytes; its exit code and log."""
 
     exit_code: int | None = None
+    seconds: float | None = None
     cpu_seconds: float = 0
     peak_memory_size: int = 0
     log_tail: str = ""
@@ -122,7 +124,7 @@ def end_attempt(
     )
     if not ended:
         raise LateResult
-    attempt.refresh_from_db(fields=["status", "ended_at", "updated_at"])
+    attempt.status = target
     return attempt
 
 
@@ -139,6 +141,7 @@ def succeed(*, attempt_id: UUID, results: list[FrameResult], usage: Usage) -> No
     with transaction.atomic():
         attempt = end_attempt(attempt_id, Attempt.Status.SUCCEEDED, usage)
         land(attempt, results)
+        measure(attempt, usage.seconds)
         close_if_over(attempt.job)
 
 
@@ -186,8 +189,7 @@ def land(attempt: Attempt, results: list[FrameResult]) -> None:
             "attempt", "file", "blob", "preview", "layer", "width", "height", "is_flat", "updated_at",
         ],
     )  # fmt: skip
-    even_share = ((attempt.ended_at or timezone.now()) - attempt.created_at).total_seconds() / len(results)
-    seconds = {result.number: even_share if result.seconds is None else result.seconds for result in results}
+    seconds = seconds_of(attempt, results)
     finish_frames({frames[number].pk: each for number, each in seconds.items()})
     lines = []
     for result in results:
@@ -200,6 +202,16 @@ def land(attempt: Attempt, results: list[FrameResult]) -> None:
     count(job, done=len(results))
     release_dependents_on_commit(job.pk, [result.number for result in results])
     news.tell_progress(job, frame=results[-1].number)
+
+
+def seconds_of(attempt: Attempt, results: Sequence[FrameResult]) -> dict[int, float]:
+    """What each frame took; where the run cannot tell, they share its time evenly."""
+    known = {result.number: result.seconds for result in results if result.seconds is not None}
+    if len(known) == len(results):
+        return known
+    attempt.refresh_from_db(fields=["ended_at"])
+    share = ((attempt.ended_at or timezone.now()) - attempt.created_at).total_seconds() / len(results)
+    return {result.number: known.get(result.number, share) for result in results}
 
 
 def finish_frames(seconds: dict[UUID, float]) -> None:
@@ -217,16 +229,26 @@ def count(job: RenderJob, *, done: int = 0, failed: int = 0) -> None:
     job.save(update_fields=["done_frames", "failed_frames", "capture_due_at", "updated_at"])
 
 
-def fail(*, attempt_id: UUID, failure: Failure, usage: Usage, results: Sequence[FrameResult] = ()) -> None:
+def fail(
+    *,
+    attempt_id: UUID,
+    failure: Failure,
+    usage: Usage,
+    results: Sequence[FrameResult] = (),
+    blamed: Collection[int] | None = None,
+) -> None:
     """A run that ended badly: what it finished lands, the rest is tried again, or failed once its tries are spent.
 
-    Raises LateResult.
+    Where some frames are `blamed`, by their numbers, the others of the rest were not begun: they are ready again, and
+    nothing is counted against them. Raises LateResult.
     """
     with transaction.atomic():
         attempt = end_attempt(attempt_id, Attempt.Status.FAILED, usage, failure)
         job = attempt.job
         land(attempt, list(results))
         frames = running_frames(attempt)
+        if blamed is not None:
+            make_ready(job, frames.exclude(number__in=blamed))
         numbers = list(frames.order_by("number").values_list("number", flat=True))
         frames.update(failure_code=failure.code[:50])
         failed = judge(attempt, frames, failure)

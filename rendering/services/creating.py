@@ -31,6 +31,7 @@ class NewJob:
     """What a client asks for. `frames` is a range expression; without one the scene's own range counts.
 
     Every camera with every layer is a step that renders all frames; without any there is one, as the scene says.
+    Without a `chunk_size` the farm chooses how many frames go into an attempt.
     """
 
     task_name: str
@@ -47,7 +48,7 @@ class NewJob:
     start_frame: int | None = None
     end_frame: int | None = None
     frame_step: int = 1
-    chunk_size: int = 1
+    chunk_size: int | None = None
     cameras: Sequence[str] = ()
     layers: Sequence[str] = ()
     min_cores: int = 0

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
+from common.compiled import planned_cursor
 from common.ids import new_id
 from rendering.models import Attempt, Frame, JobDependency, RenderJob, RenderStep
 from rendering.services.dispatch import dispatch
@@ -92,7 +93,8 @@ def show_ready(job: RenderJob) -> None:
 def release(scope: str, numbers: Iterable[int] | None = None, **values: Any) -> None:
     """Let the nodes have frames that waited and do so for nothing any more. `scope` is a condition on `held`."""
     narrowed = "true" if numbers is None else "f.number = ANY(%(numbers)s)"
-    with transaction.atomic(), connection.cursor() as cursor:
+    # Planned once: it is asked after every frame, and nearly always there is nothing.
+    with transaction.atomic(), planned_cursor() as cursor:
         cursor.execute(WAITING.format(scope=scope), values)
         jobs = [job for (job,) in cursor.fetchall()]
         if not jobs:

@@ -24,6 +24,7 @@ from billing.services.ledger import FEN, SMALLEST, ZERO, up_to_fen, wallet_of
 from common.ids import new_id
 from rendering.models import Attempt, RenderJob
 from rendering.services import news
+from rendering.services.chunks import chunk_of
 from rendering.services.frames import stop_strays
 from rendering.services.usage import (
     Use,
@@ -268,7 +269,7 @@ def require_more(job: RenderJob) -> None:
     if hold is None:
         return
     used = used_cost(job)
-    least = used + expected_cost(job, min(left_of(job), job.chunk_size))
+    least = used + expected_cost(job, min(left_of(job), chunk_of(job)))
     hold = stretch(job, hold, cost_in_all(job))
     if hold.amount < least:
         missing = up_to_fen(least) - hold.amount

@@ -157,8 +157,12 @@ def test_a_run_ends_with_its_attempt_or_its_node(
 def test_three_nodes_share_a_job(
     owner: User, price: PriceRule, monkeypatch: pytest.MonkeyPatch, picture: bytes
 ) -> None:
-    name = "done(name=f\"{spec['frames'][0]:04d}.png\")"
-    stand_in(monkeypatch, program=f"time.sleep(0.1); {name}", picture=picture)
+    program = """
+for number in spec["frames"]:
+    time.sleep(0.1)
+    done(f"{number:04d}.png", number=number)
+"""
+    stand_in(monkeypatch, program=program, picture=picture)
     nodes = [makers.registered(f"worker-{new_id().hex[-6:]}") for _number in range(3)]
     job = makers.queued(owner, frames="1-12")
 

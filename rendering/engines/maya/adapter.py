@@ -48,6 +48,8 @@ class MayaEngine(Engine):
     name = "maya"
     suffixes = (".ma", ".mb")
     inspects_anywhere = True
+    opens_newer_scenes = False
+    tells_frames = False
 
     def versions(self) -> dict[str, list[str]]:
         return {found.release: found.renderers for found in installations()}
