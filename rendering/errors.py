@@ -20,7 +20,7 @@ class NotAScene(Invalid):
 
 
 class EngineUnavailable(Invalid):
-    """Data: available, the engines there are with their versions."""
+    """Data: available, the engines there are with their versions; scene_version, where the scene is newer."""
 
     code, text = "engine_unavailable", _("No render node offers this engine in this version.")
 

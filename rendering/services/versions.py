@@ -14,21 +14,28 @@ def version_for(job: RenderJob, data: dict[str, Any] | None = None) -> str:
 
     The one that was asked for (`maya_version` is the desktop client's word for it), or the latest of the release that
     was; else the scene's own, or the next after it; else the newest. `data` is the scene's report, where it is in.
-    Raises EngineUnavailable.
+    Raises EngineUnavailable, also for a scene that was saved by a later release where the engine opens no such scenes.
     """
     offered = offered_engines()
-    if engine_for(job.engine) is None or job.engine not in offered:
+    engine = engine_for(job.engine)
+    if engine is None or job.engine not in offered:
         raise EngineUnavailable(field="engine", available=offered)
     versions = sorted(offered[job.engine], key=numbers_of)
+    available = {job.engine: versions}
     wanted = job.engine_version or (job.maya_version if job.engine == "maya" else "")
+    field = "engine_version" if job.engine_version else "maya_version"
+    own = version_of_scene(job.engine, data or {})
     if wanted:
         served = [version for version in versions if is_of_release(version, wanted)]
         if not served:
-            field = "engine_version" if job.engine_version else "maya_version"
-            raise EngineUnavailable(field=field, available={job.engine: versions})
-        return wanted if wanted in served else served[-1]
-    own = version_of_scene(job.engine, data or {})
-    return fitting_version(own, versions) or next(reversed(versions), "")
+            raise EngineUnavailable(field=field, available=available)
+        version = wanted if wanted in served else served[-1]
+    else:
+        field = "scene_file"
+        version = fitting_version(own, versions) or next(reversed(versions), "")
+    if not engine.opens_newer_scenes and numbers_of(own)[:1] > numbers_of(version)[:1]:
+        raise EngineUnavailable(field=field, available=available, scene_version=own)
+    return version
 
 
 def is_of_release(version: str, release: str) -> bool:

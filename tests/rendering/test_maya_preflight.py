@@ -136,3 +136,32 @@ def test_a_machine_without_maya_reads_its_scenes(owner: User) -> None:
     draft(owner, file)
     read_all()
     assert SceneReport.objects.get(blob=file.blob).status == "ready"
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("asked", ["", "2023"])
+def test_a_scene_newer_than_every_maya_is_refused(
+    owner: User, owner_api: Client, asked: str, is_known: bool
+) -> None:
+    """At submit, or as soon as the scene has been read; nothing is held, and it is said what there is."""
+    scene = put(owner, "/show/new.ma", ma(version="2025"))
+    job = makers.draft(owner, scene, engine="maya", maya_version=asked)
+    if is_known:
+        read_all()
+
+    answer = owner_api.post(f"/tasks/{job.pk}/submit")
+    read_all()
+
+    assert answer.status_code == (422 if is_known else 202)
+    task = owner_api.get(f"/tasks/{job.pk}").json()
+    assert (task["status"], task["failure_code"]) == (0, "engine_unavailable")
+    assert task["failure_data"]["available"] == {"maya": ["2023"]}
+    assert task["failure_data"]["scene_version"] == "2025"
+    assert makers.money(owner)[1] == 0
+
+
+def test_a_scene_of_an_older_maya_is_rendered_by_the_next(owner: User, owner_api: Client) -> None:
+    job = draft(owner, put(owner, "/show/old.ma", ma(version="2022")))
+    read_all()
+    assert owner_api.post(f"/tasks/{job.pk}/submit").status_code == 202
+    assert owner_api.get(f"/tasks/{job.pk}").json()["engine_version"] == "2023"
