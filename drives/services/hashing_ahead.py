@@ -5,6 +5,7 @@ another process, or after a restart, the rest of it, or all of it, is hashed at 
 must not change any more.
 """
 
+import ctypes
 import logging
 import os
 from collections import OrderedDict
@@ -16,6 +17,10 @@ from drives.services.blobs import BLOCK, Hasher
 
 logger = logging.getLogger(__name__)
 MAX_FILES = 256
+# sync_file_range(2), which Python lacks: it begins to write and waits for nothing; where it fails it costs time only.
+libc = ctypes.CDLL(None)
+libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+SYNC_FILE_RANGE_WRITE = 2
 pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hashing")
 md5_pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="md5")
 
@@ -49,7 +54,8 @@ class Ahead:
                 while (stop := self.next_stop()) is not None:
                     start = self.hasher.size
                     self.hash_up_to(file.fileno(), stop, block)
-                    send_to_disk(file.fileno(), start, stop)
+                    # Who keeps the file waits until all of it is on the disk: the kernel may begin now.
+                    libc.sync_file_range(file.fileno(), start, stop - start, SYNC_FILE_RANGE_WRITE)
         except Exception as error:
             if not isinstance(error, FileNotFoundError):  # kept or discarded meanwhile
                 logger.exception("hashing ahead of %s ended", self.path.name)
@@ -86,14 +92,6 @@ class Ahead:
                 self.busy = False  # other files had all the threads
             self.change.wait_for(lambda: not self.busy)
         return None if self.failed else self.hasher
-
-
-def send_to_disk(descriptor: int, start: int, stop: int) -> None:
-    """Have the kernel begin to write: who keeps the file waits until all of it is on the disk (`take_in`).
-
-    What is not written yet stays in memory all the same (posix_fadvise(2)).
-    """
-    os.posix_fadvise(descriptor, start, stop - start, os.POSIX_FADV_DONTNEED)
 
 
 files: OrderedDict[str, Ahead] = OrderedDict()
