@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,9 @@ from django.core.files.storage import FileSystemStorage
 
 from common.ids import new_id
 from drives.storage.base import BlobStorage, FileSlice, StoredObject
+
+syncing = ThreadPoolExecutor(8, thread_name_prefix="syncing")
+"""A file and its folder are waited for at once: each takes as long as the disk does."""
 
 
 def sync(path: Path) -> None:
@@ -36,21 +40,30 @@ class FileSystemBlobStorage(BlobStorage, FileSystemStorage):
     """Blobs in the folder `location`, which all processes share that touch files. Links are ours (drives.links)."""
 
     def take_in(self, path: Path, key: str) -> None:
-        """A rename within one file system. Bytes and name are on the disk when it returns."""
+        """A rename within one file system. Bytes and name are on the disk when it returns: who dies before leaves a
+        blob that nobody has written down.
+        """
         target = Path(self.path(key))
         if not target.parent.is_dir():
             target.parent.mkdir(parents=True, exist_ok=True)
             sync(target.parent.parent)
         # The age of a blob counts from here on, not from its first part: fsck leaves young ones without a row alone.
         os.utime(path)
-        sync(path)
+        if target.exists():
+            sync(path)  # what the key has held is not given up for bytes that may be lost
         try:
             path.replace(target)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
             copy_across(path, target)
-        sync(target.parent)
+        name_synced = syncing.submit(sync, target.parent)
+        try:
+            sync(target)
+            name_synced.result()
+        except OSError:
+            shutil.move(target, path)  # as if nothing had been done
+            raise
 
     def open_blob(self, key: str, start: int = 0, stop: int | None = None) -> BinaryIO:
         file = Path(self.path(key)).open("rb")  # noqa: SIM115  (the caller closes it)

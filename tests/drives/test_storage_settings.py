@@ -1,5 +1,6 @@
 """Storage on the file system alone, and what the system checks say of the settings."""
 
+import errno
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from django.core.checks.registry import registry
 from pytest_django import Settings
 
 from drives.checks import storage_is_configured
+from drives.storage import filesystem, key_of
 from drives.storage.filesystem import FileSystemBlobStorage
 from tests.drives.storages import Choose, content_of
 
@@ -44,6 +46,27 @@ def test_bytes_cross_to_another_file_system(storage: FileSystemBlobStorage, sett
         assert list(storage.staging_path("").iterdir()) == []
     finally:
         storage.staging_path("").rmdir()
+
+
+def test_bytes_stay_staged_where_the_disk_does_not_take_their_name(
+    storage: FileSystemBlobStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.staging_path("ab").write_bytes(b"content")
+    key, real = key_of("ab"), filesystem.sync
+
+    def sync(path: Path) -> None:
+        if path == Path(storage.path(key)).parent:
+            raise OSError(errno.EIO, "the disk is broken")
+        real(path)
+
+    monkeypatch.setattr(filesystem, "sync", sync)
+    with pytest.raises(OSError, match="broken"):
+        storage.keep("ab")
+    assert (storage.staging_path("ab").read_bytes(), storage.exists(key)) == (b"content", False)
+    monkeypatch.undo()
+    assert storage.keep("ab") == key
+    with storage.open_blob(key) as file:
+        assert file.read() == b"content"
 
 
 def test_the_age_of_a_blob_counts_from_its_keeping(storage: FileSystemBlobStorage) -> None:
