@@ -15,6 +15,7 @@ from common.bodies import arriving
 from common.ids import new_id
 from drives.services.blobs import Digests, Hasher
 from drives.storage import blob_storage
+from drives.storage.staging import in_writes
 from uploads.errors import StorageFailed, TooManyFiles
 
 
@@ -60,7 +61,7 @@ def staged_body(request: Request) -> StagedFile:
         with blob_storage().staging_path(staging_id).open("wb", buffering=0) as target:
             for block in arriving(request._request):
                 hasher.update(block)
-                target.write(block)
+                target.writelines(in_writes(block))
     except OSError as error:
         blob_storage().discard(staging_id)
         raise StorageFailed(retry_after=5) from error

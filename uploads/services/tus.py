@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from drives.storage import StagingClosed, blob_storage
+from drives.storage.staging import in_writes
 from uploads.errors import (
     OffsetMismatch,
     SentInParts,
@@ -153,7 +154,7 @@ def append(task_file: TaskFile, offset: int, block: bytes | memoryview) -> None:
             there = file.seek(0, os.SEEK_END)
             if there != offset:
                 raise OffsetMismatch(offset=there)
-            file.write(block)
+            file.writelines(in_writes(block))
     except StagingClosed as error:
         raise UploadClosed(status="closed") from error
     except OSError as error:
