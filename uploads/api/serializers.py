@@ -75,6 +75,7 @@ class TaskSerializer(serializers.ModelSerializer):
 
 
 @extend_schema_serializer(component_name="AnnouncedUploadTask")
+@extend_schema_serializer(component_name="AnnouncedUploadTask")
 class AnnouncedTaskSerializer(TaskSerializer):
     file_ids = serializers.ListField(
         child=serializers.UUIDField(), help_text="The files' ids in the order of the manifest."
