@@ -163,7 +163,7 @@ CHANNEL_LAYERS = {
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
 CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": f"{REDIS_PREFIX}-celery:", "socket_timeout": 30}
 # What succeeds leaves nothing, but for scheduled tasks that ask for it; what fails is a row for operators.
-CELERY_RESULT_BACKEND = "django-db"
+CELERY_RESULT_BACKEND = "common.task_results:TaskResults"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = True
 CELERY_RESULT_EXTENDED = True
