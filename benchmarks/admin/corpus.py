@@ -39,7 +39,7 @@ ENTRIES = """
 INSERT INTO billing_ledgerentry SELECT made.*
   FROM (SELECT id, row_number() OVER () AS place FROM billing_wallet) w
   JOIN generate_series(1, {entries}) n ON w.place = n % {users} + 1
- CROSS JOIN (SELECT * FROM billing_ledgerentry WHERE kind = 'recharge' LIMIT 1) sample
+ CROSS JOIN (SELECT * FROM billing_ledgerentry WHERE kind = 'correction' LIMIT 1) sample
  CROSS JOIN LATERAL jsonb_populate_record(
     null::billing_ledgerentry, to_jsonb(sample) || jsonb_build_object(
     'id', uuidv7(), 'wallet_id', w.id, 'sequence', 1000 + n, 'key', 'bench:' || n, 'kind', 'recharge',

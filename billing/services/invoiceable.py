@@ -147,7 +147,12 @@ def covering(wallet: Wallet) -> list[str]:
 
 
 def watch_invoices(*, wallet: Wallet, key: str) -> None:
-    """Alert the operators where invoices are of more than was paid in the end; called whenever money goes back."""
-    if excess := excess_of(wallet):
-        seen = {"excess": f"{excess:.2f}", "invoices": covering(wallet)}
+    """Alert the operators where invoices are of more than was paid in the end, and they do not know it yet.
+
+    Called whenever money goes back.
+    """
+    excess = excess_of(wallet)
+    seen = {"excess": f"{excess:.2f}", "invoices": covering(wallet)} if excess else {}
+    told = MoneyAlert.objects.filter(kind=MoneyAlert.Kind.INVOICE_EXCEEDED, wallet=wallet, resolved_at=None)
+    if excess and not told.filter(data=seen).exists():
         alert(MoneyAlert.Kind.INVOICE_EXCEEDED, key=key, wallet=wallet, data=seen)

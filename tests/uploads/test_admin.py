@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from drives.models import Drive, File, StorageCheck
+from drives.models import Drive, File, StorageCheck, TrafficSample
 from drives.services import drives
 from drives.services.archives import order_archive
 from drives.services.favourites import mark
@@ -57,6 +57,7 @@ def fill(client: Client, folder: str) -> None:
     add_member(drive=file.drive, actor=client.user, username=make_user().username, role="viewer")
     store_log(user=client.user, file_name=f"{folder}.log", content=folder.encode(), now=timezone.now())
     sample_usage(now=timezone.now())
+    TrafficSample.objects.get_or_create(drive=file.drive, sample_date=timezone.localdate(), size=1)
     run_check(check_id=None, now=timezone.now())
 
 
