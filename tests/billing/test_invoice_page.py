@@ -15,8 +15,8 @@ from billing.services import invoices
 from billing.services.gifts import give
 from billing.services.ledger import wallet_of
 from tests.accounts.staff import operator
+from tests.billing.invoicing import NUMBER, PDF, asked, issued, rendered
 from tests.billing.paying import recharged
-from tests.billing.test_invoices import NUMBER, PDF, asked, issued, rendered
 from tests.browser import chromium, open_page
 from tests.conftest import Client
 from tests.factories import PASSWORD, make_user
