@@ -289,6 +289,8 @@ class RenderStep(Row):
             models.UniqueConstraint(fields=["job", "name"], name="rendering_step_name"),
             models.CheckConstraint(condition=Q(chunk_size__gte=1), name="rendering_step_chunk_not_empty"),
         ]
+        # A claim asks it of every job; of most there is nothing in it.
+        indexes = [models.Index(fields=["job"], condition=Q(chunk_size__gt=1), name="rendering_step_chunks")]
 
     def __str__(self) -> str:
         return self.name

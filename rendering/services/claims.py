@@ -20,10 +20,8 @@ from rendering.services.frames import stop_strays
 # moment; of it a chunk of one step. What is joined comes sorted, so that each join stops at its first hit and locks its
 # frames alone.
 #
-# How many frames are in a chunk the job says, or else its step, by the time that its frames take (services/chunks.py):
-# then no more than its part of what is ready, among the slots that could take it, but for crumbs that are not worth
-# their start. What is counted are entries of an index, at most those that all these slots would take, and only where
-# several frames are taken at once.
+# How many frames are in a chunk the job says, or else a function of the database, by the time that the frames of the
+# step take (services/chunks.py) and its part of what is ready.
 CLAIM = """
 WITH RECURSIVE owner AS (
   (SELECT job.priority * -1 AS rank, job.share_id, job.submitted_at FROM rendering_renderjob job
@@ -47,7 +45,7 @@ WITH RECURSIVE owner AS (
    ORDER BY place
 ), picked AS (
   SELECT found.*, greatest(turn.place, found.job_place) AS place FROM turn CROSS JOIN LATERAL (
-    SELECT candidate.*, part.step, chunk.* FROM (
+    SELECT candidate.*, chunk.* FROM (
       SELECT job.id, job.status, job.limits, job.chunk_size, job.min_memory_size, job.submitted_at,
              row_number() OVER (ORDER BY job.submitted_at, job.id) AS job_place
         FROM rendering_renderjob job
@@ -60,29 +58,10 @@ WITH RECURSIVE owner AS (
                           WHERE l.id = ANY(job.limits) AND l.running >= l.maximum)
        ORDER BY job.submitted_at, job.id
     ) AS candidate CROSS JOIN LATERAL (
-      SELECT id AS step, chunk_size AS fitting FROM rendering_renderstep
-       WHERE job_id = candidate.id AND id >= (
-         SELECT f.step_id FROM rendering_frame f WHERE f.job_id = candidate.id AND f.status = 'ready'
-          ORDER BY f.step_id LIMIT 1)
-       ORDER BY id
-    ) AS part CROSS JOIN LATERAL (
-      SELECT coalesce(candidate.chunk_size, CASE WHEN part.fitting = 1 THEN 1 ELSE (
-        SELECT least(part.fitting, greatest(ceil(count(*) / farm.slots::float), ceil(part.fitting / 10.0)))
-          FROM (
-            SELECT greatest(1, least(sum(taker.slots), (
-                     SELECT min(maximum) FROM rendering_concurrencylimit WHERE id = ANY(candidate.limits)))) AS slots
-              FROM rendering_rendernode taker
-             WHERE taker.state = 'enabled' AND taker.engines ? %(engine)s
-               AND taker.heartbeat_at > statement_timestamp() - %(lease)s
-          ) AS farm CROSS JOIN LATERAL (
-            SELECT 1 FROM rendering_frame f WHERE f.job_id = candidate.id AND f.status = 'ready'
-             LIMIT part.fitting * farm.slots
-          ) AS ready GROUP BY farm.slots) END) AS most
-    ) AS size CROSS JOIN LATERAL (
-      SELECT array_agg(id) AS frames, greatest(max(memory_size), candidate.min_memory_size, %(share)s) AS memory
-        FROM (SELECT f.id, f.memory_size FROM rendering_frame f
-               WHERE f.job_id = candidate.id AND f.step_id = part.step AND f.status = 'ready'
-                 AND f.memory_size <= %(memory)s
+      SELECT array_agg(id ORDER BY step_id, number) AS frames, (array_agg(step_id ORDER BY step_id))[1] AS step,
+             greatest(max(memory_size), candidate.min_memory_size, %(share)s) AS memory
+        FROM (SELECT f.id, f.step_id, f.number, f.memory_size FROM rendering_frame f
+               WHERE f.job_id = candidate.id AND f.status = 'ready' AND f.memory_size <= %(memory)s
                  AND (f.due_at IS NULL OR f.due_at <= statement_timestamp())
                  AND NOT (f.failures + f.losses > 0 AND EXISTS (
                        SELECT 1 FROM rendering_frame_attempts fa JOIN rendering_attempt a ON a.id = fa.attempt_id
@@ -94,13 +73,15 @@ WITH RECURSIVE owner AS (
                           AND (other.rests_until IS NULL OR other.rests_until <= statement_timestamp())
                           AND other.heartbeat_at > statement_timestamp() - %(lease)s
                           AND other.engines ? %(engine)s))
-               ORDER BY f.number LIMIT size.most FOR UPDATE SKIP LOCKED) AS free
+               ORDER BY f.step_id, f.number LIMIT coalesce(candidate.chunk_size,
+                     rendering_frames_to_take(candidate.id, candidate.limits, %(engine)s, %(lease)s))
+               FOR UPDATE SKIP LOCKED) AS free
       HAVING count(*) > 0
     ) AS chunk ORDER BY candidate.submitted_at, candidate.id LIMIT 1
   ) AS found ORDER BY turn.place LIMIT 1
 ), taken AS (
   UPDATE rendering_frame f SET status = 'running', attempt_id = %(attempt)s, updated_at = statement_timestamp()
-    FROM picked WHERE f.id = ANY(picked.frames)
+    FROM picked WHERE f.id = ANY(picked.frames) AND f.step_id = picked.step
   RETURNING f.id
 ), linked AS (
   INSERT INTO rendering_frame_attempts (frame_id, attempt_id) SELECT id, %(attempt)s FROM taken
