@@ -55,7 +55,7 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
         "submit": SUBMITTING,
         "pause": (TransitionNotAllowed,),
         "resume": (*SUBMITTING, errors.PausedByOperator),
-        "approve": (TransitionNotAllowed,),
+        "approve": (TransitionNotAllowed, *PAYING),
         "cancel": (TransitionNotAllowed,),
         "priority": (TransitionNotAllowed, money.PriorityTooHigh, *PAYING),
         "retry": REOPENING,

@@ -55,7 +55,7 @@ def resume_job(*, job: RenderJob, by_operator: bool = False) -> RenderJob:
 
 
 def approve_job(*, job: RenderJob) -> RenderJob:
-    """The test frames are as they should be: render the others. Raises TransitionNotAllowed."""
+    """The test frames are as they should be: render the others. Raises TransitionNotAllowed and what holding raises."""
     require(job, "approve")
     return go_on(job)
 

@@ -71,6 +71,22 @@ def test_a_task_that_cannot_hold_anew_stays_paused(
     assert (job.status, job.pause_reason) == (RenderJob.Status.PAUSED, "user")
 
 
+def test_approval_that_cannot_hold_anew_is_refused(
+    owner_api: Client, owner: User, node: RenderNode, price: PriceRule
+) -> None:
+    job = makers.queued(owner, frames="1-9", test_frames=True)
+    for _frame in range(3):
+        makers.succeed(makers.claimed(node))
+    assert owner_api.get(f"/tasks/{job.pk}").json()["pause_reason"] == "approval"
+    age(job)
+    assert expire_holds(now=timezone.now()) == 1
+    makers.spend(owner, "0.10")
+    answer = owner_api.post(f"/tasks/{job.pk}/approve")
+    assert (answer.status_code, answer.json()["code"]) == (402, "insufficient_balance")
+    job.refresh_from_db()
+    assert (job.status, job.approved_at) == (RenderJob.Status.PAUSED, None)
+
+
 def test_a_task_that_waits_for_money_keeps_what_it_holds(
     owner: User, node: RenderNode, price: PriceRule
 ) -> None:
