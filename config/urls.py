@@ -12,6 +12,7 @@ from drives.api.archive_views import ZipLinkView
 from drives.api.downloads import BlobLinkView
 from drives.dav.views import serve_dav
 from drives.pages import drive, shared
+from rendering.pages import tasks
 from uploads.api.archive_views import ArchiveLinkView
 
 api: list[URLPattern | URLResolver] = [
@@ -33,6 +34,7 @@ urlpatterns = [
     re_path("^billing/?$", billing, name="billing"),
     re_path("^invitation/?$", pages.invitation, name="invitation"),
     re_path("^drive/?$", drive, name="drive"),
+    re_path("^tasks/?$", tasks, name="tasks"),
     re_path("^s/(?P<token>[\\w-]+)/?$", shared, name="shared"),
     re_path("^verify-email/?$", pages.verify_email, name="verify-email"),
     re_path("^media/avatars/(?P<name>[0-9a-f]{32}[.]webp)$", pages.avatar),

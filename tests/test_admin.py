@@ -295,6 +295,6 @@ def test_lists_are_in_chinese(office: Client, rows: User) -> None:
 
 def test_rights_are_named_in_chinese(office: Client, boss: User) -> None:
     text = office.get(page(User, "change", boss.pk)).content.decode()
-    for right in ("账户 | 用户 | 可封禁和解封用户", "账户 | 用户 | 可查看", "计费 | 钱包 | 可给钱包充值"):
+    for right in ("账户 | 用户 | 可封禁和解封用户", "账户 | 用户 | 可查看", "费用 | 钱包 | 可给钱包充值"):
         assert right in text, right
     assert not re.search(r"\| Can \w+", text)
