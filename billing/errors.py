@@ -7,7 +7,7 @@ class InsufficientBalance(DomainError):
     """Data: required and available, in the wallet's currency."""
 
     code, status = "insufficient_balance", 402
-    text = _("The balance is too small: %(required)s needed, %(available)s available.")
+    text = _("The balance is too small: %(required).2f needed, %(available).2f available.")
 
 
 class WalletParked(Conflict):
@@ -115,7 +115,7 @@ class NotifyStale(NotifyRefused):
 class RefundTooLarge(Conflict):
     """Data: refundable, what can still be paid back of the order."""
 
-    code, text = "refund_too_large", _("Of this order %(refundable)s can be paid back at most.")
+    code, text = "refund_too_large", _("Of this order %(refundable).2f can be paid back at most.")
 
 
 class OwnMoney(DomainError):
@@ -138,7 +138,7 @@ class SpendingLimitReached(DomainError):
 
     code, status = "spending_limit_reached", 402
     text = _(
-        "Your limit for this month at the team's expense is reached: %(required)s needed, %(left)s left."
+        "Your limit for this month at the team's expense is reached: %(required).2f needed, %(left).2f left."
     )
 
 
@@ -150,7 +150,7 @@ class SpendingNotAllowed(DomainError):
 class RefundExceeded(Conflict):
     """Data: refundable, what is left of the bill."""
 
-    code, text = "refund_exceeded", _("At most %(refundable)s of this bill can be given back.")
+    code, text = "refund_exceeded", _("At most %(refundable).2f of this bill can be given back.")
 
 
 class PlanUnchanged(Conflict):
@@ -192,7 +192,7 @@ class VoucherLimitReached(Conflict):
 class InvoiceExceeded(Conflict):
     """Data: available, what can still be invoiced of what was chosen."""
 
-    code, text = "invoice_exceeded", _("At most %(available)s yuan can be invoiced of this.")
+    code, text = "invoice_exceeded", _("At most %(available).2f yuan can be invoiced of this.")
 
 
 class TooManyInvoices(Conflict):

@@ -6,8 +6,8 @@ from django.conf import settings
 from django.dispatch import receiver
 from django.utils.translation import gettext as _
 
-from accounts.models import User
-from accounts.signals import phone_bound, user_deleted, user_registered
+from accounts.models import Team, User
+from accounts.signals import phone_bound, team_created, team_deleted, user_deleted, user_registered
 from billing.models import Currency, Wallet
 from billing.services.gifts import give
 from billing.services.ledger import wallet_of
@@ -25,6 +25,18 @@ def give_wallet(sender: Any, user: User, imported: bool = False, **kwargs: Any) 
     wallet = Wallet.objects.create(user=user, currency=Currency.CNY)
     if not (user.is_guest or imported):
         give_trial_credit(wallet)
+
+
+@receiver(team_created)
+def give_team_wallet(sender: Any, team: Team, **kwargs: Any) -> None:
+    """A new team has a wallet in CNY that its managers see, and can recharge before anybody renders."""
+    Wallet.objects.create(team=team, currency=Currency.CNY)
+
+
+@receiver(team_deleted)
+def let_go_of_team_wallets(sender: Any, team: Team, **kwargs: Any) -> None:
+    """Wallets that never had an entry go with their team; one that had keeps it."""
+    Wallet.objects.filter(team=team, sequence=0).delete()
 
 
 @receiver(phone_bound)

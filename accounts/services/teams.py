@@ -16,6 +16,7 @@ from accounts.models import AuditEvent, Team, TeamInvitation, TeamMember, User
 from accounts.permissions import MANAGED_ROLES, Action, Role, require, role_in
 from accounts.services import audit
 from accounts.services.notifications import notify
+from accounts.signals import team_created, team_deleted
 from common.errors import Forbidden, Invalid, NotVisible
 
 MAX_TEAMS = 20
@@ -121,6 +122,7 @@ def create_team(*, owner: User, name: str, description: str = "") -> Team:
         team = Team.objects.create(name=name, description=description)
         TeamMember.objects.create(team=team, user=owner, role=Role.OWNER)
         record_role(team, owner, actor=owner, after=Role.OWNER)
+        team_created.send(sender=Team, team=team)
     return team
 
 
@@ -137,6 +139,7 @@ def delete_team(*, team: Team, actor: User) -> None:
             for member in team.members.select_related("user").order_by("pk"):
                 record_role(team, member.user, actor=actor, before=member.role)
                 tell(member.user, team, DELETED, by=actor)
+            team_deleted.send(sender=Team, team=team)
             Team.objects.filter(pk=team.pk).delete()
     except (ProtectedError, RestrictedError) as error:
         raise TeamInUse from error

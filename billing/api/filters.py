@@ -37,8 +37,11 @@ TYPE = OpenApiParameter(
 
 def asked_wallet(request: Request) -> Wallet:
     """Raises Invalid, NotVisible."""
-    wallet_id = asked_id(request, "wallet")
-    user = cast(User, request.user)
+    return named_wallet(cast(User, request.user), asked_id(request, "wallet"))
+
+
+def named_wallet(user: User, wallet_id: UUID | None) -> Wallet:
+    """The wallet with this id, of those that the user sees; without one their own in CNY. Raises NotVisible."""
     return visible_wallet(user, wallet_id) if wallet_id else wallet_of(user)
 
 

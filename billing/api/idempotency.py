@@ -36,7 +36,10 @@ def plain(value: Any) -> Any:
 
 
 def once_per_key(handler: Callable[..., Response]) -> Callable[..., Response]:
-    """The method of a view, carried out once for each Idempotency-Key of its user. Without one, as it is."""
+    """The method of a view, carried out once for each Idempotency-Key of its user. Without one, as it is.
+
+    It stands above `@action`, which would take what the document of the API says of the key away.
+    """
 
     @extend_schema(parameters=[DESCRIBED])
     @functools.wraps(handler)

@@ -19,15 +19,12 @@ from accounts.models import User
 from billing import errors
 from billing.api import filters
 from billing.api.idempotency import HEADER, once_per_key
-from billing.api.order_serializers import AmountField
-from billing.api.serializers import MoneyNumber
+from billing.api.serializers import AmountField, MoneyNumber
 from billing.api.views import OfOneWallet
 from billing.models import Bill, InvoiceLine, InvoiceRequest
-from billing.selectors import visible_wallet
 from billing.services import invoices
 from billing.services.documents import content_of
 from billing.services.invoiceable import invoiceable
-from billing.services.ledger import wallet_of
 from common.errors import Forbidden, NotVisible, TransitionNotAllowed
 from common.ids import new_id
 from common.views import VisibleViewSet
@@ -156,9 +153,8 @@ class InvoiceViewSet(ListModelMixin, OfOneWallet):
         """Ask for an invoice. Gifts and vouchers give none; what was given back lowers it. An operator issues it."""
         given = self.valid(InvoiceRequestSerializer, request)
         user = cast(User, request.user)
-        wallet_id = given.get("wallet_id")
         invoice = invoices.request_invoice(
-            wallet=visible_wallet(user, wallet_id) if wallet_id else wallet_of(user),
+            wallet=filters.named_wallet(user, given.get("wallet_id")),
             requester=user,
             buyer=invoices.Buyer(
                 kind=given["kind"],

@@ -6,7 +6,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from billing.api.serializers import MoneyNumber
+from billing.api.serializers import MoneyNumber, YuanField
 from billing.models import Membership, MembershipPlan, PriceRule, Priority
 
 
@@ -127,10 +127,12 @@ class ChangePlanSerializer(serializers.Serializer):
     level = serializers.IntegerField(min_value=0, max_value=3)
 
 
+class DesktopUpgradeSerializer(serializers.Serializer):
+    target_level = serializers.IntegerField(min_value=0, max_value=3)
+
+
 class LimitSerializer(serializers.Serializer):
-    amount = serializers.DecimalField(
-        max_digits=12, decimal_places=2, min_value=Decimal(0), coerce_to_string=False
-    )
+    amount = YuanField(max_digits=12, min_value=Decimal(0), coerce_to_string=False)
 
 
 class MemberLimitSerializer(serializers.Serializer):

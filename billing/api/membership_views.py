@@ -14,8 +14,10 @@ from accounts.permissions import Action, require
 from billing import errors
 from billing.api import membership_shapes as shapes
 from billing.api.idempotency import once_per_key
+from billing.api.serializers import BalanceSerializer
 from billing.models import MemberLimit, Membership, MembershipPlan, Wallet
 from billing.services import limits, membership
+from billing.services.ledger import wallet_of
 from billing.services.plans import plan_of
 from billing.services.prices import rules_in_force
 from common.errors import Forbidden, NotVisible
@@ -67,6 +69,20 @@ class MembershipView(APIView):
         wanted.is_valid(raise_exception=True)
         membership.change_plan(user=actor_of(request), level=wanted.validated_data["level"])
         return Response(shown(actor_of(request)))
+
+
+class DesktopUpgradeView(APIView):
+    refusals = MembershipView.refusals
+
+    @extend_schema(request=shapes.DesktopUpgradeSerializer, responses=BalanceSerializer, tags=["users"])
+    @once_per_key
+    def post(self, request: Request) -> Response:
+        """The same as POST /billing/membership, as the desktop client asks; answered with what is left."""
+        wanted = shapes.DesktopUpgradeSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        user = actor_of(request)
+        membership.change_plan(user=user, level=wanted.validated_data["target_level"])
+        return Response(BalanceSerializer(wallet_of(user)).data)
 
 
 class CancelMembershipView(APIView):

@@ -1,49 +1,10 @@
 """Shapes of recharge orders on the wire."""
 
-import re
-from decimal import Decimal
-from typing import Any
-
-from django.conf import settings
-from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from accounts.api.serializers.profile import ProfileSerializer
-from billing.api.serializers import MoneyNumber
+from billing.api.serializers import AmountField, MoneyNumber
 from billing.models import Channel, Currency, RechargeOrder
-
-PLAIN_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
-
-
-class AmountField(serializers.DecimalField):
-    """Yuan with at most two decimals, more than nothing; a JSON number, or its plain digits as a text.
-
-    The `type` of a refusal says what is wrong: invalid, not_positive, max_value, max_decimal_places.
-    """
-
-    default_error_messages = {
-        "not_positive": _("An amount is more than 0."),
-        "max_value": _("A single recharge is at most %(limit)s yuan."),
-    }
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_digits=None, decimal_places=2, **kwargs)
-
-    @property
-    def limit(self) -> Decimal:
-        limit: Decimal = settings.RECHARGE_LIMIT
-        return limit
-
-    def to_internal_value(self, data: Any) -> Decimal:
-        if isinstance(data, bool) or not PLAIN_NUMBER.fullmatch(str(data)):
-            self.fail("invalid")
-        amount = Decimal(str(data))
-        if amount <= 0:
-            self.fail("not_positive")
-        if amount > self.limit:
-            text = self.error_messages["max_value"] % {"limit": f"{self.limit:.0f}"}
-            raise serializers.ValidationError(text, code="max_value")
-        return self.quantize(self.validate_precision(amount))
 
 
 class RechargeSerializer(serializers.Serializer):
@@ -54,6 +15,13 @@ class RechargeSerializer(serializers.Serializer):
     currency = serializers.ChoiceField(Currency.choices, required=False)
     wallet_id = serializers.UUIDField(required=False, allow_null=True)
     description = serializers.CharField(required=False, allow_blank=True, max_length=500)
+
+
+class DesktopRechargeSerializer(serializers.Serializer):
+    """The desktop client calls the channel `paymentMethod`."""
+
+    amount = AmountField()
+    payment_method = serializers.ChoiceField(Channel.choices, required=False, source="channel")
 
 
 class OrderSerializer(serializers.ModelSerializer):

@@ -7,22 +7,23 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from accounts.models import User
 from billing import errors
 from billing.api import order_serializers as shapes
+from billing.api.filters import named_wallet
 from billing.api.idempotency import HEADER, once_per_key
 from billing.channels import offered
-from billing.models import Currency, RechargeOrder, Wallet
+from billing.models import Currency, RechargeOrder
 from billing.services import notices, orders
-from billing.services.ledger import wallet_of
-from common.errors import DomainError, Forbidden, NotVisible
+from common.errors import DomainError, Forbidden
 from common.ids import new_id
 from common.views import VisibleViewSet
 
@@ -40,22 +41,12 @@ PLACING = (
 def place(request: Request, given: dict[str, Any]) -> RechargeOrder:
     """The order that a validated body asks for."""
     user = cast(User, request.user)
-    wallet = wallet_of(user)
-    if given.get("wallet_id"):
-        found = Wallet.objects.visible_to(user).select_related("team").filter(pk=given["wallet_id"]).first()
-        if found is None:
-            raise NotVisible
-        wallet = found
-    if given.get("currency", wallet.currency) != wallet.currency:
-        raise errors.CurrencyMismatch
-    names = offered()
-    if not names:
-        raise errors.ChannelNotOffered
     return orders.place_order(
-        wallet=wallet,
+        wallet=named_wallet(user, given.get("wallet_id")),
         payer=user,
-        channel=given.get("channel") or names[0],
+        channel=given.get("channel", ""),
         amount=given["amount"],
+        currency=given.get("currency", Currency.CNY),
         key=request.headers.get(HEADER) or str(new_id()),
         description=given.get("description", ""),
         site=settings.PUBLIC_URL or request.build_absolute_uri("/"),
@@ -105,6 +96,7 @@ class RechargeView(APIView):
     """The door that existing clients know."""
 
     refusals = {"post": PLACING}
+    shape: type[Serializer] = shapes.RechargeSerializer
 
     @extend_schema(
         request=shapes.RechargeSerializer, responses=shapes.RechargedUserSerializer, tags=["users"]
@@ -112,13 +104,20 @@ class RechargeView(APIView):
     @once_per_key
     def post(self, request: Request) -> Response:
         """An order as POST /billing/recharges makes it; nothing is credited before it is paid."""
-        form = shapes.RechargeSerializer(data=request.data)
+        form = self.shape(data=request.data)
         form.is_valid(raise_exception=True)
         order = place(request, dict(form.validated_data))
         user = cast(User, request.user)
         for name in ("order_no", "status", "code_url", "pay_url"):
             setattr(user, name, getattr(order, name))
         return Response(shapes.RechargedUserSerializer(user, context={"request": request}).data)
+
+
+@extend_schema_view(post=extend_schema(request=shapes.DesktopRechargeSerializer))
+class DesktopRechargeView(RechargeView):
+    """The same as the desktop client asks for it."""
+
+    shape = shapes.DesktopRechargeSerializer
 
 
 class NoticeView(APIView):

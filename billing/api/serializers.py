@@ -1,7 +1,11 @@
 """Shapes of billing on the wire. Money is a JSON number."""
 
+import re
+from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -11,6 +15,47 @@ from billing.models import Bill, BillLine, Gift, Hold, LedgerEntry, Wallet
 
 class MoneyNumber(serializers.FloatField):
     """A decimal as a JSON number; six places of a float are exact up to a billion yuan."""
+
+
+PLAIN_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+
+
+class YuanField(serializers.DecimalField):
+    """Yuan with at most two decimals: a JSON number, or its plain digits as a text."""
+
+    def __init__(self, *, max_digits: int | None = None, **kwargs: Any) -> None:
+        super().__init__(max_digits=max_digits, decimal_places=2, **kwargs)
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        if isinstance(data, bool) or not PLAIN_NUMBER.fullmatch(str(data)):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class AmountField(YuanField):
+    """What is paid in: more than nothing, and at most what one recharge may bring.
+
+    The `type` of a refusal says what is wrong: invalid, not_positive, max_value, max_decimal_places.
+    """
+
+    default_error_messages = {
+        "not_positive": _("An amount is more than 0."),
+        "max_value": _("A single recharge is at most %(limit)s yuan."),
+    }
+
+    @property
+    def limit(self) -> Decimal:
+        limit: Decimal = settings.RECHARGE_LIMIT
+        return limit
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        amount = super().to_internal_value(data)
+        if amount <= 0:
+            self.fail("not_positive")
+        if amount > self.limit:
+            text = self.error_messages["max_value"] % {"limit": f"{self.limit:.0f}"}
+            raise serializers.ValidationError(text, code="max_value")
+        return amount
 
 
 class BalanceSerializer(serializers.ModelSerializer):

@@ -30,6 +30,8 @@ urlpatterns = [
     path("billing/invoices/<uuid:pk>/pdf", invoices.OneInvoiceViewSet.as_view({"get": "pdf"})),
     path("billing/spending", views.SpendingView.as_view()),
     # As the desktop client asks for them.
+    path("user/recharge", order_views.DesktopRechargeView.as_view()),
+    path("user/upgrade", membership_views.DesktopUpgradeView.as_view()),
     path("user/transactions", views.PagedTransactionViewSet.as_view({"get": "list"})),
     path("user/bills", views.PagedBillViewSet.as_view({"get": "list"})),
     path("billing/records", views.RecordViewSet.as_view({"get": "list"})),

@@ -14,13 +14,17 @@ from accounts.models import User
 from billing.api.idempotency import once_per_key
 from billing.api.serializers import GiftSerializer
 from billing.models import Redemption
+from billing.selectors import visible_wallet
 from billing.services import vouchers
 from common.limits import client_ip
 from common.views import VisibleViewSet
 
 
 class CodeSerializer(serializers.Serializer):
+    """`wallet_id` names the wallet of a team whose money the caller manages; without it the gift is their own."""
+
     code = serializers.CharField(max_length=100, help_text="In any case, with or without hyphens and blanks.")
+    wallet_id = serializers.UUIDField(required=False, allow_null=True)
 
 
 class RedemptionSerializer(serializers.ModelSerializer):
@@ -51,10 +55,13 @@ class VoucherViewSet(ListModelMixin, VisibleViewSet):
     @extend_schema(request=CodeSerializer, responses={201: RedemptionSerializer})
     @once_per_key
     def redeem(self, request: Request) -> Response:
-        """Turn a code into a gift in the caller's wallet. Codes that are none are counted: 20 an hour are allowed."""
+        """Turn a code into a gift of the caller or a team. Codes that are none are counted: 20 an hour are allowed."""
+        given, user = self.valid(CodeSerializer, request), cast(User, request.user)
+        wallet_id = given.get("wallet_id")
         redemption = vouchers.redeem(
-            user=cast(User, request.user),
-            code=self.valid(CodeSerializer, request)["code"],
+            user=user,
+            payee=visible_wallet(user, wallet_id).owner if wallet_id else user,
+            code=given["code"],
             ip=client_ip(request),
             now=timezone.now(),
         )

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from accounts.permissions import Action, require
-from billing.channels import channel_named
+from billing.channels import channel_named, offered
 from billing.channels.base import Asked, PaymentState
 from billing.errors import (
     ChannelNotOffered,
@@ -47,14 +47,17 @@ def place_order(
     *,
     wallet: Wallet,
     payer: User,
-    channel: str,
     amount: Decimal,
     key: str,
     site: str,
+    channel: str = "",
+    currency: str = Currency.CNY,
     description: str = "",
 ) -> RechargeOrder:
-    """An order and how to pay it. Sent again with its `key` the same order is answered, and offered once more at the
-    channel where that did not come to an end. Money comes by `settle` alone.
+    """An order and how to pay it, by `channel` or the first that is offered. Money comes by `settle` alone.
+
+    Sent again with its `key` the same order is answered, and offered once more at the channel where that did not come
+    to an end.
 
     `site` is the scheme and host at which the channel reaches us. Raises Invalid, NotVisible, Forbidden,
     ChannelNotOffered, CurrencyMismatch, TooManyOrders, IdempotencyConflict, ChannelUnavailable, ChannelRefused.
@@ -66,13 +69,13 @@ def place_order(
             limit=int(settings.RECHARGE_LIMIT),
         )
     require_to_pay_into(wallet, payer)
-    if wallet.currency != Currency.CNY:
+    if not wallet.currency == currency == Currency.CNY:
         raise CurrencyMismatch
-    where = channel_named(channel)
+    where = channel_named(channel or next(iter(offered()), ""))
     order = register_order(
         wallet=wallet,
         payer=payer,
-        channel=channel,
+        channel=where.name,
         merchant=where.merchant,
         amount=amount,
         key=key,
@@ -85,7 +88,7 @@ def place_order(
         amount=order.amount,
         subject=_("Recharge of Yuntu"),
         expires_at=order.expires_at,
-        notify_url=f"{site.rstrip('/')}/api/v1/billing/notify/{channel}",
+        notify_url=f"{site.rstrip('/')}/api/v1/billing/notify/{where.name}",
         return_url=settings.PAYMENT_RETURN_URL or f"{site.rstrip('/')}/billing",
     )
     try:
@@ -93,8 +96,9 @@ def place_order(
     except ChannelRefused as error:
         order.move_to(Status.FAILED, failure=str(error.data["reason"]), closed_at=timezone.now())
         raise
-    offered = {"code_url": offer.code_url, "pay_url": offer.pay_url, "updated_at": timezone.now()}
-    RechargeOrder.objects.filter(pk=order.pk).update(**offered)
+    RechargeOrder.objects.filter(pk=order.pk).update(
+        code_url=offer.code_url, pay_url=offer.pay_url, updated_at=timezone.now()
+    )
     order.refresh_from_db()
     return order
 
@@ -208,15 +212,28 @@ def follow_orders(*, now: datetime, limit: int = 200) -> int:
         else:
             check_order(order=order, source=Source.POLL)
 
-    return follow_due(due, follow, now=now, limit=limit)
+    return follow_due(due, follow, now=now, limit=limit, end=lambda order: order.expires_at)
 
 
-def follow_due(rows: QuerySet[Any], follow: Callable[[Any], Any], *, now: datetime, limit: int) -> int:
-    """Call `follow` for rows that are due, each taken by one caller: whoever moves its time on."""
+def follow_due(
+    rows: QuerySet[Any],
+    follow: Callable[[Any], Any],
+    *,
+    now: datetime,
+    limit: int,
+    end: Callable[[Any], datetime | None] = lambda row: None,
+) -> int:
+    """Call `follow` for rows that are due, each taken by one caller: whoever moves its time on.
+
+    They are looked at less and less often, and not later than at the `end` of a row.
+    """
     count = 0
     for row in rows.order_by("poll_at", "pk")[:limit]:
-        wait = min(max((now - row.created_at) / 4, SHORTEST_POLL), LONGEST_POLL)
-        if not rows.filter(pk=row.pk, poll_at=row.poll_at).update(poll_at=now + wait):
+        then = now + min(max((now - row.created_at) / 4, SHORTEST_POLL), LONGEST_POLL)
+        last = end(row)
+        if last is not None and now < last:
+            then = min(then, last)
+        if not rows.filter(pk=row.pk, poll_at=row.poll_at).update(poll_at=then):
             continue
         count += 1
         try:

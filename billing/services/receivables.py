@@ -58,7 +58,7 @@ def lock_paid(order: RechargeOrder, amount: Decimal) -> RechargeOrder:
         raise OrderNotPaid
     left = refundable(locked)
     if amount > left:
-        raise RefundTooLarge(refundable=f"{left:.2f}")
+        raise RefundTooLarge(refundable=float(left))
     return locked
 
 

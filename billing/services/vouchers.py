@@ -7,7 +7,8 @@ from django.db import transaction
 from django.db.models import F
 from django.utils.translation import gettext as _
 
-from accounts.models import User
+from accounts.models import Team, User
+from accounts.permissions import Action, require
 from billing.errors import (
     OwnMoney,
     VoucherExpired,
@@ -18,11 +19,13 @@ from billing.errors import (
     VoucherUnknown,
 )
 from billing.models import Redemption, Voucher, VoucherBatch, Wallet
+from billing.services.approvals import require_not_own
 from billing.services.gifts import give
 from billing.services.ledger import wallet_of
 from billing.services.voucher_batches import hashes_of
 from billing.signals import wallet_credited
 from common import limits
+from common.errors import Forbidden
 
 REFUSALS = (
     VoucherUnknown,
@@ -32,19 +35,25 @@ REFUSALS = (
     VoucherRedeemed,
     VoucherLimitReached,
     OwnMoney,
+    Forbidden,
 )
 
 
-def redeem(*, user: User, code: str, ip: str, now: datetime) -> Redemption:
-    """Give the user what the code is worth: one gift, one entry. Raises one of REFUSALS, RateLimited."""
+def redeem(*, user: User, code: str, ip: str, now: datetime, payee: User | Team | None = None) -> Redemption:
+    """Give what the code is worth to the user, or to a team whose money they manage: one gift, one entry.
+
+    Raises one of REFUSALS, RateLimited.
+    """
+    if isinstance(payee, Team):
+        require(user, Action.MANAGE_MONEY, payee)
     voucher = guessed(user=user, code=code, ip=ip)
-    wallet = wallet_of(user, voucher.batch.currency)
+    wallet = wallet_of(payee or user, voucher.batch.currency)
     with transaction.atomic():
         # Whoever redeems of the batch, or ends it, waits here.
         batch = VoucherBatch.objects.select_for_update(of=("self",), no_key=True).get(pk=voucher.batch_id)
         voucher.refresh_from_db(fields=["uses"])
         had = Redemption.objects.filter(batch=batch, user=user).count()
-        require_redeemable(batch, voucher, user, had, now)
+        require_redeemable(batch, voucher, wallet, had, now)
         use = voucher.uses + 1
         Voucher.objects.filter(pk=voucher.pk).update(uses=F("uses") + 1, updated_at=now)
         gift = give(
@@ -76,7 +85,9 @@ def guessed(*, user: User, code: str, ip: str) -> Voucher:
     return found
 
 
-def require_redeemable(batch: VoucherBatch, voucher: Voucher, user: User, had: int, now: datetime) -> None:
+def require_redeemable(
+    batch: VoucherBatch, voucher: Voucher, wallet: Wallet, had: int, now: datetime
+) -> None:
     """`had` is how often the user has redeemed of the batch. Raises one of REFUSALS."""
     if batch.status == VoucherBatch.Status.REVOKED:
         raise VoucherRevoked
@@ -88,5 +99,5 @@ def require_redeemable(batch: VoucherBatch, voucher: Voucher, user: User, had: i
         raise VoucherRedeemed
     if had >= batch.per_user_limit:
         raise VoucherLimitReached(limit=batch.per_user_limit)
-    if user.pk in (batch.maker_id, batch.checker_id):
-        raise OwnMoney
+    for issuer in filter(None, (batch.maker, batch.checker)):
+        require_not_own(wallet, issuer)

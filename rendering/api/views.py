@@ -87,8 +87,8 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
         return self.created(create_job(user=self.actor, new=NewJob(**data)), submit)
 
     @extend_schema(request=shapes.CloneSerializer, responses={201: shapes.TaskSerializer})
-    @action(detail=True, methods=["post"])
     @once_per_key
+    @action(detail=True, methods=["post"])
     def clone(self, request: Request, pk: UUID) -> Response:
         """A new draft that asks for the same, but for what the body says otherwise. `submit` is as at POST /tasks."""
         changes = self.valid(shapes.CloneSerializer, request, partial=True)
@@ -110,8 +110,8 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
         return done()
 
     @extend_schema(request=None, responses={202: shapes.TaskSerializer})
-    @action(detail=True, methods=["post"])
     @once_per_key
+    @action(detail=True, methods=["post"])
     def submit(self, request: Request, pk: UUID) -> Response:
         """Put a draft on its way. 402 insufficient_balance and 422 missing_assets leave it a draft."""
         return self.shown(submit_job(job=self.get_object()), status.HTTP_202_ACCEPTED)
@@ -131,6 +131,7 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
         return self.shown(jobs.resume_job(job=self.get_object()))
 
     @extend_schema(request=None, responses=shapes.TaskSerializer)
+    @once_per_key
     @action(detail=True, methods=["post"])
     def approve(self, request: Request, pk: UUID) -> Response:
         """The test frames are as they should be: render the others."""
@@ -150,8 +151,8 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
         return self.shown(jobs.set_priority(job=self.get_object(), **data))
 
     @extend_schema(request=shapes.RetrySerializer, responses=shapes.TaskSerializer)
-    @action(detail=True, methods=["post"])
     @once_per_key
+    @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: UUID) -> Response:
         """Render failed frames once more: all, or those of a range and a step. What failed was not charged."""
         data = self.valid(shapes.RetrySerializer, request)

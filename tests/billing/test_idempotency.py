@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import yaml
 from django.utils import timezone
 
 from accounts.models import User
@@ -104,3 +105,17 @@ def test_a_request_sent_by_eight_at_once_is_carried_out_once() -> None:
     assert {a.json()["code"] for a in answers if a.status_code == 409} <= {"request_under_way"}
     assert Hold.objects.count() == 1
     assert money(user)[0] == before[0]
+
+
+def test_every_door_that_moves_money_takes_a_key(anonymous: Client) -> None:
+    paths = yaml.safe_load(anonymous.get("/api/schema").content)["paths"]
+    with_key = {
+        path.removeprefix("/api/v1")
+        for path, doors in paths.items()
+        if any(each["name"] == "Idempotency-Key" for each in doors.get("post", {}).get("parameters", ()))
+    }
+    assert with_key == {
+        "/billing/invoices", "/billing/invoices/{id}/cancel", "/billing/membership", "/billing/recharges",
+        "/billing/vouchers/redeem", "/tasks", "/tasks/{id}/approve", "/tasks/{id}/clone", "/tasks/{id}/frames",
+        "/tasks/{id}/retry", "/tasks/{id}/submit", "/user/recharge", "/user/upgrade", "/users/recharge",
+    }  # fmt: skip

@@ -33,7 +33,7 @@ def test_limits_are_set_and_lifted(stranger_api: Client, owner: User, team: Team
     assert (rows["owner"]["limit"], rows["owner"]["spent"], rows["stranger"]["limit"]) == (12.5, 2.0, None)
     assert stranger_api.delete(f"{door}/{owner.pk}").status_code == 200
     assert not MemberLimit.objects.exists()
-    for bad in (-1, "x", 1.234):
+    for bad in (-1, "x", 1.234, " 5", "5 ", "1e1", "NaN", True, None, 10**11):
         assert stranger_api.put(f"{door}/{owner.pk}", {"amount": bad}).status_code == 422
 
 

@@ -132,6 +132,18 @@ def test_a_membership_is_bought_and_raised(owner_api: Client, rich: User) -> Non
     assert violations() == []
 
 
+def test_the_desktop_client_raises_its_level_by_its_own_names(owner_api: Client, rich: User) -> None:
+    agent = {"User-Agent": "YuntuClient/1.0.0"}
+    before = wallet_of(rich).balance
+    answer = owner_api.post("/user/upgrade", {"targetLevel": 1}, headers=agent)
+    assert (answer.status_code, answer.json()["balance"]) == (200, float(before - 29))
+    assert owner_api.get("/billing/membership").json()["plan"]["level"] == 1
+    assert (
+        owner_api.post("/user/upgrade", {"targetLevel": 1}, headers=agent).json()["code"] == "plan_unchanged"
+    )
+    assert owner_api.post("/user/upgrade", {"targetLevel": 9}, headers=agent).status_code == 422
+
+
 def test_without_the_money_nothing_is_bought(owner_api: Client, owner: User) -> None:
     refused = owner_api.post("/billing/membership", {"level": 3})
     assert (refused.status_code, refused.json()["code"]) == (402, "insufficient_balance")

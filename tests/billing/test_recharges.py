@@ -4,13 +4,14 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
 
 from accounts.models import Notification, TeamMember, User
 from accounts.services.teams import create_team
-from billing.models import RechargeOrder
+from billing.models import RechargeOrder, Wallet
 from billing.services import orders
 from billing.services.ledger import wallet_of
 from billing.signals import wallet_credited
@@ -93,6 +94,21 @@ def test_amounts_that_are_none(owner: User, owner_api: Client, path: str, amount
     assert body["errors"][0]["loc"] == ["body", "amount"]
     assert body["errors"][0]["type"] == reason
     assert RechargeOrder.objects.count() == 0
+
+
+def test_the_desktop_client_recharges_by_its_own_names(owner: User, owner_api: Client) -> None:
+    """It sends camelCase, as no other client does."""
+
+    def send(**form: Any) -> Any:
+        agent = {"User-Agent": "YuntuClient/1.0.0"}
+        return owner_api.post("/user/recharge", form, headers=agent)
+
+    body = send(amount=20, paymentMethod="alipay").json()
+    assert (body["balance"], body["status"], body["codeUrl"]) == (100.0, "pending", "")
+    order = RechargeOrder.objects.get(order_no=body["orderNo"])
+    assert (order.amount, order.channel, entries(owner)) == (20, "alipay", [])
+    assert send(amount=20, paymentMethod="cash").status_code == 422
+    assert send(amount=" 20", paymentMethod="alipay").status_code == 422
 
 
 @pytest.mark.parametrize("path", ["/users/recharge", "/billing/recharges"])
@@ -194,6 +210,21 @@ def test_orders_are_listed_and_out_of_sight(
     assert Client().get("/billing/recharges").status_code == 401
 
 
+def test_a_new_team_has_a_wallet_to_be_recharged(owner: User, owner_api: Client) -> None:
+    team_id = owner_api.post("/teams", {"name": "灯笼"}).json()["id"]
+    _mine, ours = owner_api.get("/billing/wallets").json()["wallets"]
+    assert (ours["owner"]["id"], ours["currency"], ours["balance"]) == (team_id, "CNY", 0.0)
+    order = ordered(owner_api, amount=7, wallet_id=ours["id"])
+    paid(order)
+    told(order)
+    assert owner_api.get(f"/billing/wallets/{ours['id']}").json()["balance"] == 7.0
+    # What has money stays, what never had any goes with its team.
+    assert owner_api.delete(f"/teams/{team_id}").json()["code"] == "team_in_use"
+    empty = owner_api.post("/teams", {"name": "空"}).json()["id"]
+    assert owner_api.delete(f"/teams/{empty}").status_code == 200
+    assert [wallet.team_id for wallet in Wallet.objects.filter(team__isnull=False)] == [UUID(team_id)]
+
+
 def test_a_team_is_recharged_by_its_managers(owner: User, owner_api: Client) -> None:
     team = create_team(owner=owner, name="灯笼")
     wallet = wallet_of(team)
@@ -274,6 +305,15 @@ def test_orders_not_paid_in_time_are_closed_and_paid_ones_credited(
     assert (left.status, last_minute.status) == (Status.CLOSED, Status.PAID)
     assert standing(left).state == "CLOSED"
     assert len(entries(owner)) == 1
+
+
+def test_an_order_is_closed_as_its_time_is_over(owner_api: Client) -> None:
+    """However rarely it was asked about before."""
+    order = ordered(owner_api)
+    orders.follow_orders(now=order.expires_at - timedelta(minutes=1))
+    assert orders.follow_orders(now=order.expires_at) == 1
+    order.refresh_from_db()
+    assert order.status == Status.CLOSED
 
 
 def test_a_channel_that_is_away_stops_nobody_else(owner: User, owner_api: Client, settings: Any) -> None:

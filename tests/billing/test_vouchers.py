@@ -10,7 +10,8 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from pytest_django.fixtures import DjangoAssertNumQueries
 
-from accounts.models import User
+from accounts.models import TeamMember, User
+from accounts.services.teams import create_team
 from billing.errors import VoucherLimitReached, VoucherRedeemed, VoucherRevoked
 from billing.models import Gift, LedgerEntry, Redemption, Voucher
 from billing.services.gifts import expire_gifts
@@ -172,6 +173,31 @@ def test_who_issued_a_code_does_not_redeem_it() -> None:
     _batch, [code] = issued()
     for name in ("voucher_maker", "voucher_checker"):
         assert refused(Client(person(name)), code) == (403, "own_money")
+
+
+def test_a_code_is_redeemed_for_a_team_by_who_manages_its_money(owner: User, owner_api: Client) -> None:
+    team = create_team(owner=owner, name="灯笼")
+    member, wallet = make_user(), wallet_of(team)
+    TeamMember.objects.create(team=team, user=member, role="member")
+    _batch, codes = issued(count=2)
+
+    def send(client: Client, code: str) -> Any:
+        return client.post("/billing/vouchers/redeem", {"code": code, "wallet_id": str(wallet.pk)})
+
+    assert send(Client(member), codes[0]).status_code == 404
+    assert send(owner_api, codes[0]).json()["gift"]["wallet_id"] == str(wallet.pk)
+    assert (wallet_of(team).gift, wallet_of(owner).gift) == (20, 50)
+    assert send(owner_api, codes[1]).json()["code"] == "voucher_limit_reached"
+    assert violations() == []
+
+
+def test_who_issued_a_code_gains_nothing_by_a_team(owner: User, owner_api: Client) -> None:
+    team = create_team(owner=owner, name="灯笼")
+    TeamMember.objects.create(team=team, user=person("voucher_checker"), role="viewer")
+    _batch, [code] = issued()
+    body = {"code": code, "wallet_id": str(wallet_of(team).pk)}
+    assert owner_api.post("/billing/vouchers/redeem", body).json()["code"] == "own_money"
+    assert not Redemption.objects.exists()
 
 
 def test_points_go_into_their_own_wallet(owner: User, owner_api: Client) -> None:
