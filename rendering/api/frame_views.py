@@ -17,11 +17,12 @@ from drives.errors import DriveReadOnly
 from rendering import errors
 from rendering.api import serializers as shapes
 from rendering.api.base import PAYING, RANGE, TaskDoors
-from rendering.models import Attempt, Frame
+from rendering.models import Attempt, Frame, FrameOutput
 from rendering.services.reopening import add_frames
 from rendering.statistics import statistics_of
 
 STEP = OpenApiParameter("step", OpenApiTypes.STR, description="Name of the step.")
+FRAME = OpenApiParameter("frame", OpenApiTypes.INT, description="Number of a frame; all by default.")
 FRAME_STATUS = OpenApiParameter("status", OpenApiTypes.STR, enum=Frame.Status.values)
 ATTEMPT_STATUS = OpenApiParameter("status", OpenApiTypes.STR, enum=Attempt.Status.values)
 
@@ -107,6 +108,20 @@ class TaskFramesViewSet(TaskDoors):
             answer = serve_blob(request._request, attempt.log_blob, name, inline=True, seconds=0)
         answer.headers["Content-Type"] = "text/plain; charset=utf-8"
         return answer
+
+    @extend_schema(parameters=[FRAME, STEP], responses=shapes.OutputSerializer(many=True))
+    @action(detail=True)
+    def outputs(self, request: Request, pk: UUID) -> Response:
+        """Rendered pictures by frame, with links to picture and preview."""
+        rows = FrameOutput.objects.filter(frame__job=self.get_object()).select_related("frame__step", "blob")
+        if step := self.asked("step"):
+            rows = rows.filter(frame__step__name=step)
+        if text := self.asked("frame"):
+            if not (text.isdecimal() and len(text) < 10):
+                raise Invalid(field="frame", source="query")
+            rows = rows.filter(frame__number=int(text))
+        rows = rows.order_by("frame__number", "frame__step__name", "name")
+        return self.rows(rows, shapes.OutputSerializer, "outputs", 100, 1000)
 
     @extend_schema(responses=shapes.StatisticsSerializer)
     @action(detail=True)

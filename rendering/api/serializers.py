@@ -1,5 +1,6 @@
 """Shapes of rendering on the wire. A job is called a task there."""
 
+from dataclasses import MISSING, fields
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -12,8 +13,13 @@ from rendering.api.outlook_fields import OutlookFields
 from rendering.engines import ENGINES
 from rendering.models import Attempt, Frame, FrameOutput, JobDependency, JobLog, RenderJob
 from rendering.services.chunks import MAX_CHUNK
+from rendering.services.creating import NewJob
 from rendering.services.dependencies import Wait
 
+DEFAULTS = {
+    field.name: field.default if field.default_factory is MISSING else field.default_factory()
+    for field in fields(NewJob)
+}
 FORMATS = ["", "PNG", "JPEG", "JPG", "EXR", "OPEN_EXR", "TIFF"]
 MAX_PIXELS = 16384
 
@@ -99,6 +105,16 @@ class CloneSerializer(NewTaskSerializer):
     """What a clone has otherwise than its original; all of it may be left out."""
 
     task_name = serializers.CharField(max_length=200, required=False)
+
+
+class DraftSerializer(CloneSerializer):
+    """What a draft shall ask for otherwise; null stands for the default."""
+
+    depends_on = None  # type: ignore[assignment]  # has doors of its own
+    submit = None  # type: ignore[assignment]
+
+    def validate(self, data: dict[str, Any]) -> dict[str, Any]:
+        return {name: DEFAULTS[name] if value is None else value for name, value in data.items()}
 
 
 class PrioritySerializer(serializers.Serializer):

@@ -23,10 +23,10 @@ from rendering import errors
 from rendering.api import filters
 from rendering.api import serializers as shapes
 from rendering.api.base import PAYING, RANGE, TaskDoors
-from rendering.models import FrameOutput, RenderJob
+from rendering.models import RenderJob
 from rendering.selectors import offered_engines
 from rendering.services import estimates, jobs
-from rendering.services.creating import NewJob, clone_job, create_job
+from rendering.services.creating import NewJob, change_draft, clone_job, create_job
 from rendering.services.reopening import retry_frames
 from rendering.services.submitting import submit_job
 
@@ -51,6 +51,7 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
     refusals = {
         "create": CREATING,
         "clone": CREATING,
+        "partial_update": (*CREATING, TransitionNotAllowed),
         "destroy": (errors.JobRunning, TransitionNotAllowed),
         "submit": SUBMITTING,
         "pause": (TransitionNotAllowed,),
@@ -102,6 +103,12 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
             except DomainError:
                 job.refresh_from_db()
         return self.shown(job, status.HTTP_201_CREATED)
+
+    @extend_schema(request=shapes.DraftSerializer, responses=shapes.TaskSerializer)
+    def partial_update(self, request: Request, pk: UUID) -> Response:
+        """Let a draft ask for something else: what the body names is changed, null sets it back to the default."""
+        changes = self.valid(shapes.DraftSerializer, request, partial=True)
+        return self.shown(change_draft(job=self.get_object(), changes=changes))
 
     @extend_schema(responses={200: DoneSerializer})
     def destroy(self, request: Request, pk: UUID) -> Response:
@@ -157,14 +164,6 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
         """Render failed frames once more: all, or those of a range and a step. What failed was not charged."""
         data = self.valid(shapes.RetrySerializer, request)
         return self.shown(retry_frames(job=self.get_object(), **data))
-
-    @extend_schema(responses=shapes.OutputSerializer(many=True))
-    @action(detail=True)
-    def outputs(self, request: Request, pk: UUID) -> Response:
-        """Rendered pictures by frame, with links to picture and preview."""
-        rows = FrameOutput.objects.filter(frame__job=self.get_object()).select_related("frame__step", "blob")
-        rows = rows.order_by("frame__number", "frame__step__name", "name")
-        return self.rows(rows, shapes.OutputSerializer, "outputs", 100, 1000)
 
     @extend_schema(responses=shapes.EstimateSerializer)
     @action(detail=True)

@@ -64,6 +64,7 @@ class RenderJob(StateRow):
     OPEN_STATUSES = (Status.DRAFT, Status.PENDING, Status.QUEUED, Status.RENDERING, Status.PAUSED)
     ACTIONS = {
         "submit": (Status.DRAFT,),
+        "change": (Status.DRAFT,),
         "pause": CLAIMABLE_STATUSES,
         "resume": (Status.DRAFT, Status.PAUSED),
         "approve": (Status.PAUSED,),

@@ -1,4 +1,4 @@
-"""New jobs: drafts of what a client asks for, and copies of earlier jobs."""
+"""New jobs: drafts of what a client asks for, changes of drafts, and copies of earlier jobs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -22,6 +23,8 @@ from rendering.engines import engine_for, engine_of_file
 from rendering.models import RenderJob
 from rendering.services import news
 from rendering.services.dependencies import Wait, add_dependencies
+from rendering.services.guards import lock_for
+from rendering.services.guards import require as require_action
 from rendering.services.plans import scene_path_of
 from rendering.services.reports import ensure_report
 
@@ -68,7 +71,7 @@ KEPT = (
     "priority", "chunk_size", "cameras", "layers", "min_cores", "min_memory_size", "node_tags", "width", "height",
     "output_path", "output_format", "allow_missing",
 )  # fmt: skip
-"""What a clone has of its original under the same name."""
+"""What a job and what it asks for have under the same name."""
 RANGE = ("frames", "start_frame", "end_frame", "frame_step")
 
 
@@ -80,6 +83,18 @@ def create_job(*, user: User, new: NewJob) -> RenderJob:
     Raises NotVisible (drive, scene id, tasks to wait for), DriveReadOnly, FrameRangeInvalid, FrameRangeTooLong,
     BadName (output path), PriorityTooHigh.
     """
+    columns = columns_of(user, new)
+    with transaction.atomic():
+        job = RenderJob.objects.create(user=user, **columns)
+        if new.depends_on:
+            add_dependencies(job, new.depends_on, user)
+        news.log(job, _("Task created."))
+        read_ahead(job)
+    return job
+
+
+def columns_of(user: User, new: NewJob) -> dict[str, Any]:
+    """What of a draft is the client's to say. Raises what `create_job` raises."""
     drive, scene = find_scene(user, new)
     require(user, Right.WRITE, drive)
     require_priority(drive.team or user, new.priority)
@@ -90,42 +105,38 @@ def create_job(*, user: User, new: NewJob) -> RenderJob:
         frame_range.parse(expression, field="frames" if new.frames else "end_frame")
     if ".." in new.output_path.replace("\\", "/").split("/"):
         raise BadName(field="output_path")
-    name = scene.name if scene else new.scene_file
-    engine = new.engine or engine_of_file(name)
-    with transaction.atomic():
-        job = RenderJob.objects.create(
-            user=user,
-            drive=drive,
-            team_id=drive.team_id,
-            task_name=new.task_name,
-            scene_file=scene,
-            scene_path=scene_path_of(scene) if scene else new.scene_file,
-            engine=engine,
-            engine_version=new.engine_version,
-            engine_options=new.engine_options,
-            renderer=new.renderer,
-            maya_version=new.maya_version,
-            priority=new.priority,
-            frame_range=expression,
-            chunk_size=new.chunk_size,
-            cameras=unique(new.cameras),
-            layers=unique(new.layers),
-            min_cores=new.min_cores,
-            min_memory_size=new.min_memory_size,
-            node_tags=unique(new.node_tags),
-            has_test_frames=new.test_frames,
-            width=new.width,
-            height=new.height,
-            output_path=new.output_path,
-            output_format=new.output_format,
-            allow_missing=new.allow_missing,
-        )
-        if new.depends_on:
-            add_dependencies(job, new.depends_on, user)
-        news.log(job, _("Task created."))
-        if scene is not None and engine_for(engine) is not None:
-            ensure_report(blob=scene.blob, engine=engine)
-    return job
+    return {
+        "drive": drive,
+        "team_id": drive.team_id,
+        "task_name": new.task_name,
+        "scene_file": scene,
+        "scene_path": scene_path_of(scene) if scene else new.scene_file,
+        "engine": new.engine or engine_of_file(scene.name if scene else new.scene_file),
+        "engine_version": new.engine_version,
+        "engine_options": new.engine_options,
+        "renderer": new.renderer,
+        "maya_version": new.maya_version,
+        "priority": new.priority,
+        "frame_range": expression,
+        "chunk_size": new.chunk_size,
+        "cameras": unique(new.cameras),
+        "layers": unique(new.layers),
+        "min_cores": new.min_cores,
+        "min_memory_size": new.min_memory_size,
+        "node_tags": unique(new.node_tags),
+        "has_test_frames": new.test_frames,
+        "width": new.width,
+        "height": new.height,
+        "output_path": new.output_path,
+        "output_format": new.output_format,
+        "allow_missing": new.allow_missing,
+    }
+
+
+def read_ahead(job: RenderJob) -> None:
+    """Start the pre-flight of a draft's scene, where there is one."""
+    if job.scene_file is not None and engine_for(job.engine) is not None:
+        ensure_report(blob=job.scene_file.blob, engine=job.engine)
 
 
 def unique(names: Sequence[str]) -> list[str]:
@@ -137,6 +148,36 @@ def clone_job(*, job: RenderJob, user: User, changes: dict[str, Any]) -> RenderJ
 
     Another scene or engine is not tied to the version that rendered the original. Raises what `create_job` raises.
     """
+    with transaction.atomic():
+        clone = create_job(user=user, new=asked_of(job, changes))
+        if clone.scene_file_id == job.scene_file_id:
+            RenderJob.objects.filter(pk=clone.pk).update(asset_choices=job.asset_choices)
+            clone.refresh_from_db(fields=["asset_choices"])
+    return clone
+
+
+def change_draft(*, job: RenderJob, changes: dict[str, Any]) -> RenderJob:
+    """Let a draft ask for something else (fields of NewJob). Why it was refused is forgotten, and with another scene
+    what was said of the files of the old one.
+
+    Raises TransitionNotAllowed unless it is a draft, and what `create_job` raises.
+    """
+    # Asked first, so that a job in another state is told that.
+    require_action(job, "change")
+    columns = columns_of(job.user, asked_of(job, changes))
+    cleared: dict[str, Any] = {"failure_code": "", "failure_data": {}, "error_message": ""}
+    if columns["scene_file"] != job.scene_file:
+        cleared["asset_choices"] = {}
+    with transaction.atomic():
+        lock_for(job, "change")
+        RenderJob.objects.filter(pk=job.pk).update(**columns, **cleared, updated_at=timezone.now())
+        job.refresh_from_db()
+        read_ahead(job)
+    return job
+
+
+def asked_of(job: RenderJob, changes: dict[str, Any]) -> NewJob:
+    """What the job asks for, but for `changes`."""
     kept = {name: getattr(job, name) for name in KEPT}
     kept |= {"frames": job.frame_range, "test_frames": job.has_test_frames}
     if job.scene_file_id is None:
@@ -151,12 +192,7 @@ def clone_job(*, job: RenderJob, user: User, changes: dict[str, Any]) -> RenderJ
         kept["engine_version"] = ""
     if changes.keys() & set(RANGE):
         kept["frames"] = ""
-    with transaction.atomic():
-        clone = create_job(user=user, new=replace(NewJob(**kept), **changes))
-        if clone.scene_file_id == job.scene_file_id:
-            RenderJob.objects.filter(pk=clone.pk).update(asset_choices=job.asset_choices)
-            clone.refresh_from_db(fields=["asset_choices"])
-    return clone
+    return replace(NewJob(**kept), **changes)
 
 
 def find_scene(user: User, new: NewJob) -> tuple[Drive, File | None]:

@@ -20,7 +20,7 @@ Status = RenderJob.Status
 ANY = ["clone", "delete"]
 OPEN = ["set_priority", "set_dependencies", "cancel"]
 ALLOWED = {
-    Status.DRAFT: ["submit", "resume", *OPEN, *ANY],
+    Status.DRAFT: ["submit", "change", "resume", *OPEN, *ANY],
     Status.PENDING: [*OPEN, *ANY],
     Status.QUEUED: ["pause", "add_frames", *OPEN, *ANY],
     Status.RENDERING: ["pause", "add_frames", *OPEN, "clone"],
@@ -42,6 +42,7 @@ STATUSES = {
 # Every action at the door: how it is asked for, and the states in which it goes.
 ACTIONS: dict[str, tuple[str, str, Any]] = {
     "submit": ("post", "/submit", None),
+    "change": ("patch", "", {"frames": "3-4"}),
     "pause": ("put", "/pause", None),
     "resume": ("put", "/resume", None),
     "approve": ("post", "/approve", None),

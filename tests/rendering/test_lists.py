@@ -143,6 +143,10 @@ def test_outputs_can_be_downloaded(
 
     shown = [(each["step"], each["frame"], each["layer"], each["name"]) for each in body["outputs"]]
     assert shown == [("main", 1, "", "0001.png"), ("main", 2, "", "0002.png")]
+    one = owner_api.get(f"/tasks/{job.pk}/outputs?step=main&frame=2").json()["outputs"]
+    assert [each["name"] for each in one] == ["0002.png"]
+    assert owner_api.get(f"/tasks/{job.pk}/outputs?step=other").json()["total"] == 0
+    assert owner_api.get(f"/tasks/{job.pk}/outputs?frame=x").json()["errors"][0]["loc"] == ["query", "frame"]
     output = body["outputs"][0]
     assert (output["size"], output["width"], output["height"]) == (9, 64, 36)
     path = output["download_url"].removeprefix("http://testserver")

@@ -315,6 +315,54 @@ def test_a_clone_of_a_scene_that_is_gone(owner_api: Client, owner: User, node: R
     assert owner_api.post(f"/tasks/{job.pk}/clone").json()["scene_file"] == job.scene_path
 
 
+# --- changes of a draft ---
+
+
+def test_a_draft_asks_for_something_else(owner_api: Client, owner: User, node: RenderNode) -> None:
+    job = makers.draft(owner, frames="1-4", width=32, test_frames=True, output_format="EXR")
+    RenderJob.objects.update(failure_code="missing_assets", error_message="m", asset_choices={"a": None})
+
+    task = owner_api.patch(f"/tasks/{job.pk}", {"frames": "2-3", "priority": 3, "width": None}).json()
+
+    assert (task["frames"], task["priority"], task["width"]) == ("2-3", 3, None)
+    assert (task["task_name"], task["test_frames"], task["output_format"]) == (job.task_name, True, "EXR")
+    assert (task["failure_code"], task["error_message"]) == ("", "")
+    job.refresh_from_db()
+    assert job.asset_choices == {"a": None}
+    assert owner_api.get(f"/tasks/{job.pk}/estimate").json()["estimated_cost"] == 2.0
+
+    other = makers.scene(owner)
+    task = owner_api.patch(f"/tasks/{job.pk}", {"scene_file_id": other.pk, "frames": None}).json()
+    assert (task["scene_file_id"], task["frames"], task["priority"]) == (str(other.pk), "", 3)
+    job.refresh_from_db()
+    assert job.asset_choices == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "code"),
+    [
+        ({"frames": "3-1"}, "frames", "frame_range_invalid"),
+        ({"output_path": "../x"}, "output_path", "bad_name"),
+        ({"width": 0}, "width", "min_value"),
+    ],
+)
+def test_a_draft_is_asked_like_a_new_task(
+    owner_api: Client, owner: User, change: dict[str, Any], field: str, code: str
+) -> None:
+    job = makers.draft(owner)
+    before = RenderJob.objects.values().get()
+    answer = owner_api.patch(f"/tasks/{job.pk}", change)
+    assert answer.status_code == 422
+    assert [(error["loc"][-1], error["type"]) for error in answer.json()["errors"]] == [(field, code)]
+    assert RenderJob.objects.values().get() == before
+
+
+def test_nobody_elses_draft_is_changed(stranger_api: Client, owner: User) -> None:
+    job = makers.draft(owner, frames="1-4")
+    assert stranger_api.patch(f"/tasks/{job.pk}", {"frames": "1"}).status_code == 404
+    assert makers.fresh(job).frame_range == "1-4"
+
+
 # --- priority ---
 
 
