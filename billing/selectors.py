@@ -8,11 +8,23 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Max, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import F, Max, Model, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, TruncDate
 
 from accounts.models import User
-from billing.models import Hold, LedgerEntry, Statement, Wallet
+from billing.models import (
+    Bill,
+    CreditRequest,
+    Gift,
+    Hold,
+    LedgerEntry,
+    Receivable,
+    RechargeOrder,
+    Refund,
+    RefundOrder,
+    Statement,
+    Wallet,
+)
 from billing.periods import SHANGHAI, end_of, start_of
 from common.errors import NotVisible
 
@@ -67,6 +79,25 @@ def statement_batches(statement: Statement) -> Iterator[list[LedgerEntry]]:
     while batch := list(rows.filter(sequence__gt=above)[:BATCH]):
         yield batch
         above = batch[-1].sequence
+
+
+def rows_behind(entry: LedgerEntry) -> list[Model]:
+    """What an entry was written for: the order, credit, gift or refund, or the hold with what that came to."""
+    own = (RechargeOrder, CreditRequest, Gift, Refund, Bill)
+    found: list[Model] = [row for model in own for row in model._default_manager.filter(entry=entry)]
+    kind, _colon, rest = entry.key.partition(":")
+    if kind == "receivable":
+        found += Receivable.objects.filter(pk=rest.partition(":")[0])
+    # Of the keys hold:KEY, release:KEY and consume:KEY:TOTAL; what extends a hold has a key of its own.
+    keys = Q(key__in=[rest, rest.rpartition(":")[0]])
+    holds = Hold.objects.filter(
+        keys | Q(task_id__isnull=False, task_id=entry.task_id), wallet=entry.wallet_id
+    )
+    if entry.held_delta:
+        found += holds.order_by("pk")
+        for model in (Bill, RefundOrder):
+            found += model._default_manager.filter(hold__in=holds).order_by("pk")
+    return found
 
 
 class Grouping(StrEnum):

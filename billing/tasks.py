@@ -4,7 +4,8 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-import billing.services.channel_files  # noqa: F401  (registers its nightly check)
+import billing.services.channel_files
+import billing.services.invoice_books  # noqa: F401  (the same)
 from billing.periods import day_of
 from billing.services import (
     gifts,

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from billing.admin.ledger import OWNER
 from billing.admin.refunds import RefundForm
+from billing.admin.trail import Trail
 from billing.models import Bill, BillLine, Refund
 from billing.services.bill_refunds import refund_bill
 from common.admin import ReadOnlyAdmin, ReadOnlyInline
@@ -30,12 +31,13 @@ class BillLineInline(ReadOnlyInline):
 
 
 @admin.register(Bill)
-class BillAdmin(ReadOnlyAdmin):
+class BillAdmin(Trail, ReadOnlyAdmin):
     list_display = ("created_at", "wallet", "kind", "amount", "description", "task_id")
     list_filter = ("kind",)
     list_select_related = ("wallet__user", "wallet__team")
     search_fields = (*OWNER, "task_id")
     ordering = ("-created_at", "-pk")
+    readonly_fields = ("shown_trail",)
     inlines = (BillLineInline, RefundInline)
     actions = actions_detail = ("refund",)
 

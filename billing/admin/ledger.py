@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.admin.credits import ask_for_credit, credit_deed
 from billing.admin.parking import Parking
+from billing.admin.trail import Trail
 from billing.models import Gift, Hold, IdempotentRequest, LedgerEntry, Wallet
 from common.admin import ReadOnlyAdmin
 from common.decimals import shown
@@ -18,7 +19,7 @@ OWNER = ("wallet__user__username", "wallet__user__phone", "wallet__team__name")
 
 
 @admin.register(Wallet)
-class WalletAdmin(Parking, ReadOnlyAdmin):
+class WalletAdmin(Parking, Trail, ReadOnlyAdmin):
     list_display = (
         "owner", "currency", "balance", "gift", "held", "shown_available", "sequence", "parked_at", "updated_at",
     )  # fmt: skip
@@ -28,7 +29,7 @@ class WalletAdmin(Parking, ReadOnlyAdmin):
     ordering = ("-updated_at", "-pk")
     fields = (
         "user", "team", "currency", "balance", "gift", "held", "shown_available", "sequence", "parked_at",
-        "parked_reason", "created_at", "updated_at",
+        "parked_reason", "created_at", "updated_at", "shown_trail",
     )  # fmt: skip
     actions = ("park", "unpark")
     actions_detail = ("credit", "park", "unpark")
@@ -47,7 +48,7 @@ class WalletAdmin(Parking, ReadOnlyAdmin):
 
 
 @admin.register(LedgerEntry)
-class LedgerEntryAdmin(ReadOnlyAdmin):
+class LedgerEntryAdmin(Trail, ReadOnlyAdmin):
     list_display = (
         "created_at", "wallet", "sequence", "kind", "amount", "held_delta", "gift_delta", "balance_after",
         "held_after", "gift_after", "description", "actor",
@@ -56,10 +57,11 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
     list_select_related = ("wallet__user", "wallet__team", "actor")
     search_fields = (*OWNER, "task_id")
     ordering = ("-created_at", "-pk")
+    readonly_fields = ("shown_trail",)
 
 
 @admin.register(Hold)
-class HoldAdmin(ReadOnlyAdmin):
+class HoldAdmin(Trail, ReadOnlyAdmin):
     list_display = (
         "created_at",
         "wallet",
@@ -75,6 +77,7 @@ class HoldAdmin(ReadOnlyAdmin):
     list_select_related = ("wallet__user", "wallet__team")
     search_fields = (*OWNER, "task_id")
     ordering = ("-created_at", "-pk")
+    readonly_fields = ("shown_trail",)
 
 
 @admin.register(Gift)

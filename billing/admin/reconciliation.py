@@ -29,6 +29,7 @@ CHECKS = {
     "not_in_file": _("Credited, and not in the channel's file"),
     "unknown_refund": _("The channel paid back what nobody asked for"),
     "refund": _("Another amount was paid back"),
+    "invoices": _("More was invoiced than was paid"),
 }
 """What the checks of `nightly` and what is registered there are called."""
 

@@ -81,7 +81,7 @@ class RechargeOrder(StateRow):
     )
     expires_at = models.DateTimeField(_("to be paid until"))
     paid_at = models.DateTimeField(_("paid at"), null=True, blank=True)
-    closed_at = models.DateTimeField(_("closed at"), null=True, blank=True)
+    closed_at = models.DateTimeField(_("order closed at"), null=True, blank=True)
     poll_at = models.DateTimeField(_("the channel is asked next at"))
     failure = models.CharField(_("why it failed"), max_length=200, blank=True)
 

@@ -27,6 +27,7 @@ class ReconciliationRun(Row):
         LEDGER = "ledger", _("Ledger")
         ORDERS = "orders", _("Orders and the channel's file")
         JOBS = "jobs", _("Render tasks and bills")
+        INVOICES = "invoices", _("Invoices and payments")
 
     class Status(models.TextChoices):
         RUNNING = "running", _("Running")

@@ -17,18 +17,23 @@ from billing import tasks
 from billing.errors import WalletParked
 from billing.models import LedgerEntry, ReconciliationDifference, ReconciliationRun, Wallet
 from billing.services import nightly
+from billing.services.bill_refunds import refund_bill
 from billing.services.gifts import give
 from billing.services.holds import place_hold, settle_hold
+from billing.services.invoices import red_flush_invoice
 from billing.services.ledger import post_entry, wallet_of
 from billing.services.nightly import Finding, Report, reconcile, reconcile_due
 from common.ids import new_id
 from tests.accounts.staff import FORM, act, office_of, operator, page
 from tests.billing.history import without_triggers
+from tests.billing.invoicing import NUMBER, api, asked, issued, payer, rendered
+from tests.billing.paying import recharged
 from tests.conftest import Client
 from tests.factories import make_user
 from tests.racing import race
 
 pytestmark = pytest.mark.django_db
+__all__ = ["api", "payer"]  # fixtures
 Kind, Status = ReconciliationRun.Kind, ReconciliationRun.Status
 YESTERDAY = date(2026, 11, 29)
 
@@ -244,14 +249,41 @@ def test_a_difference_is_resolved_once_with_a_note(check: Counting) -> None:
     assert "refunded" in shown.content.decode()
 
 
+# --- invoices -----------------------------------------------------------------------------------------------
+
+
+def test_more_invoiced_than_was_paid_is_found_until_it_is_put_right(payer: User, api: Client) -> None:
+    recharged(payer, "20")
+    bill = rendered(payer, "6")
+    invoice = issued(asked(api))
+    refund_bill(bill=bill, amount=Decimal(2), reason="noise", key="r")
+    for day in (YESTERDAY, YESTERDAY + timedelta(days=1)):
+        run = reconcile(kind=Kind.INVOICES, day=day)
+        assert run is not None
+        assert (run.status, run.checked, run.error) == (Status.DIFFERENT, 1, "")
+        found = run.differences.get()
+        assert (found.wallet, found.detail) == (wallet_of(payer), f"2.00 too much, issued: {NUMBER}")
+    assert wallet_of(payer).parked_at is None  # its money adds up
+    red_flush_invoice(
+        invoice=invoice,
+        operator=User.objects.get(username="finance_op"),
+        number=NUMBER[::-1],
+        reason="refund",
+    )
+    run = reconcile(kind=Kind.INVOICES, day=YESTERDAY + timedelta(days=2))
+    assert run is not None
+    assert (run.status, run.checked) == (Status.CLEAN, 0)
+
+
 # --- schedules ----------------------------------------------------------------------------------------------
 
 
 def test_the_nightly_work_is_scheduled() -> None:
     rows = PeriodicTask.objects.filter(task="billing.tasks.reconcile").select_related("crontab")
     assert {(row.kwargs, str(row.crontab.hour), str(row.crontab.timezone)) for row in rows} == {
-        ('{"kinds": ["ledger", "jobs"]}', "3", "Asia/Shanghai"), ('{"kinds": ["orders"]}', "11", "Asia/Shanghai"),
-    }  # fmt: skip
+        ('{"kinds": ["ledger", "jobs", "invoices"]}', "3", "Asia/Shanghai"),
+        ('{"kinds": ["orders"]}', "11", "Asia/Shanghai"),
+    }
     tasks.reconcile(kinds=["ledger", "unheard of"])
     tasks.reconcile(kinds=["ledger"])
     assert ReconciliationRun.objects.get().kind == "ledger"
