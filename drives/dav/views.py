@@ -25,6 +25,7 @@ from drives.dav.bodies import parsed, whole
 from drives.dav.properties import IN_MEMORY, Answer, Locks, entries_of, question, require_finite
 from drives.dav.resources import MOUNT, Drives, FileResource
 from drives.dav.server import DavServer
+from drives.services.blobs import BLOCKS_HELD
 from drives.services.operations import Action, record
 
 XML = "application/xml; charset=utf-8"
@@ -87,7 +88,7 @@ def answer(request: HttpRequest, path: str, app_password: AppPassword, body: Any
     if request.method in ("GET", "HEAD"):
         return serve_file(request, environ)
     if request.method == "PUT":
-        environ["yuntu.body"] = pieces(request, memoryview(bytearray(2 * BLOCK)))
+        environ["yuntu.body"] = pieces(request, memoryview(bytearray(BLOCKS_HELD * BLOCK)))
     else:
         told = whole(body)
         document = parsed(told)

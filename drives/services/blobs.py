@@ -1,11 +1,12 @@
 """Content in, content out: hashing, storing once."""
 
 import hashlib
+from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 from uuid import UUID
 
 from django.db import connection
@@ -18,10 +19,12 @@ from common.models import as_written
 from drives.errors import DigestMismatch
 from drives.models import Blob
 from drives.storage import blob_storage, key_of
-from drives.storage.staging import in_writes
+from drives.storage.staging import begin_to_sync, in_writes
 
 BLOCK = 1 << 20
 AT_ONCE = 8
+BLOCKS_HELD = 4
+"""Blocks of a stream that lie in memory: one comes, the others are hashed."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,43 @@ class Hasher:
     def digests(self) -> Digests:
         md5 = self.md5.hexdigest() if self.md5 else ""
         return Digests(self.size, self.sha256.hexdigest(), self.crc32, md5)
+
+
+class HashingBeside:
+    """What comes is hashed in threads, one for each digest, so that none waits for another. Use as a context."""
+
+    def __init__(self, hasher: Hasher) -> None:
+        self.hasher = hasher
+        self.digests = [digest for digest in (hasher.sha256, hasher.md5, hasher.sha1) if digest]
+        self.threads = [ThreadPoolExecutor(1) for _digest in self.digests]
+        self.pending: deque[list[Future[None]]] = deque()
+
+    def update(self, block: bytes | memoryview) -> None:
+        """Take a block, which has to stay as it is until it is settled."""
+        if len(block) < BLOCK:  # not worth a thread
+            self.settle(0)
+            self.hasher.update(block)
+            return
+        self.hasher.size += len(block)
+        self.hasher.crc32 = crc32.iso_hdlc(block, self.hasher.crc32)
+        pairs = zip(self.threads, self.digests, strict=True)
+        self.pending.append([thread.submit(digest.update, block) for thread, digest in pairs])
+
+    def settle(self, most: int) -> None:
+        """Wait until at most so many blocks, the latest, are not hashed yet."""
+        while len(self.pending) > most:
+            for update in self.pending.popleft():
+                update.result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        try:
+            self.settle(0)
+        finally:
+            for thread in self.threads:
+                thread.shutdown()
 
 
 def digests_of(file: BinaryIO, *, with_md5: bool, begun: Hasher | None = None) -> Digests:
@@ -248,26 +288,25 @@ def the_one_that_stays(blob: Blob, blob_id: UUID) -> Blob:
 
 
 def keep_chunks(chunks: Iterable[bytes | memoryview], hasher: Hasher | None = None) -> Kept:
-    """A stream of bytes in the storage, hashed as it passes: while one block is, the next one may come.
+    """A stream of bytes in the storage, hashed and sent to the disk as it passes, while more of it comes.
 
-    So a block has to stay as it is until the one after the next is asked for. Raises what `chunks` raises,
-    DigestMismatch (`Hasher.declared`); OSError. Nothing stays then.
+    So a block has to stay as it is until BLOCKS_HELD - 1 more have come. Raises what `chunks` raises, DigestMismatch
+    (`Hasher.declared`); OSError. Nothing stays then.
     """
-    staging_id, hasher = new_id().hex, hasher or Hasher()
+    staging_id, hasher, written = new_id().hex, hasher or Hasher(), 0
     try:
-        with blob_storage().staging_path(staging_id).open("wb") as file, ThreadPoolExecutor(2) as side:
-            hashing: Future[None] | None = None
+        with (
+            blob_storage().staging_path(staging_id).open("wb") as file,
+            HashingBeside(hasher) as hashing,
+            ThreadPoolExecutor(1) as disk,
+        ):
             for chunk in chunks:
-                if hashing:
-                    hashing.result()
-                    hashing = None
-                if len(chunk) < BLOCK:  # not worth a thread
-                    hasher.update(chunk)
-                else:
-                    hashing = side.submit(hasher.update, chunk, beside=side)
+                hashing.update(chunk)
                 file.writelines(in_writes(chunk))
-            if hashing:
-                hashing.result()
+                if len(chunk) >= BLOCK:
+                    disk.submit(begin_to_sync, file.fileno(), written, len(chunk))
+                written += len(chunk)
+                hashing.settle(BLOCKS_HELD - 1)
         hasher.require_declared()
         return keep(staging_id=staging_id, digests=hasher.digests())
     except BaseException:

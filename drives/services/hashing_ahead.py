@@ -5,7 +5,6 @@ another process, or after a restart, the rest of it, or all of it, is hashed at 
 must not change any more.
 """
 
-import ctypes
 import logging
 import os
 from collections import OrderedDict
@@ -14,13 +13,10 @@ from pathlib import Path
 from threading import Condition, Lock
 
 from drives.services.blobs import BLOCK, Hasher
+from drives.storage.staging import begin_to_sync
 
 logger = logging.getLogger(__name__)
 MAX_FILES = 256
-# sync_file_range(2), which Python lacks: it begins to write and waits for nothing; where it fails it costs time only.
-libc = ctypes.CDLL(None)
-libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-SYNC_FILE_RANGE_WRITE = 2
 pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hashing")
 md5_pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="md5")
 
@@ -54,8 +50,7 @@ class Ahead:
                 while (stop := self.next_stop()) is not None:
                     start = self.hasher.size
                     self.hash_up_to(file.fileno(), stop, block)
-                    # Who keeps the file waits until all of it is on the disk: the kernel may begin now.
-                    libc.sync_file_range(file.fileno(), start, stop - start, SYNC_FILE_RANGE_WRITE)
+                    begin_to_sync(file.fileno(), start, stop - start)
         except Exception as error:
             if not isinstance(error, FileNotFoundError):  # kept or discarded meanwhile
                 logger.exception("hashing ahead of %s ended", self.path.name)

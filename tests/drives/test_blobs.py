@@ -3,6 +3,7 @@
 import hashlib
 import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,16 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from drives.models import Blob
-from drives.services.blobs import BLOCK, Declared, Hasher, digests_of, keep_chunks, store_chunks, store_file
+from drives.services.blobs import (
+    BLOCK,
+    BLOCKS_HELD,
+    Declared,
+    Hasher,
+    digests_of,
+    keep_chunks,
+    store_chunks,
+    store_file,
+)
 from drives.storage import StagingClosed, blob_storage
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +63,22 @@ def test_the_last_block_is_hashed_before_it_is_kept(sizes: list[int]) -> None:
     sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
     kept = keep_chunks(chunks, Hasher(declared=Declared("sha1", sha1)))
     assert (kept.blob.size, kept.blob.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert kept.blob.md5 == hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def test_memory_that_is_used_again_is_hashed_before() -> None:
+    """As a body over WebDAV comes: each block takes the place of the one that came BLOCKS_HELD before it."""
+    content = memoryview(os.urandom(24 * BLOCK))
+    memory = memoryview(bytearray(BLOCKS_HELD * BLOCK))
+
+    def blocks() -> Iterator[memoryview]:
+        for start in range(0, len(content), BLOCK):
+            place = memory[start % len(memory) :][:BLOCK]
+            place[:] = content[start : start + BLOCK]
+            yield place
+
+    kept = keep_chunks(blocks())
+    assert kept.blob.sha256 == hashlib.sha256(content).hexdigest()
     assert kept.blob.md5 == hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
