@@ -18,7 +18,7 @@ from drives.services.moving import Destination, move
 from drives.services.operations import Action, record
 from drives.services.places import OnClash, lock_tree
 from drives.services.tree import put_content
-from tests.factories import put
+from tests.factories import make_user, put
 from tests.racing import race, somebody_waits_for_a_lock, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -89,6 +89,22 @@ def test_another_quota_and_a_change_of_the_tree(owner: User, drive: Drive) -> No
     meet(change, lambda: update_drive(drive=drive, actor=owner, total_size=10**6))
     drive.refresh_from_db()
     assert drive.total_size == 10**6
+
+
+def test_levels_of_many_and_a_move_between_their_drives(owner: User, drive: Drive) -> None:
+    """Drives have an order, and their owners another one."""
+    other = make_user(username="other")
+    others, latest = Drive.objects.get(user=other), create_drive(user=owner, name="latest")
+    assert owner.pk < other.pk and others.pk < latest.pk
+
+    def change(meanwhile: Meanwhile) -> None:
+        """As a move does: one of the two drives after the other."""
+        lock_tree(others)
+        meanwhile()
+        lock_tree(latest)
+
+    meet(change, lambda: change_level(User.objects.all(), level=2))
+    assert set(User.objects.values_list("member_level", flat=True)) == {2}
 
 
 @pytest.mark.usefixtures("limit")
