@@ -4,14 +4,12 @@ Three secrets, each for one party: the poll id for the browser that asks, the st
 session token for the browser again, once a phone has to be bound.
 """
 
-import io
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hmac import compare_digest
 from uuid import UUID
 
-import segno
 from django.conf import settings
 from django.core import signing
 from django.db import transaction
@@ -36,6 +34,7 @@ from accounts.wechat.client import WechatPerson
 from common import limits
 from common.errors import DomainError, NotVisible
 from common.ids import digest
+from common.qr import qr_svg
 
 Status = WechatLoginSession.Status
 KEPT_FOR = timedelta(days=1)
@@ -86,14 +85,7 @@ def start(*, redirect_uri: str, device_type: str, browser: str, device: str, ip:
         expires_at=timezone.now() + timedelta(seconds=settings.WECHAT_LOGIN_SECONDS),
     )
     address = client.confirm_address(app, redirect_uri=redirect_uri, state=state)
-    return QrCode(poll_id, address, picture_of(address))
-
-
-def picture_of(address: str) -> str:
-    """A QR code as SVG with a namespace, so that it also stands alone; few spare bits: a screen is clean."""
-    drawn = io.BytesIO()
-    segno.make(address, error="l").save(drawn, kind="svg", xmldecl=False, omitsize=True, border=2)
-    return drawn.getvalue().decode("ascii")
+    return QrCode(poll_id, address, qr_svg(address))
 
 
 def poll(*, poll_id: str, browser: str, device: str, ip: str) -> Progress:

@@ -5,6 +5,7 @@ from rest_framework import serializers
 from accounts.api.serializers.profile import ProfileSerializer
 from billing.api.serializers import AmountField, MoneyNumber
 from billing.models import Channel, Currency, RechargeOrder
+from common.qr import qr_svg
 
 
 class RechargeSerializer(serializers.Serializer):
@@ -36,6 +37,20 @@ class OrderSerializer(serializers.ModelSerializer):
             "code_url", "pay_url", "transaction_no", "failure", "created_at", "expires_at", "paid_at", "closed_at",
         )  # fmt: skip
         read_only_fields = fields
+
+
+class PayableOrderSerializer(OrderSerializer):
+    """`qr_svg` is the QR code of an order that waits for WeChat Pay, as SVG; empty otherwise."""
+
+    qr_svg = serializers.SerializerMethodField()
+
+    class Meta(OrderSerializer.Meta):
+        fields = (*OrderSerializer.Meta.fields, "qr_svg")  # type: ignore[assignment]
+        read_only_fields = fields  # type: ignore[assignment]
+
+    def get_qr_svg(self, order: RechargeOrder) -> str:
+        waits = order.status == RechargeOrder.Status.PENDING and order.code_url
+        return qr_svg(order.code_url) if waits else ""
 
 
 class ChannelsSerializer(serializers.Serializer):

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from accounts.models import User
 from billing import errors
 from billing.api import order_serializers as shapes
-from billing.api.filters import named_wallet
+from billing.api.filters import asked_id, named_wallet
 from billing.api.idempotency import HEADER, once_per_key
 from billing.channels import offered
 from billing.models import Currency, RechargeOrder
@@ -53,6 +53,9 @@ def place(request: Request, given: dict[str, Any]) -> RechargeOrder:
     )
 
 
+OF_WALLET = OpenApiParameter("wallet", OpenApiTypes.UUID, description="Those of this wallet alone.")
+
+
 @extend_schema(tags=["billing"])
 class RechargeViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
     """Recharge orders of one's own wallet, and of teams whose money one sees; newest first."""
@@ -68,20 +71,28 @@ class RechargeViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
     }  # fmt: skip
 
     def narrow(self, rows: QuerySet) -> QuerySet:
-        return rows.order_by("-created_at", "-pk")
+        wallet_id = asked_id(self.request, "wallet")
+        return (rows.filter(wallet=wallet_id) if wallet_id else rows).order_by("-created_at", "-pk")
 
-    @extend_schema(request=shapes.RechargeSerializer, responses={201: shapes.OrderSerializer})
+    def get_serializer_class(self) -> type[shapes.OrderSerializer]:
+        return shapes.OrderSerializer if self.action == "list" else shapes.PayableOrderSerializer
+
+    @extend_schema(parameters=[OF_WALLET])
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(request=shapes.RechargeSerializer, responses={201: shapes.PayableOrderSerializer})
     @once_per_key
     def create(self, request: Request) -> Response:
         """An order, and how to pay it. The money is in the wallet once the channel says that it was paid."""
         order = place(request, self.valid(shapes.RechargeSerializer, request))
-        return Response(shapes.OrderSerializer(order).data, 201)
+        return Response(shapes.PayableOrderSerializer(order).data, 201)
 
-    @extend_schema(request=None, responses=shapes.OrderSerializer)
+    @extend_schema(request=None, responses=shapes.PayableOrderSerializer)
     def cancel(self, request: Request, pk: Any = None) -> Response:
         """Close an order that waits; one that was paid meanwhile is credited, and says so."""
         order = orders.cancel_order(order=self.get_object(), actor=cast(User, request.user))
-        return Response(shapes.OrderSerializer(order).data)
+        return Response(shapes.PayableOrderSerializer(order).data)
 
 
 class ChannelsView(APIView):

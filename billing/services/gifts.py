@@ -108,6 +108,6 @@ def tell_of_end(pk: UUID, *, now: datetime) -> bool:
                     "day": f"{gift.expires_at.astimezone(SHANGHAI):%Y-%m-%d}" if gift.expires_at else "",
                 },
                 level=Notification.Level.WARNING,
-                action_url="/account",
+                action_url=f"/billing#balance?wallet={wallet.pk}",
             )
         return True

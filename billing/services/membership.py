@@ -269,7 +269,9 @@ ENDED = gettext_noop("It has ended; the free plan counts from now on.")
 def tell(
     user: User, message: str, *, level: Notification.Level = Notification.Level.INFO, **params: Any
 ) -> None:
-    notify(user=user, title=TITLE, message=message, level=level, params=params, action_url="/account")
+    notify(
+        user=user, title=TITLE, message=message, level=level, params=params, action_url="/billing#membership"
+    )
 
 
 def day_of(moment: datetime) -> str:

@@ -131,7 +131,7 @@ def tell(statement: Statement) -> None:
             title=gettext_noop("Statement of %(month)s"),
             message=gettext_noop("Opening %(opening)s, closing %(closing)s %(currency)s."),
             params=figures(statement),
-            action_url=f"/billing/statements/{statement.pk}",
+            action_url=f"/billing#statements?wallet={statement.wallet_id}",
         )
 
 

@@ -78,5 +78,5 @@ def tell_unpaid(wallet: Wallet, sort: Sort, now: datetime) -> None:
             message=sort.message,
             level=Notification.Level.WARNING,
             params={"day": day},
-            action_url="/account",
+            action_url=f"/billing#balance?wallet={wallet.pk}",
         )

@@ -9,7 +9,6 @@ const language = document.documentElement.lang;
 const SHOWN = 8; // rows of a list
 const showWechat = offerWechat(reload);
 const money = new Intl.NumberFormat(language, { style: "currency", currency: "CNY" });
-const voucherForm = document.getElementById("voucher-form");
 
 function leave() {
   forgetTokens();
@@ -80,15 +79,6 @@ const rows = {
   },
   events: (event, list) =>
     row(event.label, when(event.created_at), event.ip, event.by_operator && list.dataset.operator),
-  gifts(gift, list) {
-    const left = list.dataset.left
-      .replace("{left}", money.format(gift.remaining))
-      .replace("{amount}", money.format(gift.amount));
-    const until = gift.expires_at && list.dataset.until.replace("{time}", when(gift.expires_at));
-    const item = row(gift.description, left, until);
-    if (gift.remaining === 0) item.append(element("span", list.dataset.spent, "tag quiet"));
-    return item;
-  },
   notifications(notification, list) {
     const item = row(notification.title, notification.message, when(notification.created_at));
     item.classList.toggle("unread", !notification.read_at);
@@ -109,7 +99,6 @@ function showUser(user) {
   const wechat = document.getElementById("wechat");
   wechat.textContent = user.wechat_openid ? user.wechat_nickname || "✓" : wechat.dataset.none;
   document.getElementById("phone-form").hidden = Boolean(user.phone);
-  voucherForm.hidden = !user.phone; // guests bind one first
   showWechat(user);
   const face = document.getElementById("face");
   face.textContent = user.username[0].toUpperCase();
@@ -156,16 +145,6 @@ async function reload() {
   }
 }
 
-/** What a code gave; the balance and the list tell it, too. */
-function showRedeemed({ currency, gift }) {
-  voucherForm.reset();
-  const place = voucherForm.querySelector(".form-done");
-  const text = currency === "CNY" ? place.dataset.text : place.dataset.points;
-  place.textContent = text.replace("{amount}", currency === "CNY" ? money.format(gift.amount) : gift.amount);
-  place.hidden = false;
-  reload();
-}
-
 document.getElementById("sign-out").addEventListener("click", async () => {
   const refresh_token = localStorage.getItem("refresh_token");
   try {
@@ -176,6 +155,5 @@ document.getElementById("sign-out").addEventListener("click", async () => {
   leave();
 });
 submitByApi(document.getElementById("phone-form"), { send: callSignedIn, done: showUser });
-submitByApi(voucherForm, { send: callSignedIn, done: showRedeemed });
 if (isSignedIn()) reload();
 else leave();

@@ -13,6 +13,7 @@ const RESEND_SECONDS = 60;
 
 function mark(input, text) {
   const place = document.getElementById(`${input.id}-error`);
+  if (!place) return; // one of several to choose from
   place.textContent = text;
   place.hidden = !text;
   input.toggleAttribute("aria-invalid", Boolean(text));

@@ -1,34 +1,11 @@
 // What the pages of the drive have in common: sizes, times, buttons, small pictures.
 
-const language = document.documentElement.lang;
-const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+import { element } from "../accounts/parts.js";
+
+export { button, element, place, sizeText, timeText } from "../accounts/parts.js";
+
 const MOST_ASKED = 20; // times, until a picture that is being made counts as none
 const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
-
-export const place = (id) => document.getElementById(id);
-
-export function sizeText(size) {
-  const step = size ? Math.min(Math.floor(Math.log2(size) / 10), units.length - 1) : 0;
-  const options = { style: "unit", unit: units[step], maximumFractionDigits: 1 };
-  return new Intl.NumberFormat(language, options).format(size / 1024 ** step);
-}
-
-export const timeText = (time) =>
-  new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(time));
-
-export function element(name, text = "", classes = "") {
-  const made = document.createElement(name);
-  made.textContent = text;
-  made.className = classes;
-  return made;
-}
-
-export function button(text, classes, act) {
-  const made = element("button", text, classes);
-  made.type = "button";
-  made.addEventListener("click", act);
-  return made;
-}
 
 const pause = (turn) => Math.min(500 * 1.5 ** turn, 5000);
 

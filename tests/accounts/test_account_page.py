@@ -16,7 +16,6 @@ from accounts.wechat import client
 from tests.accounts.conftest import PHONE, codes_sent
 from tests.accounts.test_devices import new_device
 from tests.accounts.wechat import openid_of, unionid_of
-from tests.billing.issuing import issued
 from tests.browser import chromium, open_page
 from tests.factories import PASSWORD, make_user, token_of
 
@@ -128,7 +127,6 @@ def test_a_guest_binds_a_phone(open_page: Open) -> None:
     page.goto("/account")
     form = page.locator("#phone-form")
     expect(form).to_be_visible()
-    expect(page.get_by_role("button", name="兑换")).to_be_hidden()
     # A WeChat would not make them more than a guest.
     expect(page.get_by_role("button", name="绑定微信")).to_be_hidden()
     form.get_by_label("手机号").fill(PHONE)
@@ -206,27 +204,3 @@ def test_on_a_phone(open_page: Open) -> None:
     expect(page.locator("#who")).to_have_text(re.compile("fifty"))
     expect(page.get_by_role("region", name="安全日志")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-
-
-def test_a_voucher_is_redeemed(open_page: Open) -> None:
-    make_user(username="lin_mo", money="12.5")
-    _batch, [code] = issued(name="秋季拉新")
-    page = signed_in(open_page)
-    region = page.get_by_role("region", name="赠金与代金券")
-    gifts = region.get_by_role("listitem")
-    expect(gifts).to_have_count(1)  # the trial credit
-    region.get_by_role("button", name="兑换").click()
-    expect(region.get_by_role("alert").first).not_to_be_empty()
-    region.get_by_label("代金券兑换码").fill("0000-0000-0000-0000")
-    region.get_by_role("button", name="兑换").click()
-    expect(region.get_by_text("兑换码不存在。")).to_be_visible()
-    region.get_by_label("代金券兑换码").fill(f" {code.lower()} ")
-    region.get_by_role("button", name="兑换").click()
-    expect(region.get_by_role("status")).to_have_text("已到账 ¥20.00。")
-    expect(region.get_by_text("兑换码不存在。")).to_be_hidden()
-    expect(page.locator("#balance")).to_have_text("¥82.50")
-    expect(gifts).to_have_count(2)
-    expect(gifts.first).to_contain_text("代金券：秋季拉新")
-    expect(gifts.first).to_contain_text("剩余 ¥20.00，共 ¥20.00")
-    expect(region.get_by_label("代金券兑换码")).to_have_value("")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 1280

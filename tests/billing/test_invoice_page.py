@@ -1,4 +1,4 @@
-"""The page of invoices in a real browser: what is left, asking, taking back, and the invoice itself."""
+"""The tab of invoices in a real browser: what is left, asking, taking back, and the invoice itself."""
 
 import re
 from collections.abc import Callable
@@ -38,12 +38,12 @@ def payer(settings: Any, groups: None) -> User:
 
 
 def signed_in(open_page: Callable[..., Page], width: int = 1280) -> Page:
-    page = open_page("/billing", width=width)
+    page = open_page("/billing#invoices", width=width)
     page.wait_for_url("**/login")
     page.fill("#password-username", "payer")
     page.fill("#password-password", PASSWORD)
     page.click("#password-form [type=submit]")
-    page.wait_for_url("**/billing")
+    page.wait_for_url("**/billing#invoices")
     return page
 
 
@@ -51,8 +51,8 @@ def test_an_invoice_is_asked_for_taken_back_and_downloaded(
     payer: User, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:
     page = signed_in(open_page)
-    expect(page.locator("#available")).to_have_text("¥32.50")  # five of the 37.5 were given
-    expect(page.locator("#bills li")).to_have_count(2)
+    expect(page.locator("#invoiceable")).to_have_text("¥32.50")  # five of the 37.5 were given
+    expect(page.locator("#invoiceable-rows li")).to_have_count(2)
     page.fill("#title", "盛灯影业")
     page.fill("#tax-number", "914403001922038217")
     page.fill("#email", "accounts@lantern.example")
@@ -61,21 +61,21 @@ def test_an_invoice_is_asked_for_taken_back_and_downloaded(
     page.fill("#tax-number", "914403001922038216")
     page.fill("#amount", "20")
     page.click("#ask [type=submit]")
-    expect(page.locator("#list li")).to_contain_text("已申请")
-    expect(page.locator("#available")).to_have_text("¥12.50")
+    expect(page.locator("#invoice-rows li")).to_contain_text("已申请")
+    expect(page.locator("#invoiceable")).to_have_text("¥12.50")
     page.get_by_role("button", name="撤回").click()
-    expect(page.locator("#list li")).to_contain_text("已取消")
-    expect(page.locator("#available")).to_have_text("¥32.50")
+    expect(page.locator("#invoice-rows li")).to_contain_text("已取消")
+    expect(page.locator("#invoiceable")).to_have_text("¥32.50")
     page.select_option("#title-type", "personal")
     expect(page.locator("#tax-number")).to_be_hidden()
     page.click("#ask [type=submit]")
-    expect(page.locator("#list li").first).to_contain_text("¥32.50")
+    expect(page.locator("#invoice-rows li").first).to_contain_text("¥32.50")
     mine = InvoiceRequest.objects.get(status="requested")
     assert (mine.title_kind, mine.tax_number, mine.amount) == ("personal", "", Decimal("32.5"))
 
     issued(mine)
     page.reload()
-    expect(page.locator("#list li").first).to_contain_text(NUMBER)
+    expect(page.locator("#invoice-rows li").first).to_contain_text(NUMBER)
     with page.expect_download() as got:
         page.get_by_role("button", name="下载").click()
     assert got.value.suggested_filename == f"{NUMBER}.pdf"
@@ -92,7 +92,7 @@ def test_nothing_stands_over_the_edge(payer: User, open_page: Callable[..., Page
     invoices.reject_invoice(invoice=rejected, operator=User.objects.get(username="finance_op"), reason=reason)
     asked(api, amount=2)
     page = signed_in(open_page, width)
-    expect(page.locator("#list li")).to_have_count(3)
+    expect(page.locator("#invoice-rows li")).to_have_count(3)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
