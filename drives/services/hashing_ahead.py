@@ -2,21 +2,24 @@
 
 It lives in the memory of the process that receives the bytes, and nothing depends on it: where a file is completed by
 another process, or after a restart, the rest of it, or all of it, is hashed at the end. Bytes that were noted here
-must not change any more.
+must not change any more. The memory that some of them came in is still at hand; others are read again.
 """
 
 import logging
 import os
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
+from mmap import mmap
 from pathlib import Path
 from threading import Condition, Lock
 
 from drives.services.blobs import BLOCK, Hasher
+from drives.storage import memory
 from drives.storage.staging import begin_to_sync
 
 logger = logging.getLogger(__name__)
 MAX_FILES = 256
+MAX_COPIES = 4
 pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hashing")
 md5_pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="md5")
 
@@ -45,11 +48,14 @@ class Ahead:
     def work(self) -> None:
         """Hash pieces as long as the next one is there."""
         try:
-            block = bytearray(BLOCK)
             with self.path.open("rb", buffering=0) as file:
                 while (stop := self.next_stop()) is not None:
                     start = self.hasher.size
-                    self.hash_up_to(file.fileno(), stop, block)
+                    if copy := take_copy(self, start):
+                        self.hasher.update(memoryview(copy)[: stop - start], beside=md5_pool)
+                        memory.give_back(copy)
+                    else:
+                        self.read_up_to(file.fileno(), stop)
                     begin_to_sync(file.fileno(), start, stop - start)
         except Exception as error:
             if not isinstance(error, FileNotFoundError):  # kept or discarded meanwhile
@@ -69,32 +75,35 @@ class Ahead:
                 return None
             return stop
 
-    def hash_up_to(self, descriptor: int, stop: int, block: bytearray) -> None:
-        """Hash up to `stop`, or until somebody wants the hasher; `block` is the memory to read into."""
-        whole = memoryview(block)
-        while self.hasher.size < stop and not self.stopped:
-            wanted = whole[: min(len(block), stop - self.hasher.size)]
-            size = os.preadv(descriptor, [wanted], self.hasher.size)
-            if not size:
-                raise EOFError("the file is shorter than the pieces that were noted")
-            self.hasher.update(whole[:size], beside=md5_pool)
+    def read_up_to(self, descriptor: int, stop: int) -> None:
+        borrowed = memory.lend()
+        try:
+            while self.hasher.size < stop:
+                block = memoryview(borrowed)[: min(BLOCK, stop - self.hasher.size)]
+                size = os.preadv(descriptor, [block], self.hasher.size)
+                if not size:
+                    raise EOFError("the file is shorter than the pieces that were noted")
+                self.hasher.update(block[:size], beside=md5_pool)
+        finally:
+            memory.give_back(borrowed)
 
-    def stop(self) -> Hasher | None:
-        """The hasher, as far as it has come; None where something went wrong."""
+    def end(self) -> Hasher | None:
+        """The hasher, once it has come as far as it can; None where something went wrong."""
         with self.change:
-            self.stopped = True
             if self.turn and self.turn.cancel():
                 self.busy = False  # other files had all the threads
             self.change.wait_for(lambda: not self.busy)
         return None if self.failed else self.hasher
 
 
+copies: OrderedDict[tuple[Ahead, int], mmap] = OrderedDict()
+"""Memory that begins with a piece of a file, which is not hashed yet; the oldest first."""
 files: OrderedDict[str, Ahead] = OrderedDict()
 lock = Lock()
 
 
-def note(staging_id: str, path: Path, *, start: int, stop: int, with_md5: bool) -> None:
-    """Bytes `start` to `stop` of a staged file lie in their place, and stay as they are."""
+def note(staging_id: str, path: Path, *, start: int, stop: int, copy: mmap | None, with_md5: bool) -> None:
+    """Bytes `start` to `stop` of a staged file lie in their place, and stay as they are; `copy` begins with them."""
     with lock:
         ahead = files.get(staging_id)
         if ahead is None:
@@ -102,11 +111,28 @@ def note(staging_id: str, path: Path, *, start: int, stop: int, with_md5: bool) 
             if len(files) > MAX_FILES:
                 _oldest, dropped = files.popitem(last=False)
                 dropped.stopped = True
+        if copy:
+            keep_copy(ahead, start, copy)
     ahead.add(start, stop)
+
+
+def keep_copy(ahead: Ahead, start: int, copy: mmap) -> None:
+    """For a while: where its turn does not come before newer ones want the room, the file is read. Call with `lock`."""
+    replaced = copies.pop((ahead, start), None)
+    copies[ahead, start] = copy
+    if replaced is None and len(copies) > MAX_COPIES:
+        _oldest, replaced = copies.popitem(last=False)
+    if replaced:
+        memory.give_back(replaced)
+
+
+def take_copy(ahead: Ahead, start: int) -> mmap | None:
+    with lock:
+        return copies.pop((ahead, start), None)
 
 
 def take(staging_id: str) -> Hasher | None:
     """A hasher of the beginning of a staged file, if there is one; nobody goes on with it."""
     with lock:
         ahead = files.pop(staging_id, None)
-    return ahead.stop() if ahead else None
+    return ahead.end() if ahead else None

@@ -1,10 +1,12 @@
 """The folder where bytes wait until they are a blob: a local one, whatever the storage behind."""
 
 import ctypes
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from mmap import PAGESIZE
 from pathlib import Path
 from struct import Struct
 from typing import BinaryIO
@@ -35,6 +37,34 @@ def begin_to_sync(descriptor: int, start: int, size: int) -> None:
     Where it fails it costs time only.
     """
     libc.sync_file_range(descriptor, start, size, SYNC_FILE_RANGE_WRITE)
+
+
+def write_at(descriptor: int, block: memoryview, start: int) -> None:
+    """All of a block to its place in a file."""
+    while block:
+        written = os.pwrite(descriptor, block, start)
+        block, start = block[written:], start + written
+
+
+def write_past_cache(descriptor: int, memory: memoryview, start: int) -> int:
+    """Write the whole pages of `memory`, which begins where a page does, past the page cache; how many bytes that was.
+
+    None of them where the place does not begin where a page does, or the file system cannot (open(2), "O_DIRECT").
+    """
+    size, written = len(memory) // PAGESIZE * PAGESIZE, 0
+    if start % PAGESIZE or not size:
+        return 0
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_DIRECT)
+        while written < size:
+            written += os.pwrite(descriptor, memory[written:size], start + written)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags)
+    return written
 
 
 class StagingClosed(Exception):

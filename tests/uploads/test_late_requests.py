@@ -126,17 +126,17 @@ def test_a_slow_completion_leaves_the_next_upload_alone(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sender.send_parts(CONTENT)
-    real = files.digests_of
+    real = files.hash_parts
 
-    def slow(file: Any, **options: Any) -> Digests:
-        monkeypatch.setattr(files, "digests_of", real)
-        found = real(file, **options)
+    def slow(*arguments: Any) -> Digests:
+        monkeypatch.setattr(files, "hash_parts", real)
+        found = real(*arguments)
         sender.abort()
         sender.retry()
         sender.start()
         return found
 
-    monkeypatch.setattr(files, "digests_of", slow)
+    monkeypatch.setattr(files, "hash_parts", slow)
     answer = sender.complete()
     assert (answer.status_code, answer.json()["code"]) == (409, "upload_closed")
     row = sender.row()

@@ -9,7 +9,6 @@ import pytest
 
 from accounts.models import User
 from drives.models import Blob, Drive, File
-from drives.services import blobs
 from tests.conftest import Client
 from tests.racing import race
 from tests.uploads.conftest import (
@@ -134,14 +133,14 @@ def test_late_parts_do_not_reach_what_is_being_stored(
     sender.send_parts(CONTENT)
     slow = [sender.row() for _number in range(4)]
     started = threading.Barrier(5)
-    real = blobs.digests_of
+    real = files.hash_parts
 
     def hash_and_wait(*arguments: Any, **options: Any) -> Any:
         found = real(*arguments, **options)
         started.wait(20)  # the writers are on their way now
         return found
 
-    monkeypatch.setattr(files, "digests_of", hash_and_wait)
+    monkeypatch.setattr(files, "hash_parts", hash_and_wait)
 
     def act(number: int) -> bool:
         if number == 4:

@@ -123,13 +123,13 @@ def test_what_was_on_its_way_lands_all_the_same(
 ) -> None:
     """Acknowledged parts are not lost to a pause in the moment of completion."""
     sender.send_parts(CONTENT)
-    real = files.digests_of
+    real = files.hash_parts
 
     def pause_first(*arguments: Any, **options: Any) -> Any:
         assert pause(sender).status_code == 200
         return real(*arguments, **options)
 
-    monkeypatch.setattr(files, "digests_of", pause_first)
+    monkeypatch.setattr(files, "hash_parts", pause_first)
     assert sender.complete().status_code == 200
     assert_stored(sender, CONTENT)
     task = UploadTask.objects.get()

@@ -8,6 +8,7 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
+from mmap import PAGESIZE
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,24 @@ def test_a_part_that_is_not_held_in_memory(owner_api: Client, settings: Settings
     assert_stored(sender, content)
 
 
+def test_parts_of_whole_pages_go_past_the_page_cache(
+    owner_api: Client, settings: Settings, taken: list[int]
+) -> None:
+    """In an order in which some of them are still at hand when they are hashed, and others are read again."""
+    size = settings.UPLOAD_PART_SIZE = 2 * PAGESIZE
+    content = os.urandom(20 * size + PAGESIZE + 100)
+    (sender,) = begin(owner_api, announced("/pages", content))
+    sender.start()
+    pages = [(number + 1, content[number * size : (number + 1) * size]) for number in range(21)]
+    for number, part in [*pages[8:], *pages[3:8], *pages[:3]]:
+        assert put(sender, number, part).status_code == 200
+    hashed(sender, len(content))
+    assert len(hashing_ahead.copies) <= hashing_ahead.MAX_COPIES
+    assert sender.complete().status_code == 200
+    assert taken == [len(content)]
+    assert_stored(sender, content)
+
+
 class Died(BaseException):
     """The end of the server at this very point."""
 
@@ -255,7 +274,7 @@ def test_who_dies_in_the_middle_of_a_completion_can_complete_again(
     hashed(sender, len(CONTENT))
     put(sender, 3, OTHER)
     with monkeypatch.context() as patch:
-        patch.setattr(files, "digests_of", dies)
+        patch.setattr(files, "hash_parts", dies)
         with pytest.raises(Died):
             sender.complete()
     # As in another process, which has hashed what was there before.
@@ -341,6 +360,36 @@ def test_what_is_missing_here_is_read_at_the_end(sender: Sender, taken: list[int
     hashing_ahead.files.update(mine)
     assert sender.complete().status_code == 200
     assert taken == [2 * PART]
+    assert_stored(sender, CONTENT)
+
+
+def test_what_the_disk_has_lost_is_missing(sender: Sender) -> None:
+    """As after a power cut: rows of parts are there, and their bytes are not."""
+    send_all(sender)
+    form = {"chunk_index": "2", "chunk": SimpleUploadedFile("x", PARTS[1])}
+    url = f"{sender.url}/multipart/upload"
+    assert sender.client.post(url, form, format="multipart").json()["etag"] == md5_of(PARTS[1])
+    put(sender, 6, OTHER)
+    put(sender, 7, OTHER)
+    hashing_ahead.files.clear()
+    upload_id = sender.row().upload_id
+    cut, gone = (
+        UploadPart.objects.exclude(staging_id="").order_by("number").values_list("staging_id", flat=True)
+    )
+    with blob_storage().staging_path(upload_id).open("r+b") as file:
+        for number in (2, 5):
+            file.seek((number - 1) * PART + 7)
+            file.write(bytes(9))
+        file.truncate(len(CONTENT) - 1)
+    blob_storage().staging_path(cut).write_bytes(b"")
+    blob_storage().discard(gone)
+    answer = sender.complete()
+    assert (answer.status_code, answer.json()["code"]) == (409, "parts_missing")
+    assert answer.json()["missing"] == [2, 5, 6, 7, 8]
+    assert sender.row().status == TaskFile.Status.UPLOADING
+    for number in (2, 5, 6, 7, 8):
+        assert put(sender, number, PARTS[number - 1]).status_code == 200
+    assert sender.complete().status_code == 200
     assert_stored(sender, CONTENT)
 
 

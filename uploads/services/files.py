@@ -16,7 +16,7 @@ from accounts.models import User
 from common.errors import DomainError
 from common.ids import new_id
 from drives.errors import DigestMismatch, SizeMismatch
-from drives.services.blobs import Digests, Kept, digests_of, find_kept, keep, mark_known
+from drives.services.blobs import Digests, Kept, find_kept, keep, mark_known
 from drives.storage import StagingClosed, blob_storage
 from uploads.errors import (
     MultipartNotStarted,
@@ -37,7 +37,7 @@ from uploads.services.parts import (
     Received,
     Source,
     check_parts,
-    hash_ahead,
+    hash_parts,
     place_part,
     put_together,
     start_of,
@@ -237,7 +237,6 @@ def receive_part(
         # The part was not acknowledged; nothing is lost, and the client sends it again.
         logger.exception("a part of upload file %s was not written", task_file.pk)
         raise StorageFailed(retry_after=5) from error
-    hash_ahead(task_file, start, start + size)
     tell(task_file.task_id)
     return part
 
@@ -268,7 +267,7 @@ def land_staged(*, task_file: TaskFile, actor: User, etags: dict[int, str] | Non
             parts = check_parts(task_file, etags or {})
             with counting_our_failures(task_file):
                 begun = put_together(task_file, parts, file)
-                digests = digests_of(file, with_md5=bool(task_file.md5), begun=begun)
+                digests = hash_parts(task_file, parts, file, begun)
             with given_up_when_refused(task_file):
                 check_content(task_file, digests)
             with counting_our_failures(task_file):

@@ -11,7 +11,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from mmap import mmap
 from typing import IO, BinaryIO
 
 from fastcrc import crc32
@@ -19,33 +22,52 @@ from fastcrc import crc32
 from common.ids import new_id
 from drives.errors import DigestMismatch, SizeMismatch
 from drives.services import hashing_ahead
-from drives.services.blobs import BLOCK, Hasher
-from drives.storage import blob_storage
-from drives.storage.staging import WRITTEN, in_writes
+from drives.services.blobs import BLOCK, Digests, Hasher, digests_of
+from drives.storage import blob_storage, memory
+from drives.storage.staging import WRITTEN, in_writes, write_at, write_past_cache
 from uploads.errors import PartsMissing, UploadClosed
 from uploads.models import TaskFile, UploadPart
 
 Source = Callable[[memoryview], Iterator[memoryview]]
 """Brings bytes: pieces that lie one behind the other in the memory it is given, which begins anew where it is full."""
 
-IN_MEMORY = 6 * 2**20
-buffers: list[bytearray] = []
-"""Memory for parts, used again: to be given fresh pages takes as long as to receive a part."""
+
+class Etag:
+    """What tells the bytes of a part from others: their MD5, or the CRC-32 where no MD5 is wanted."""
+
+    def __init__(self, *, with_md5: bool) -> None:
+        self.crc32 = 0
+        self.md5 = hashlib.md5(usedforsecurity=False) if with_md5 else None
+
+    def update(self, piece: bytes | memoryview) -> None:
+        if self.md5:
+            self.md5.update(piece)
+        else:
+            self.crc32 = crc32.iso_hdlc(piece, self.crc32)
+
+    @property
+    def value(self) -> str:
+        return self.md5.hexdigest() if self.md5 else f"{self.crc32:08x}"
+
+    @classmethod
+    def like(cls, value: str) -> "Etag":
+        """One of the kind of `value`."""
+        return cls(with_md5=len(value) > 8)
 
 
 class Gathered:
-    """All bytes of a part, in memory where it is small; its MD5 if wanted. A context manager.
+    """All bytes of a part, in memory where it is small, and their ETag. A context manager.
 
     Raises SizeMismatch for more or fewer bytes than `size`.
     """
 
     def __init__(self, source: Source, *, size: int, with_md5: bool) -> None:
         self.spilled: IO[bytes] | None = None
-        self.size, self.crc32 = 0, 0
-        self.md5 = hashlib.md5(usedforsecurity=False) if with_md5 else None
-        self.buffer = buffers.pop() if buffers else bytearray(IN_MEMORY)
+        self.size, self.told = 0, Etag(with_md5=with_md5)
+        self.buffer = memory.lend()
+        self.is_given_away = False
         try:
-            if size > IN_MEMORY:
+            if size > memory.SIZE:
                 self.spilled = tempfile.TemporaryFile(dir=blob_storage().staging_path(""))  # noqa: SIM115 (see close)
             for piece in source(memoryview(self.buffer)):
                 self.add(piece, size)
@@ -58,10 +80,7 @@ class Gathered:
         self.size += len(piece)
         if self.size > size:
             self.require(size)
-        if self.md5:
-            self.md5.update(piece)
-        else:
-            self.crc32 = crc32.iso_hdlc(piece, self.crc32)
+        self.told.update(piece)
         if self.spilled:
             self.spilled.write(piece)
 
@@ -71,34 +90,44 @@ class Gathered:
 
     @property
     def etag(self) -> str:
-        """The MD5, or the CRC-32 where no MD5 was wanted."""
-        return self.md5.hexdigest() if self.md5 else f"{self.crc32:08x}"
+        return self.told.value
 
     def write_to(self, file: BinaryIO, start: int) -> None:
-        """Past the buffer of `file`, straight to its place."""
-        for block in self:
-            while block:
-                written = os.pwrite(file.fileno(), block, start)
-                block, start = block[written:], start + written
+        """Past the buffer of `file`, and where that can be past the page cache, straight to its place."""
+        written = 0
+        if self.spilled is None:
+            written = write_past_cache(file.fileno(), memoryview(self.buffer)[: self.size], start)
+        for block in self.blocks(written):
+            write_at(file.fileno(), block, start + written)
+            written += len(block)
 
     def lies_in(self, file: BinaryIO, start: int) -> bool:
         """Whether the very same bytes are there."""
-        for block in self:
+        for block in self.blocks():
             if os.pread(file.fileno(), len(block), start) != bytes(block):
                 return False
             start += len(block)
         return True
 
-    def __iter__(self) -> Iterator[memoryview]:
+    def blocks(self, start: int = 0) -> Iterator[memoryview]:
+        """The bytes from `start` on."""
         if self.spilled is None:
-            yield from in_writes(memoryview(self.buffer)[: self.size])
+            yield from in_writes(memoryview(self.buffer)[start : self.size])
             return
-        self.spilled.seek(0)
+        self.spilled.seek(start)
         while block := self.spilled.read(WRITTEN):
             yield memoryview(block)
 
+    def give_away(self) -> mmap | None:
+        """The memory that holds all of the part, which is the caller's from now on; None where it is not in memory."""
+        if self.spilled is not None:
+            return None
+        self.is_given_away = True
+        return self.buffer
+
     def close(self) -> None:
-        buffers.append(self.buffer)
+        if not self.is_given_away:
+            memory.give_back(self.buffer)
         if self.spilled is not None:
             self.spilled.close()
 
@@ -151,7 +180,9 @@ def place_part(task_file: TaskFile, number: int, gathered: Gathered, file: Binar
         there = task_file.parts.filter(number=number).only("staging_id").first()
     if there is None:
         gathered.write_to(file, start)
-        return note_part(task_file, number=number, size=gathered.size, etag=gathered.etag)
+        part = note_part(task_file, number=number, size=gathered.size, etag=gathered.etag)
+        hash_ahead(task_file, start, start + gathered.size, gathered.give_away())
+        return part
     if is_same(there, gathered, file, start):
         apart = there.staging_id
     else:
@@ -205,10 +236,19 @@ def note_part(task_file: TaskFile, *, number: int, size: int, etag: str, staging
     return Received(etag, count)
 
 
-def hash_ahead(task_file: TaskFile, start: int, stop: int) -> None:
-    """Let bytes that lie in their place for good be hashed while the rest is still on its way."""
-    path = blob_storage().staging_path(task_file.upload_id)
-    hashing_ahead.note(task_file.upload_id, path, start=start, stop=stop, with_md5=bool(task_file.md5))
+def hash_ahead(task_file: TaskFile, start: int, stop: int, copy: mmap | None = None) -> None:
+    """Let bytes that lie in their place for good be hashed while the rest is still on its way.
+
+    `copy` is memory that begins with them: it is given back when they are hashed.
+    """
+    hashing_ahead.note(
+        task_file.upload_id,
+        blob_storage().staging_path(task_file.upload_id),
+        start=start,
+        stop=stop,
+        copy=copy,
+        with_md5=bool(task_file.md5),
+    )
 
 
 def check_parts(task_file: TaskFile, etags: dict[int, str]) -> list[UploadPart]:
@@ -234,11 +274,46 @@ def put_together(task_file: TaskFile, parts: list[UploadPart], file: BinaryIO) -
     for part in parts:
         if part.staging_id:
             start = start_of(task_file, part.number)
-            with blob_storage().staging_path(part.staging_id).open("rb") as other:
-                file.seek(start)
-                shutil.copyfileobj(other, file, BLOCK)
             if begun and begun.size > start:
                 begun = None  # it has hashed what was there before
+            path = blob_storage().staging_path(part.staging_id)
+            with suppress(FileNotFoundError), path.open("rb") as other:  # lost: `hash_parts` finds out
+                file.seek(start)
+                shutil.copyfileobj(other, file, BLOCK)
+    if begun and begun.size > task_file.file_size:
+        begun = None  # the last part was longer at first
     file.flush()
     file.seek(0)
     return begun
+
+
+def hash_parts(task_file: TaskFile, parts: list[UploadPart], file: BinaryIO, begun: Hasher | None) -> Digests:
+    """Digests of the file that was put together, of which `begun` has the beginning.
+
+    What is read for that is held to the ETags of its parts: neither bytes nor rows of parts are waited for until the
+    disk has them, so that where the power fails one may outlive the other (docs/adr/0022-parts-go-past-the-cache.md).
+    Raises PartsMissing for those that are not what was acknowledged, and forgets them: they can be sent again.
+    """
+    if not task_file.part_size:
+        return digests_of(file, with_md5=bool(task_file.md5), begun=begun)
+    hasher = begun or Hasher(with_md5=bool(task_file.md5))
+    lost: list[UploadPart] = []
+    with ThreadPoolExecutor(1) as side:
+        for part in parts:
+            if (start := start_of(task_file, part.number)) < hasher.size:
+                continue
+            found = Etag.like(part.etag)
+            file.seek(start)
+            for at in range(start, start + part.size, BLOCK):
+                block = file.read(min(BLOCK, start + part.size - at))
+                hasher.update(block, beside=side)
+                found.update(block)
+            if found.value != part.etag:
+                lost.append(part)
+    if lost:
+        UploadPart.objects.filter(pk__in=[part.pk for part in lost]).delete()
+        for part in lost:
+            if part.staging_id:
+                blob_storage().discard(part.staging_id)
+        raise PartsMissing(missing=[part.number for part in lost][:1000])
+    return hasher.digests()
