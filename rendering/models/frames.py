@@ -52,7 +52,13 @@ class Attempt(StateRow):
     peak_memory_size = models.PositiveBigIntegerField(_("peak memory"), default=0)
     log_tail = models.TextField(_("end of the log"), blank=True)
     log_blob = models.ForeignKey(
-        Blob, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("log")
+        Blob,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="+",
+        verbose_name=_("log"),
     )
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
 
@@ -65,6 +71,9 @@ class Attempt(StateRow):
             ),
             models.Index(fields=["job"], condition=Q(status="running"), name="rendering_attempt_running"),
             models.Index(fields=["node"], condition=Q(status="running"), name="rendering_attempt_node"),
+            models.Index(
+                fields=["log_blob"], condition=Q(log_blob__isnull=False), name="rendering_attempt_log"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -88,8 +97,13 @@ class Frame(Row):
 
     OPEN_STATUSES = (Status.WAITING, Status.READY, Status.RUNNING)
 
-    job = models.ForeignKey(RenderJob, models.CASCADE, related_name="frames", verbose_name=_("render task"))
-    step = models.ForeignKey(RenderStep, models.CASCADE, related_name="frames", verbose_name=_("render step"))
+    # Every change of a frame's status is written into all of its indexes: those below begin with job and step, too.
+    job = models.ForeignKey(
+        RenderJob, models.CASCADE, db_index=False, related_name="frames", verbose_name=_("render task")
+    )
+    step = models.ForeignKey(
+        RenderStep, models.CASCADE, db_index=False, related_name="frames", verbose_name=_("render step")
+    )
     number = models.IntegerField(_("number"))
     status = models.CharField(_("status"), max_length=20, choices=Status.choices, default=Status.READY)
     attempt = models.ForeignKey(

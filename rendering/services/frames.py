@@ -143,17 +143,23 @@ def stop_frames(job: RenderJob, target: Frame.Status, *, running_only: bool = Fa
     )
 
 
+def lock_against_claims(job: RenderJob) -> RenderJob:
+    """The job's row, locked once the claims of its frames that are under way are over; new ones pass it by.
+
+    Call inside a transaction, before anything else is locked: a claim locks the job's key (services/claims.py), which
+    leaves it to everybody else who locks jobs.
+    """
+    return RenderJob.objects.select_for_update().get(pk=job.pk)
+
+
 def stop_strays(job: RenderJob) -> None:
     """Stop what runs of a job that does not render any more.
 
-    Call once its new status is committed: a claim that still saw the old one has either taken its frame before this,
-    and is stopped here, or sees the new status when it is done, and calls this itself. The status is read once more:
-    a job that goes on meanwhile keeps its frames.
+    Call once its new status is committed: a claim that still saw the old one has taken its frame before this, and is
+    stopped here, or sees the new one. The status is read once more: a job that goes on meanwhile keeps its frames.
     """
     with transaction.atomic():
-        status = (
-            RenderJob.objects.select_for_update(no_key=True).values_list("status", flat=True).get(pk=job.pk)
-        )
+        status = lock_against_claims(job).status
         if status in RenderJob.FINAL_STATUSES:
             stop_frames(job, Frame.Status.CANCELLED)
         elif status == RenderJob.Status.PAUSED:

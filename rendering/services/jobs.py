@@ -15,7 +15,13 @@ from rendering.models import Frame, RenderJob
 from rendering.services import news
 from rendering.services.dependencies import tell_dependents
 from rendering.services.dispatch import dispatch_on_commit
-from rendering.services.frames import release_on_commit, show_ready, stop_frames, stop_strays
+from rendering.services.frames import (
+    lock_against_claims,
+    release_on_commit,
+    show_ready,
+    stop_frames,
+    stop_strays,
+)
 from rendering.services.guards import lock_for, require
 from rendering.services.money import cover, expected_cost, left_of, open_hold, payer_of, require_more, settle
 from rendering.services.submitting import submit_job
@@ -68,7 +74,7 @@ def go_on(job: RenderJob) -> RenderJob:
     reason = job.pause_reason
     approval = {"approved_at": timezone.now()} if reason == Reason.APPROVAL else {}
     with transaction.atomic():
-        locked = RenderJob.objects.select_for_update(no_key=True).get(pk=job.pk)
+        locked = lock_against_claims(job)
         if (locked.status, locked.pause_reason) != (Status.PAUSED, reason):
             raise locked.refusal()
         if reason == Reason.BALANCE:

@@ -289,9 +289,9 @@ def test_a_job_ends_though_nobody_could_say_that_it_began(
     settings.RENDER_MAX_LOST = 2
     job = makers.queued(owner, frames="1")
     for _time in range(2):
-        attempt = claims.take_frames(node, "blender")
-        assert attempt is not None
-        attempts.lose(attempt_id=attempt.pk)
+        taken = claims.take_frames(node, "blender")
+        assert taken is not None
+        attempts.lose(attempt_id=taken.attempt.pk)
     job.refresh_from_db()
     assert (job.status, job.failure_code) == (RenderJob.Status.FAILED, "lost")
     assert job.started_at is not None
