@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -36,6 +37,8 @@ from common.errors import DomainError, Invalid, NotVisible
 logger = logging.getLogger(__name__)
 Status = RechargeOrder.Status
 SHORTEST_POLL, LONGEST_POLL = timedelta(seconds=10), timedelta(minutes=5)
+LONGEST_RUN = 10
+"""Seconds after which `follow_due` takes up nothing more."""
 
 
 def new_number(now: datetime) -> str:
@@ -223,12 +226,18 @@ def follow_due(
     limit: int,
     end: Callable[[Any], datetime | None] = lambda row: None,
 ) -> int:
-    """Call `follow` for rows that are due, each taken by one caller: whoever moves its time on.
+    """Call `follow` for rows with a `channel` that are due, each taken by one caller: whoever moves its time on.
 
-    They are looked at less and less often, and not later than at the `end` of a row.
+    They are looked at less and less often, and not later than at the `end` of a row. A channel that does not answer is
+    not asked again by this call, and none after LONGEST_RUN: what is left is for the next one. Otherwise a channel that
+    is away would keep every thread of the workers waiting.
     """
-    count = 0
+    count, away, until = 0, set[str](), time.monotonic() + LONGEST_RUN
     for row in rows.order_by("poll_at", "pk")[:limit]:
+        if time.monotonic() >= until:
+            break
+        if row.channel in away:
+            continue
         then = now + min(max((now - row.created_at) / 4, SHORTEST_POLL), LONGEST_POLL)
         last = end(row)
         if last is not None and now < last:
@@ -238,7 +247,10 @@ def follow_due(
         count += 1
         try:
             follow(row)
-        except (ChannelUnavailable, ChannelNotOffered, ChannelRefused, SettlementRefused) as error:
+        except ChannelUnavailable as error:
+            logger.warning("%s: %s", row, error.code)
+            away.add(row.channel)
+        except (ChannelNotOffered, ChannelRefused, SettlementRefused) as error:
             logger.warning("%s: %s", row, error.code)
         except DomainError as error:
             logger.error("%s: %s", row, error.code)

@@ -66,6 +66,23 @@ CHECKS = {
         SELECT b.wallet_id, 'refunds' FROM billing_bill b JOIN billing_refund r ON r.bill_id = b.id
           JOIN billing_ledgerentry e ON e.id = r.entry_id
          GROUP BY b.id HAVING sum(r.amount) > b.amount OR sum(r.amount) <> sum(e.amount)""",
+    # paid orders and the entries of their payments are one to one
+    "orders": """
+        SELECT coalesce(o.wallet_id, e.wallet_id), 'orders'
+          FROM (SELECT * FROM billing_rechargeorder WHERE status = 'paid') o
+          FULL JOIN (SELECT * FROM billing_ledgerentry WHERE key LIKE 'order:%') e ON e.id = o.entry_id
+         WHERE (o.wallet_id, o.amount) IS DISTINCT FROM (e.wallet_id, e.amount) OR e.kind <> 'recharge'""",
+    # what went back by a channel is what its hold captured
+    "withdrawals": """
+        SELECT h.wallet_id, 'withdrawals' FROM billing_refundorder r JOIN billing_hold h ON h.id = r.hold_id
+         WHERE h.amount <> r.amount OR h.status <> CASE r.status WHEN 'pending' THEN 'open' ELSE 'closed' END
+            OR h.captured <> CASE r.status WHEN 'succeeded' THEN r.amount ELSE 0 END""",
+    # what a chargeback collected is what its entries took
+    "chargebacks": """
+        SELECT r.wallet_id, 'chargebacks' FROM billing_receivable r
+          LEFT JOIN (SELECT wallet_id, split_part(key, ':', 2) AS id, sum(-amount) AS total FROM billing_ledgerentry
+                      WHERE kind = 'chargeback' GROUP BY 1, 2) e ON e.wallet_id = r.wallet_id AND e.id = r.id::text
+         WHERE r.collected <> coalesce(e.total, 0)""",
     # nothing is negative
     "negative": """
         SELECT id, 'negative' FROM billing_wallet

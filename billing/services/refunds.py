@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -168,4 +169,5 @@ def take_refund_in(told: Refund) -> None:
 def follow_refunds(*, now: datetime, site: str, limit: int = 200) -> int:
     """Ask about refunds under way whose time has come; how many were asked about."""
     due = RefundOrder.objects.filter(status=Status.PENDING, poll_at__lte=now).select_related("order")
+    due = due.annotate(channel=F("order__channel"))
     return follow_due(due, lambda row: check_refund(refund=row, site=site), now=now, limit=limit)

@@ -8,13 +8,19 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from accounts.models import User
+from billing.channels.base import Refund, RefundState
 from billing.models import LedgerEntry
 from billing.services.credits import credit
+from billing.services.gifts import give
 from billing.services.holds import place_hold
 from billing.services.ledger import post_entry, wallet_of
+from billing.services.receivables import charge_back
+from billing.services.refunds import register_refund, take_refund_in
 from common.errors import Invalid
 from common.ids import new_id
 from tests.billing.audit import violations
+from tests.billing.history import without_triggers
+from tests.billing.paying import recharged
 
 # Wallet and entry changed together, so that they agree with each other.
 TOGETHER = """
@@ -89,3 +95,30 @@ def test_money_has_six_places(owner: User, act: Callable[[User], object]) -> Non
     with pytest.raises(ValueError, match="six decimal places"):
         act(owner)
     assert violations() == []
+
+
+@pytest.mark.parametrize(
+    ("check", "table", "statement"),
+    [
+        ("orders", "billing_rechargeorder", "UPDATE billing_rechargeorder SET amount = amount + 1"),
+        ("orders", "billing_rechargeorder",
+         "UPDATE billing_rechargeorder SET status = 'closed', entry_id = NULL, paid_at = NULL"),
+        ("orders", "billing_ledgerentry", "UPDATE billing_ledgerentry SET key = 'order:2' WHERE key = 'g'"),
+        ("withdrawals", "billing_refundorder", "UPDATE billing_refundorder SET amount = amount - 1"),
+        ("withdrawals", "billing_refundorder", "UPDATE billing_refundorder SET status = 'failed'"),
+        ("chargebacks", "billing_receivable", "UPDATE billing_receivable SET collected = 0, settled_at = NULL"),
+        ("chargebacks", "billing_ledgerentry", "UPDATE billing_ledgerentry SET key = 'x' WHERE kind = 'chargeback'"),
+    ],
+)  # fmt: skip
+def test_the_audit_finds_what_came_and_went_by_channels(
+    owner: User, check: str, table: str, statement: str
+) -> None:
+    give(wallet=wallet_of(owner), amount=Decimal(1), key="g", description="g")
+    order = recharged(owner, "20")
+    refund = register_refund(order=order, amount=Decimal(5), key="r", reason="asked for", actor=owner)
+    take_refund_in(Refund("wechat", refund.refund_no, RefundState.SUCCEEDED, Decimal(5)))
+    charge_back(order=order, amount=Decimal(2), key="c", reason="claimed", actor=owner)
+    assert violations() == []
+    with without_triggers(table), connection.cursor() as cursor:
+        cursor.execute(statement)
+    assert violations() == [check]

@@ -317,14 +317,31 @@ def test_an_order_is_closed_as_its_time_is_over(owner_api: Client) -> None:
 
 
 def test_a_channel_that_is_away_stops_nobody_else(owner: User, owner_api: Client, settings: Any) -> None:
-    first, second = ordered(owner_api, "wechat"), ordered(owner_api, "alipay")
+    """It is asked once a run, not once for each order: somebody waits for each answer that does not come."""
+    first, next_one = ordered(owner_api, "wechat"), ordered(owner_api, "wechat")
+    second = ordered(owner_api, "alipay")
     paid(first)
     paid(second)
     settings.WECHAT_PAY_URL = "http://127.0.0.1:9"
-    orders.follow_orders(now=timezone.now() + timedelta(seconds=11))
+    now = timezone.now() + timedelta(seconds=11)
+    assert orders.follow_orders(now=now) == 2
     first.refresh_from_db()
     second.refresh_from_db()
     assert (first.status, second.status) == (Status.PENDING, Status.PAID)
+    assert orders.follow_orders(now=now) == 1
+    waiting = RechargeOrder.objects.filter(pk=next_one.pk)
+    assert waiting.values_list("poll_at").get() > (now,)
+
+
+def test_a_run_ends_after_a_while(owner_api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slowly a channel answers."""
+    ordered(owner_api)
+    ordered(owner_api)
+    now = timezone.now() + timedelta(seconds=11)
+    monkeypatch.setattr(orders, "LONGEST_RUN", 0)
+    assert orders.follow_orders(now=now) == 0
+    monkeypatch.undo()
+    assert orders.follow_orders(now=now) == 2
 
 
 # --- Coming back from the page of a channel ---
