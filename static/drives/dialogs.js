@@ -9,7 +9,7 @@ for (const close of document.querySelectorAll("dialog [data-close]")) {
 }
 
 /** Open a dialog; what `settle(value)` was called with until it closed, else null. */
-function ask(dialog, begin) {
+export function ask(dialog, begin) {
   return new Promise((done) => {
     let answer = null;
     begin((value) => {

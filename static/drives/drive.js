@@ -1,18 +1,25 @@
-// /drive: the file manager of whoever is signed in. The place is in the address: #/<drive>/<path>, or #trash/<drive>.
+// /drive: the file manager of whoever is signed in. The place is in the address: #/<drive>/<path>, #favourites/<drive>,
+// or #trash/<drive>.
 
 import { callSignedIn, isSignedIn, signInFirst } from "../accounts/api.js";
 import { askName, askSure, choosePlace, shareEntry } from "./dialogs.js";
 import { Thumbnails, button, element, picture, place, sizeText, timeText } from "./parts.js";
 import { upload } from "./uploading.js";
+import { bringBack } from "./versions.js";
 
 const PAGE = 200;
 const MOST_AT_ONCE = 500; // what one call of /files/bulk takes
+// What can be done where; among files it is all but what belongs to the trash.
+const TOOLS = {
+  favourites: ["download", "share", "rename", "versions", "trash"],
+  trash: ["restore", "purge", "empty"],
+};
 const page = place("drive");
 const words = page.dataset;
 const thumbnails = new Thumbnails(callSignedIn);
 let drives = [];
 let home = ""; // the drive that is shown where the address names none
-let here = { drive: "", path: "/", trash: false };
+let here = { drive: "", path: "/", view: "files" };
 let keyword = "";
 let shown = [];
 let total = 0;
@@ -42,12 +49,12 @@ async function attempt(act) {
 function readAddress() {
   const [kind, drive, ...names] = location.hash.replace(/^#/, "").split("/").map(decodeURIComponent);
   const known = drives.some(({ id }) => id === drive) ? drive : home;
-  return { drive: known, path: `/${names.filter(Boolean).join("/")}`, trash: kind === "trash" };
+  return { drive: known, path: `/${names.filter(Boolean).join("/")}`, view: kind in TOOLS ? kind : "files" };
 }
 
-function addressOf({ drive, path, trash }) {
+function addressOf({ drive, path, view }) {
   const names = path.split("/").filter(Boolean).map(encodeURIComponent);
-  return `#${[trash ? "trash" : "", drive, ...names].join("/")}`;
+  return `#${[view in TOOLS ? view : "", drive, ...names].join("/")}`;
 }
 
 function go(change) {
@@ -79,7 +86,8 @@ async function loadDrives() {
 
 function listUrl(skip) {
   const page = { skip, limit: PAGE };
-  if (here.trash) return `/api/v1/drives/${here.drive}/trash?${new URLSearchParams(page)}`;
+  if (here.view === "trash") return `/api/v1/drives/${here.drive}/trash?${new URLSearchParams(page)}`;
+  if (here.view === "favourites") return `/api/v1/files/favourites?${new URLSearchParams(page)}`;
   const query = keyword ? { drive_id: here.drive, keyword } : { drive_id: here.drive, folder_path: here.path, sort: place("sort").value };
   return `/api/v1/files?${new URLSearchParams({ ...query, ...page })}`;
 }
@@ -107,6 +115,7 @@ function add(answer) {
 }
 
 function row(entry) {
+  const inTrash = here.view === "trash";
   const item = element("li");
   const tick = element("input");
   tick.type = "checkbox";
@@ -118,19 +127,38 @@ function row(entry) {
     showTools();
   });
   const about = element("div", "", "about");
-  const name = here.trash ? element("b", entry.name) : button(entry.name, "link", () => attempt(() => open(entry)));
+  const name = inTrash ? element("b", entry.name) : button(entry.name, "link", () => attempt(() => open(entry)));
   const kind = entry.is_folder ? words.folder : sizeText(entry.size);
-  const where = here.trash || keyword ? ` · ${entry.folder_path}` : "";
-  about.append(name, element("small", kind + where));
-  item.append(tick, thumbnails.of(here.trash ? { ...entry, preview_url: null } : entry), about);
+  about.append(name, element("small", [kind, ...whereabouts(entry)].join(" · ")));
+  item.append(tick, thumbnails.of(inTrash ? { ...entry, preview_url: null } : entry), about);
   item.append(element("span", timeText(entry.trashed_at ?? entry.modified_at), "side"));
+  if (!inTrash) item.append(star(entry));
   return item;
+}
+
+/** What a list of many folders says of each entry. */
+function whereabouts(entry) {
+  if (here.view === "favourites") return [drives.find(({ id }) => id === entry.drive_id)?.name ?? "", entry.folder_path];
+  return here.view === "trash" || keyword ? [entry.folder_path] : [];
+}
+
+function star(entry) {
+  const made = button("", "star", () => attempt(async () => {
+    await callSignedIn(entry.is_favourite ? "DELETE" : "PUT", `/api/v1/files/${entry.id}/favourite`);
+    entry.is_favourite = !entry.is_favourite;
+    show();
+  }));
+  made.setAttribute("aria-label", words.star.replace("{name}", entry.name));
+  const show = () => made.setAttribute("aria-pressed", String(entry.is_favourite));
+  show();
+  return made;
 }
 
 async function open(entry) {
   if (entry.is_folder) {
     leaveSearch();
-    go({ path: `${entry.folder_path === "/" ? "" : entry.folder_path}/${entry.name}` });
+    const path = `${entry.folder_path === "/" ? "" : entry.folder_path}/${entry.name}`;
+    go({ view: "files", drive: entry.drive_id, path });
     return;
   }
   const url = entry.preview_url && (await picture(callSignedIn, entry.preview_url, 1600));
@@ -144,20 +172,24 @@ async function open(entry) {
 }
 
 function showTrail() {
-  const names = here.trash || keyword ? [] : here.path.split("/").filter(Boolean);
+  const names = here.path.split("/").filter(Boolean);
   const steps = [words.root, ...names].map((name, at) =>
     button(name, "link", () => go({ path: `/${names.slice(0, at).join("/")}` })));
   place("trail").replaceChildren(...steps);
-  place("trail").hidden = here.trash || Boolean(keyword);
+  place("trail").hidden = here.view !== "files" || Boolean(keyword);
 }
 
-const IN_TRASH = ["restore", "purge", "empty"];
+function fits(needs) {
+  const [first] = chosen.values();
+  if (needs === "file") return chosen.size === 1 && !first.is_folder;
+  return needs === "one" ? chosen.size === 1 : needs !== "some" || chosen.size > 0;
+}
 
 function showTools() {
   for (const tool of page.querySelectorAll("[data-act]")) {
     const { act, needs } = tool.dataset;
-    const fits = needs === "one" ? chosen.size === 1 : needs !== "some" || chosen.size > 0;
-    tool.hidden = IN_TRASH.includes(act) !== here.trash || !fits || (act === "empty" && !total);
+    const belongs = TOOLS[here.view]?.includes(act) ?? !TOOLS.trash.includes(act);
+    tool.hidden = !belongs || !fits(needs) || (act === "empty" && !total);
   }
   place("chosen").textContent = chosen.size ? words.selected.replace("{count}", chosen.size) : "";
   place("all").checked = chosen.size > 0 && chosen.size === shown.length;
@@ -178,9 +210,9 @@ function leaveSearch() {
 async function arrive() {
   here = readAddress();
   for (const tab of page.querySelectorAll("[data-view]")) {
-    tab.setAttribute("aria-selected", String((tab.dataset.view === "trash") === here.trash));
+    tab.setAttribute("aria-selected", String(tab.dataset.view === here.view));
   }
-  place("search").hidden = place("sorting").hidden = here.trash;
+  place("search").hidden = place("sorting").hidden = here.view !== "files";
   showDrive();
   showTrail();
   await load();
@@ -230,7 +262,14 @@ const acts = {
     const act = (file_name) => callSignedIn("PUT", `/api/v1/files/${entry.id}`, { file_name });
     if (await askName("rename", entry.name, act)) await refresh();
   },
-  share: () => shareEntry([...chosen.values()][0], here.drive),
+  share() {
+    const [entry] = chosen.values();
+    return shareEntry(entry, entry.drive_id);
+  },
+  async versions() {
+    const [entry] = chosen.values();
+    if (await bringBack(entry)) await refresh();
+  },
   download: () => download([...chosen.values()]),
   move: () => toPlace("move"),
   copy: () => toPlace("copy"),
@@ -262,7 +301,7 @@ let queue = Promise.resolve();
 
 /** One after the other: a second choice waits for the first. */
 function take(files) {
-  if (!files.length || here.trash) return;
+  if (!files.length || here.view !== "files") return;
   const { drive, path } = here;
   queue = queue.then(() => attempt(async () => {
     await upload(drive, path, files, tellUpload);
@@ -277,7 +316,7 @@ function listen() {
   for (const tab of page.querySelectorAll("[data-view]")) {
     tab.addEventListener("click", () => {
       leaveSearch();
-      go({ path: "/", trash: tab.dataset.view === "trash" });
+      go({ path: "/", view: tab.dataset.view });
     });
   }
   for (const name of ["pick-files", "pick-folder"]) {

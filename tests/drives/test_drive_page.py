@@ -10,7 +10,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from accounts.models import User
-from drives.models import BlobPreview, Drive, File, Folder, ShareLink
+from drives.models import BlobPreview, Drive, Favourite, File, Folder, ShareLink
 from tests.browser import chromium, open_page
 from tests.drives.test_shares_page import picture
 from tests.factories import put, token_of
@@ -65,14 +65,14 @@ def test_a_day_with_the_drive(open_page: Open, owner: User, tmp_path: Path, widt
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
     # A look, a walk, a search.
-    page.get_by_role("button", name="猫.png").click()
+    page.get_by_role("button", name="猫.png", exact=True).click()
     expect(page.locator("#picture")).to_be_visible()
     page.locator("#preview").get_by_role("button", name="关闭").click()
-    page.get_by_role("button", name="场景").click()
-    page.get_by_role("button", name="深").click()
-    expect(page.get_by_role("button", name="木头.txt")).to_be_visible()
+    page.get_by_role("button", name="场景", exact=True).click()
+    page.get_by_role("button", name="深", exact=True).click()
+    expect(page.get_by_role("button", name="木头.txt", exact=True)).to_be_visible()
     page.go_back()
-    expect(page.get_by_role("button", name="深")).to_be_visible()
+    expect(page.get_by_role("button", name="深", exact=True)).to_be_visible()
     page.get_by_label("搜索此网盘").fill("木")
     page.get_by_label("搜索此网盘").press("Enter")
     expect(row(page, "木头.txt")).to_contain_text("/场景/深")
@@ -208,3 +208,39 @@ def test_a_link_is_changed_where_it_was_made(open_page: Open, owner: User) -> No
     share.refresh_from_db()
     assert (share.max_downloads, share.expires_at, share.has_password) == (3, None, False)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("width", [1440, 390])
+def test_favourites_and_earlier_versions(open_page: Open, owner: User, width: int) -> None:
+    put(owner, "/镜头/x.txt", b"second")
+    page = signed_in(open_page, owner, width)
+    row(page, "场景").get_by_role("button", name="收藏：场景").click()
+    page.get_by_role("button", name="镜头", exact=True).click()
+    row(page, "x.txt").get_by_role("button", name="收藏：x.txt").click()
+    expect(row(page, "x.txt").locator(".star")).to_have_attribute("aria-pressed", "true")
+
+    page.get_by_role("tab", name="收藏").click()
+    expect(page.locator("#files li")).to_have_count(2)
+    expect(row(page, "x.txt")).to_contain_text("/镜头")
+    expect(tool(page, "新建文件夹")).to_be_hidden()
+    row(page, "场景").locator(".star").click()
+    expect(row(page, "场景").locator(".star")).to_have_attribute("aria-pressed", "false")
+    assert [mark.file and mark.file.name for mark in Favourite.objects.all()] == ["x.txt"]
+
+    choose(page, "x.txt")
+    tool(page, "历史版本").click()
+    dialog = page.locator("#versions-dialog")
+    expect(dialog.get_by_role("listitem")).to_have_count(1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    with page.expect_download() as download:
+        dialog.get_by_role("button", name="下载").click()
+    assert download.value.path().read_bytes() == b"x"
+    dialog.get_by_role("button", name="恢复").click()
+    expect(dialog).to_be_hidden()
+    assert File.objects.get(name="x.txt").size == 1
+
+    # Back to where a folder lies; what is no file has no versions.
+    page.get_by_role("tab", name="文件").click()
+    choose(page, "镜头")
+    expect(tool(page, "历史版本")).to_be_hidden()
