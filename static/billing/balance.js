@@ -3,6 +3,7 @@
 import { callSignedIn } from "../accounts/api.js";
 import { submitByApi } from "../accounts/forms.js";
 import { dayText, element, place } from "../accounts/parts.js";
+import { addressOf } from "./address.js";
 import { List, fill, keyed, money, moved } from "./parts.js";
 import { loadOrders } from "./recharge.js";
 
@@ -33,6 +34,7 @@ export async function load(target) {
   return () => {
     wallet = target;
     for (const name of ["available", "balance", "held", "gift"]) place(name).textContent = money(wallet[name], wallet.currency);
+    place("held-entries").href = addressOf("entries", { wallet: wallet.id, type: "hold" });
     showOrders();
     showGifts();
     voucher.hidden = user.is_guest; // they bind a phone first

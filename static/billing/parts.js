@@ -5,7 +5,7 @@ import { button, element, place } from "../accounts/parts.js";
 
 const language = document.documentElement.lang;
 const PAGE = 50; // rows of a list
-const yuan = { style: "currency", currency: "CNY" };
+const yuan = { style: "currency", currency: "CNY", currencyDisplay: "narrowSymbol" };
 
 function format(amount, options, sign = {}) {
   // What is less than half a fen would be 0.00: then all six places.
