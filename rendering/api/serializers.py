@@ -53,8 +53,7 @@ class NewTaskSerializer(serializers.Serializer):
 
     `frames` is a range expression instead of start, end and step; each of `cameras` with each of `layers` renders all
     of them. `chunk_size` frames go into one run of the program; without it the farm chooses how many, by the time that
-    they take. `test_frames` renders the first, the middle and the
-    last frame and then waits for approval.
+    they take. `test_frames` renders the first, the middle and the last frame and then waits for approval.
     """
 
     task_name = serializers.CharField(max_length=200)
@@ -102,9 +101,12 @@ class NewTaskSerializer(serializers.Serializer):
 
 
 class CloneSerializer(NewTaskSerializer):
-    """What a clone has otherwise than its original; all of it may be left out."""
+    """What a clone has otherwise than its original; null stands for the default."""
 
     task_name = serializers.CharField(max_length=200, required=False)
+
+    def validate(self, data: dict[str, Any]) -> dict[str, Any]:
+        return {name: DEFAULTS.get(name) for name in data} | super().validate(data)
 
 
 class DraftSerializer(CloneSerializer):
@@ -112,9 +114,6 @@ class DraftSerializer(CloneSerializer):
 
     depends_on = None  # type: ignore[assignment]  # has doors of its own
     submit = None  # type: ignore[assignment]
-
-    def validate(self, data: dict[str, Any]) -> dict[str, Any]:
-        return {name: DEFAULTS[name] if value is None else value for name, value in data.items()}
 
 
 class PrioritySerializer(serializers.Serializer):

@@ -91,7 +91,10 @@ class TaskViewSet(ListModelMixin, RetrieveModelMixin, TaskDoors):
     @once_per_key
     @action(detail=True, methods=["post"])
     def clone(self, request: Request, pk: UUID) -> Response:
-        """A new draft that asks for the same, but for what the body says otherwise. `submit` is as at POST /tasks."""
+        """A new draft that asks for the same, but for what the body says otherwise; null sets it back to the default.
+
+        `submit` is as at POST /tasks.
+        """
         changes = self.valid(shapes.CloneSerializer, request, partial=True)
         submit = changes.pop("submit", False)
         return self.created(clone_job(job=self.get_object(), user=self.actor, changes=changes), submit)

@@ -53,12 +53,14 @@ class Line:
     """What a line of output means: at most one of these is set.
 
     `progress` is in per cent of the run, `frame` the number of a frame that is whole, `error` a code and details.
+    `is_loaded`: the scene is open, its first frame begins.
     """
 
     progress: float | None = None
     status: str = ""
     frame: int | None = None
     error: tuple[str, str] | None = None
+    is_loaded: bool = False
 
 
 class Engine(ABC):
@@ -133,6 +135,8 @@ def read_line(line: str) -> Line | None:
         return Line(progress=min(float(progress[1]), 100))
     if frame := FRAME.fullmatch(line):
         return Line(frame=int(frame[1]))
+    if line == "yuntu_loaded":
+        return Line(is_loaded=True)
     name, _colon, rest = line.partition(": ")
     if name == "openjd_status":
         return Line(status=rest)

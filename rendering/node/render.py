@@ -53,7 +53,7 @@ class FrameRun:
         self.progress, self.message = 0.0, ""
         self.told_progress, self.told_at = 0.0, 0.0
         self.error: tuple[str, str] | None = None
-        self.seconds = 0.0
+        self.seconds = self.loading_seconds = 0.0
         self.is_lost = False
 
     def spec(self, inputs: JobInputs) -> RenderSpec:
@@ -133,6 +133,8 @@ class FrameRun:
             meaning = self.engine.read_line(line)
             if meaning is None:
                 return
+            if meaning.is_loaded:
+                self.loading_seconds = time.monotonic() - started
             if meaning.frame is not None:
                 now = time.monotonic()
                 landing.finished(meaning.frame, now - began)
@@ -188,6 +190,7 @@ class FrameRun:
         usage = Usage(
             exit_code=outcome.exit_code,
             seconds=self.seconds,
+            loading_seconds=self.loading_seconds,
             cpu_seconds=outcome.cpu_seconds,
             peak_memory_size=outcome.peak_memory_size,
             log_tail=self.log.tail(),

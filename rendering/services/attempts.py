@@ -66,10 +66,14 @@ def renew(*, attempt_id: UUID, progress: float, message: str, log_tail: str) -> 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a run used: seconds on the wall of its program, CPU seconds, peak memory in bytes; its exit code and log."""
+    """What a run used: seconds on the wall of its program, CPU seconds, peak memory in bytes; its exit code and log.
+
+    `loading_seconds` of them went by before its first frame began, where the program says so.
+    """
 
     exit_code: int | None = None
     seconds: float | None = None
+    loading_seconds: float = 0
     cpu_seconds: float = 0
     peak_memory_size: int = 0
     log_tail: str = ""
@@ -141,7 +145,7 @@ def succeed(*, attempt_id: UUID, results: list[FrameResult], usage: Usage) -> No
     with transaction.atomic():
         attempt = end_attempt(attempt_id, Attempt.Status.SUCCEEDED, usage)
         land(attempt, results)
-        measure(attempt, usage.seconds)
+        measure(attempt, usage.seconds, usage.loading_seconds)
         close_if_over(attempt.job)
 
 

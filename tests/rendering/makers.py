@@ -121,13 +121,15 @@ def frame_of(attempt: Attempt) -> int:
     return attempt.frames.get().number
 
 
-def succeed(attempt: Attempt, cpu_seconds: float = 1.5, seconds: float | None = None) -> None:
-    """Deliver a picture for each frame of the attempt, whose program ran so many `seconds`."""
+def succeed(
+    attempt: Attempt, cpu_seconds: float = 1.5, seconds: float | None = None, loading_seconds: float = 0
+) -> None:
+    """Deliver a picture for each frame of the attempt, whose program ran so many `seconds`, some of them loading."""
     results = []
     for number in attempt.frames.order_by("number").values_list("number", flat=True):
         blob = picture_blob(seed=number)
         results.append(FrameResult(number, [Output(f"{number:04d}.png", blob, blob, 64, 36)]))
-    usage = Usage(exit_code=0, seconds=seconds, cpu_seconds=cpu_seconds)
+    usage = Usage(exit_code=0, seconds=seconds, loading_seconds=loading_seconds, cpu_seconds=cpu_seconds)
     attempts.succeed(attempt_id=attempt.pk, results=results, usage=usage)
 
 

@@ -158,6 +158,8 @@ def test_frames_are_written_and_differ(blender: Path, scenes: Path) -> None:
     assert [line for line in lines if line.startswith("yuntu_frame")] == [
         f"yuntu_frame: {number} {file}" for number, file in zip((1, 5, 10), files, strict=True)
     ]
+    loaded = lines.index("yuntu_loaded")
+    assert lines.index("openjd_status: loading the scene") < loaded < lines.index("openjd_status: frame 1")
     assert sorted(out.iterdir()) == files  # nothing partial is left
     images = [pixels(file) for file in files]
     assert [image.shape[:2] for image in images] == [(72, 128)] * 3  # the other side keeps the proportion

@@ -25,6 +25,7 @@ from tests.rendering.standins import stand_in
 
 pytestmark = pytest.mark.django_db
 QUICK = """
+print("yuntu_loaded")
 for number in spec["frames"]: done(f"{number:04d}.png", number=number)
 """
 
@@ -43,13 +44,13 @@ def claimed_frames(node: RenderNode, count: int) -> list[int]:
     return [len(numbers_of(makers.claimed(node))) for _number in range(count)]
 
 
-def rendered_by(node: RenderNode, seconds: Sequence[float]) -> list[int]:
-    """How many frames attempts get one after the other, where a frame takes so many seconds in each."""
+def rendered_by(node: RenderNode, seconds: Sequence[float], loading: float = 0) -> list[int]:
+    """How many frames attempts get one after the other, where a frame takes so many seconds in each, after loading."""
     sizes = []
     for each in seconds:
         attempt = makers.claimed(node)
         sizes.append(len(numbers_of(attempt)))
-        makers.succeed(attempt, seconds=each * sizes[-1])
+        makers.succeed(attempt, seconds=loading + each * sizes[-1], loading_seconds=loading)
     return sizes
 
 
@@ -110,6 +111,20 @@ def test_runs_are_as_long_as_their_frames_let_them(owner: User, alone: RenderNod
     makers.queued(owner, frames="1-100")
     assert rendered_by(alone, [0.1, 0.1, 2, 2, 0.1, 5, 0.5]) == [1, 2, 4, 6, 6, 12, 3]
     assert RenderStep.objects.get().chunk_size == 6
+
+
+def test_a_program_that_loads_for_minutes_is_not_started_for_each_frame(
+    owner: User, alone: RenderNode
+) -> None:
+    """Its frames together take as long as it loads, and no longer."""
+    makers.queued(owner, frames="1-100")
+    assert rendered_by(alone, [10, 10, 10, 10, 10, 60], loading=120) == [1, 2, 4, 8, 13, 13]
+    assert RenderStep.objects.get().chunk_size == 3
+
+
+def test_slow_frames_stay_at_one_however_long_their_program_loads(owner: User, alone: RenderNode) -> None:
+    makers.queued(owner, frames="1-4")
+    assert rendered_by(alone, [200, 121, 3600], loading=120) == [1, 1, 1]
 
 
 def test_a_short_run_of_few_frames_shortens_nothing(owner: User, alone: RenderNode) -> None:

@@ -26,6 +26,7 @@ def blender() -> BlenderEngine:
         ("openjd_progress: 100", Line(progress=100)),
         ("openjd_progress: 250.0", Line(progress=100)),
         ("openjd_status: loading: the scene", Line(status="loading: the scene")),
+        ("yuntu_loaded", Line(is_loaded=True)),
         ("yuntu_frame: 7 /out/0007.png", Line(frame=7)),
         ("yuntu_frame: -3 /out/with space.png", Line(frame=-3)),
         ('yuntu_error: missing_texture ["a b"]', Line(error=("missing_texture", '["a b"]'))),

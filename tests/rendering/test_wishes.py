@@ -273,6 +273,16 @@ def test_a_clone_asks_for_the_same(owner_api: Client, owner: User, node: RenderN
     assert Frame.objects.filter(job_id=task["id"]).count() == 0
 
 
+def test_a_clone_goes_back_to_the_default_with_null(owner_api: Client, owner: User, node: RenderNode) -> None:
+    job = makers.draft(owner, frames="1-4", chunk_size=5, width=32, priority=2)
+
+    nulls = {"chunk_size": None, "width": None, "depends_on": None, "submit": None}
+    task = owner_api.post(f"/tasks/{job.pk}/clone", nulls).json()
+
+    assert (task["chunk_size"], task["width"], task["status"]) == (None, None, 0)
+    assert (task["frames"], task["priority"]) == ("1-4", 2)
+
+
 def test_a_clone_with_changes_put_on_its_way(owner_api: Client, owner: User, node: RenderNode) -> None:
     more_nodes(blender=["4.2.1"])
     job = makers.in_status(owner, Status.CANCELLED, node)

@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> None:
 
     reporter = Reporter(layers=sum(layer.use for layer in scene.view_layers), frames=len(frames))
     bpy.app.handlers.render_stats.append(reporter.on_statistics)
+    say("yuntu_loaded")
     for number in frames:
         reporter.begin(number)
         target = output_path(pattern, number, scene.render.file_extension)
