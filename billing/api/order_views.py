@@ -61,7 +61,6 @@ class RechargeViewSet(ListModelMixin, RetrieveModelMixin, VisibleViewSet):
     """Recharge orders of one's own wallet, and of teams whose money one sees; newest first."""
 
     model = RechargeOrder
-    serializer_class = shapes.OrderSerializer
     results_key = "recharges"
     refusals = {
         "create": PLACING,

@@ -70,7 +70,9 @@ function orderRow(order) {
   const right = element("span", "", "doing");
   right.append(element("span", money(order.amount), "amount"));
   if (isOpen(order)) {
-    right.append(doing(payText, "button small", () => pay(order)), doing(closeText, "button quiet small", () => close(order)));
+    // An order that its channel has not answered for cannot be paid.
+    if (order.code_url || order.pay_url) right.append(doing(payText, "button small", () => pay(order)));
+    right.append(doing(closeText, "button quiet small", () => close(order)));
   } else {
     const tone = { paid: "", closed: "quiet", failed: "bad" }[order.status];
     right.append(element("span", list.dataset[order.status], `tag ${tone}`));
@@ -80,6 +82,7 @@ function orderRow(order) {
 }
 
 function show(found) {
+  if (JSON.stringify(found) === JSON.stringify(orders) && list.children.length) return; // a button keeps its focus
   orders = found;
   const over = orders.filter((order) => !isOpen(order)).slice(0, OVER);
   const shown = orders.filter((order) => isOpen(order) || over.includes(order));
@@ -159,7 +162,14 @@ submitByApi(form, {
     attempt(refresh);
   },
 });
-place("pay-close").addEventListener("click", () => attempt(() => close(paying)));
+place("pay-close").addEventListener("click", async () => {
+  try {
+    await close(paying);
+  } catch (error) {
+    if (error.status === 401) fail(error);
+    else place("pay-says").textContent = error.message;
+  }
+});
 dialog.addEventListener("close", look);
 setInterval(countDown, 1000);
 // Whoever comes back from the page of Alipay sees at once what became of it.

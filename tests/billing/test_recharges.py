@@ -15,6 +15,7 @@ from billing.models import RechargeOrder, Wallet
 from billing.services import orders
 from billing.services.ledger import wallet_of
 from billing.signals import wallet_credited
+from common.qr import qr_svg
 from tests.billing.audit import violations
 from tests.billing.paying import channels, entries, ordered, paid, pay_server, standing, told
 from tests.conftest import Client
@@ -208,6 +209,26 @@ def test_orders_are_listed_and_out_of_sight(
     mine[0].refresh_from_db()
     assert mine[0].status == Status.PENDING
     assert Client().get("/billing/recharges").status_code == 401
+
+
+def test_an_order_that_waits_has_its_qr_code(owner_api: Client) -> None:
+    waiting, other = ordered(owner_api), ordered(owner_api, "alipay")
+    shown = owner_api.get(f"/billing/recharges/{waiting.pk}").json()
+    assert shown["qr_svg"] == qr_svg(waiting.code_url)
+    assert shown["qr_svg"].startswith("<svg xmlns=")
+    assert owner_api.get(f"/billing/recharges/{other.pk}").json()["qr_svg"] == ""
+    assert owner_api.post(f"/billing/recharges/{waiting.pk}/cancel").json()["qr_svg"] == ""
+    assert "qr_svg" not in owner_api.get("/billing/recharges").json()["recharges"][0]
+
+
+def test_orders_of_one_wallet(owner: User, owner_api: Client, stranger_api: Client) -> None:
+    team = wallet_of(create_team(owner=owner, name="灯笼"))
+    ordered(owner_api)
+    ours = ordered(owner_api, wallet_id=str(team.pk))
+    path = f"/billing/recharges?wallet={team.pk}"
+    assert [row["id"] for row in owner_api.get(path).json()["recharges"]] == [str(ours.pk)]
+    assert stranger_api.get(path).json()["recharges"] == []
+    assert owner_api.get("/billing/recharges?wallet=x").status_code == 422
 
 
 def test_a_new_team_has_a_wallet_to_be_recharged(owner: User, owner_api: Client) -> None:
