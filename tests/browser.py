@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,17 +53,15 @@ class Watch:
             self.faults.append(request.url)
 
 
-@pytest.fixture
-def open_page(chromium: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
-    """A page of a new browser on the live server: `open_page("/login", locale="en-US", width=390)`."""
+@contextmanager
+def pages_of(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:
+    """What opens pages of a server, each in a new browser: `open_page("/login", locale="en-US", width=390)`."""
     opened: list[tuple[BrowserContext, Watch]] = []
 
     def open_page(path: str, *, locale: str = "zh-CN", width: int = 1280) -> Page:
-        context = chromium.new_context(
-            base_url=live_server.url, locale=locale, viewport={"width": width, "height": 860}
-        )
+        context = browser.new_context(base_url=url, locale=locale, viewport={"width": width, "height": 860})
         context.set_default_timeout(10_000)
-        opened.append((context, Watch(context, live_server.url)))
+        opened.append((context, Watch(context, url)))
         page = context.new_page()
         page.goto(path)
         return page
@@ -71,3 +70,10 @@ def open_page(chromium: Browser, live_server: Any) -> Iterator[Callable[..., Pag
     for context, watch in opened:
         context.close()
         assert watch.faults == []
+
+
+@pytest.fixture
+def open_page(chromium: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
+    """Opens pages of the live server, see `pages_of`."""
+    with pages_of(chromium, live_server.url) as open_page:
+        yield open_page

@@ -1,25 +1,9 @@
-// What the file manager asks in between: a name, a folder, how to share, whether one is sure.
+// What the file manager asks in between: a name, how to share, whether one is sure.
 
 import { callSignedIn } from "../accounts/api.js";
 import { clearErrors, submitByApi } from "../accounts/forms.js";
 import { button, element, place, timeText } from "./parts.js";
-
-for (const close of document.querySelectorAll("dialog [data-close]")) {
-  close.addEventListener("click", () => close.closest("dialog").close());
-}
-
-/** Open a dialog; what `settle(value)` was called with until it closed, else null. */
-export function ask(dialog, begin) {
-  return new Promise((done) => {
-    let answer = null;
-    begin((value) => {
-      answer = value;
-      dialog.close();
-    });
-    dialog.addEventListener("close", () => done(answer), { once: true });
-    dialog.showModal();
-  });
-}
+import { ask } from "./places.js";
 
 let actOnName = null;
 let settleName = null;
@@ -47,34 +31,6 @@ export function askName(title, name, act) {
 export function askSure(question) {
   place("sure-says").textContent = place("sure-says").dataset[question];
   return ask(place("sure-dialog"), (settle) => (place("sure-yes").onclick = () => settle(true)));
-}
-
-/** Let a folder of the drive be chosen; its path, or null. */
-export function choosePlace(action, drive, root) {
-  let path = "/";
-  place("place-title").textContent = place("place-title").dataset[action];
-
-  async function enter(target) {
-    path = target;
-    const names = path.split("/").filter(Boolean);
-    const step = (name, at) => button(name, "link", () => enter(`/${names.slice(0, at).join("/")}`));
-    place("place-trail").replaceChildren(...[root, ...names].map(step));
-    const query = new URLSearchParams({ path, depth: 1 });
-    const { folders } = await callSignedIn("GET", `/api/v1/drives/${drive}/tree?${query}`);
-    if (path !== target) return;
-    const rows = folders.map((folder) => {
-      const item = element("li");
-      item.append(element("span", "", "thumb folder"), button(folder.name, "link about", () => enter(folder.path)));
-      return item;
-    });
-    place("places").replaceChildren(...rows);
-    place("no-places").hidden = rows.length > 0;
-  }
-
-  return ask(place("place-dialog"), (settle) => {
-    place("place-here").onclick = () => settle(path);
-    enter("/");
-  });
 }
 
 const shareForm = place("share-form");

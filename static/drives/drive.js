@@ -2,8 +2,9 @@
 // or #trash/<drive>.
 
 import { callSignedIn, isSignedIn, signInFirst } from "../accounts/api.js";
-import { askName, askSure, choosePlace, shareEntry } from "./dialogs.js";
+import { askName, askSure, shareEntry } from "./dialogs.js";
 import { Thumbnails, button, element, picture, place, sizeText, timeText } from "./parts.js";
+import { choosePlace } from "./places.js";
 import { upload } from "./uploading.js";
 import { bringBack } from "./versions.js";
 
@@ -11,9 +12,10 @@ const PAGE = 200;
 const MOST_AT_ONCE = 500; // what one call of /files/bulk takes
 // What can be done where; among files it is all but what belongs to the trash.
 const TOOLS = {
-  favourites: ["download", "share", "rename", "versions", "trash"],
+  favourites: ["render", "download", "share", "rename", "versions", "trash"],
   trash: ["restore", "purge", "empty"],
 };
+const SCENE = /\.(blend|ma|mb)$/i;
 const page = place("drive");
 const words = page.dataset;
 const thumbnails = new Thumbnails(callSignedIn);
@@ -182,6 +184,7 @@ function showTrail() {
 function fits(needs) {
   const [first] = chosen.values();
   if (needs === "file") return chosen.size === 1 && !first.is_folder;
+  if (needs === "scene") return chosen.size === 1 && !first.is_folder && SCENE.test(first.name);
   return needs === "one" ? chosen.size === 1 : needs !== "some" || chosen.size > 0;
 }
 
@@ -270,6 +273,7 @@ const acts = {
     const [entry] = chosen.values();
     if (await bringBack(entry)) await refresh();
   },
+  render: () => location.assign(`${words.tasks}#new/${[...chosen.keys()][0]}`),
   download: () => download([...chosen.values()]),
   move: () => toPlace("move"),
   copy: () => toPlace("copy"),

@@ -1,0 +1,121 @@
+// A folder or a file of a drive, chosen in a dialog (templates/drives/place_dialog.html).
+
+import { callSignedIn } from "../accounts/api.js";
+import { button, element, place } from "./parts.js";
+
+const MOST = 200; // rows asked for at once
+const dialog = place("place-dialog");
+
+for (const close of document.querySelectorAll("dialog [data-close]")) {
+  close.addEventListener("click", () => close.closest("dialog").close());
+}
+
+/** Open a dialog; what `settle(value)` was called with until it closed, else null. */
+export function ask(dialog, begin) {
+  return new Promise((done) => {
+    let answer = null;
+    begin((value) => {
+      answer = value;
+      dialog.close();
+    });
+    dialog.addEventListener("close", () => done(answer), { once: true });
+    dialog.showModal();
+  });
+}
+
+function begin(title, isFile) {
+  place("place-title").textContent = place("place-title").dataset[title];
+  place("place-here").hidden = isFile;
+  place("place-tools").hidden = !isFile;
+  for (const id of ["place-more", "no-places", "no-files", "place-refused"]) place(id).hidden = true;
+}
+
+function showTrail(path, root, enter) {
+  const names = path.split("/").filter(Boolean);
+  const step = (name, at) => button(name, "link", () => enter(`/${names.slice(0, at).join("/")}`));
+  place("place-trail").replaceChildren(...[root, ...names].map(step));
+}
+
+function row(name, classes, act, hint = "") {
+  const item = element("li");
+  const about = element("div", "", "about");
+  about.append(button(name, "link", act));
+  if (hint) about.append(element("small", hint));
+  item.append(element("span", "", classes), about);
+  return item;
+}
+
+/** Let a folder of the drive be chosen; its path, or null. */
+export function choosePlace(action, drive, root) {
+  let path = "/";
+
+  async function enter(target) {
+    path = target;
+    showTrail(path, root, enter);
+    const query = new URLSearchParams({ path, depth: 1 });
+    const { folders } = await callSignedIn("GET", `/api/v1/drives/${drive}/tree?${query}`);
+    if (path !== target) return;
+    place("places").replaceChildren(...folders.map(({ name, path: at }) => row(name, "thumb folder", () => enter(at))));
+    place("no-places").hidden = folders.length > 0;
+  }
+
+  begin(action, false);
+  return ask(dialog, (settle) => {
+    place("place-here").onclick = () => settle(path);
+    enter("/");
+  });
+}
+
+/** Let a file with one of `endings` (any where there are none) be chosen out of `drives`; the entry, or null. */
+export function chooseFile(title, drives, endings, root) {
+  let asked = { drive: drives[0].id, path: "/", keyword: "" };
+  let seen = 0;
+  const fits = ({ is_folder, name }) =>
+    is_folder ? !asked.keyword : !endings.length || endings.some((ending) => name.toLowerCase().endsWith(ending));
+
+  begin(title, true);
+  const options = drives.map(({ id, name }) => new Option(name, id));
+  place("place-drive").replaceChildren(...options);
+  place("place-drive").closest("label").hidden = drives.length < 2;
+  place("place-keyword").value = "";
+
+  return ask(dialog, (settle) => {
+    async function load(change, { more = false } = {}) {
+      const mine = { ...asked, ...change };
+      asked = mine;
+      if (!more) {
+        seen = 0;
+        place("places").replaceChildren();
+        place("no-files").hidden = true;
+        showTrail(mine.path, root, (path) => go({ path, keyword: "" }));
+        place("place-trail").hidden = Boolean(mine.keyword);
+      }
+      const where = mine.keyword ? { keyword: mine.keyword } : { folder_path: mine.path, sort: "name" };
+      const query = new URLSearchParams({ drive_id: mine.drive, ...where, skip: seen, limit: MOST });
+      const { files, total } = await callSignedIn("GET", `/api/v1/files?${query}`);
+      if (asked !== mine) return;
+      seen += files.length;
+      place("places").append(...files.filter(fits).map((entry) => entry.is_folder
+        ? row(entry.name, "thumb folder", () => go({ path: `${mine.path === "/" ? "" : mine.path}/${entry.name}` }))
+        : row(entry.name, "thumb", () => settle(entry), mine.keyword ? entry.folder_path : "")));
+      place("place-more").hidden = seen >= total || !files.length;
+      place("no-files").hidden = place("places").children.length > 0;
+    }
+
+    function go(change, options) {
+      place("place-refused").hidden = true;
+      load(change, options).catch((error) => {
+        place("place-refused").textContent = error.message;
+        place("place-refused").hidden = false;
+      });
+    }
+
+    place("place-drive").onchange = ({ target }) => go({ drive: target.value, path: "/", keyword: "" });
+    place("place-more").onclick = () => go({}, { more: true });
+    place("place-search").onsubmit = (event) => {
+      event.preventDefault();
+      go({ keyword: place("place-keyword").value.trim() });
+    };
+    go({});
+  });
+}

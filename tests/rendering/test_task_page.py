@@ -1,0 +1,238 @@
+"""/tasks in a real Chromium: an artist's way from a scene to its pictures, live by the socket of a real server."""
+
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from django.db import connections
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from accounts.models import User
+from billing.models import Bill
+from config.asgi import application
+from drives.models import File
+from rendering.models import Attempt, Frame, RenderJob, RenderNode
+from rendering.services import attempts
+from rendering.services.admission import advance_job
+from rendering.services.attempts import FrameResult, Output, Usage
+from rendering.services.jobs import pause_job
+from tests.browser import chromium, pages_of
+from tests.factories import token_of
+from tests.rendering import makers
+
+__all__ = ["chromium"]  # a fixture
+pytestmark = pytest.mark.django_db(transaction=True)
+Status = RenderJob.Status
+Open = Callable[..., Page]
+
+
+class Server:
+    """The web process of `make run` in threads of this one: pages, API and the socket."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.uvicorn = uvicorn.Server(uvicorn.Config(application, log_level="error", lifespan="off"))
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self) -> None:
+        self.uvicorn.run(sockets=[self.listener])
+
+    def cut(self) -> None:
+        """Break every connection, as a network does."""
+        for connection in list(self.uvicorn.server_state.connections):
+            connection.loop.call_soon_threadsafe(connection.transport.abort)
+
+    def close(self) -> None:
+        self.uvicorn.should_exit = self.uvicorn.force_exit = True
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def server(django_db_setup: None) -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as patch:
+        # Its threads end without closing what they would keep for the next request.
+        patch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
+        running = Server()
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def open_page(chromium: Browser, server: Server, node: RenderNode) -> Iterator[Open]:
+    with pages_of(chromium, server.url) as open_page:
+        yield open_page
+
+
+@pytest.fixture
+def scene(owner: User) -> File:
+    return makers.scene(owner, "/镜头/灯笼.blend", cameras=["左", "右"])
+
+
+def signed_in(open_page: Open, user: User, path: str = "/tasks", width: int = 1440) -> Page:
+    page = open_page("/login", width=width)
+    kept = {"access_token": token_of(user), "refresh_token": "kept", "token_expires_at": "9999999999999"}
+    page.evaluate(
+        "(kept) => Object.entries(kept).forEach(([key, value]) => localStorage.setItem(key, value))", kept
+    )
+    page.goto(path)
+    expect(page.locator(".live.on:visible, #drive:visible").first).to_be_visible()
+    return page
+
+
+def rendered(attempt: Attempt, folder: Path) -> None:
+    """Deliver a picture that a browser can show."""
+    number = makers.frame_of(attempt)
+    blob = makers.stored(makers.save_picture(folder / f"{number}.png", seed=number))
+    result = FrameResult(number, [Output(f"{number:04d}.png", blob, blob, 64, 36)])
+    attempts.succeed(attempt_id=attempt.pk, results=[result], usage=Usage(exit_code=0))
+
+
+def act(page: Page, name: str) -> Locator:
+    return page.locator("#actions").get_by_role("button", name=name, exact=True)
+
+
+def status(page: Page) -> Locator:
+    return page.locator("#one-status")
+
+
+def test_from_the_scene_to_the_pictures(
+    open_page: Open, owner: User, scene: File, node: RenderNode, tmp_path: Path
+) -> None:
+    page = signed_in(open_page, owner, width=390)
+    expect(page.get_by_text("还没有任务。")).to_be_visible()
+    page.get_by_role("button", name="新建任务").click()
+    places = page.locator("#places")
+    places.get_by_role("button", name="镜头").click()
+    places.get_by_role("button", name="灯笼.blend").click()
+
+    # What the scene says, what it costs, what is refused beside its field.
+    expect(page.locator("#scene-facts")).to_contain_text("64 × 36")
+    expect(page.locator("#estimate-cost")).to_have_text("¥5.00")
+    page.get_by_role("textbox", name="帧", exact=True).fill("9-3")
+    expect(page.locator("#frames-error")).to_be_visible()
+    page.get_by_role("textbox", name="帧", exact=True).fill("1-300")
+    expect(page.locator("#short")).to_contain_text("还差 ¥50.00")
+    page.get_by_role("button", name="开始渲染").click()
+    expect(page.locator("#submit-refused")).to_contain_text("余额")
+    page.get_by_role("textbox", name="帧", exact=True).fill("1-2")
+    page.get_by_label("右").check()
+    page.locator("#priority").select_option("高")
+    expect(page.locator("#estimate-cost")).to_have_text("¥1.50")
+    page.get_by_role("button", name="开始渲染").click()
+
+    # Live, without a reload.
+    expect(status(page)).to_have_text("准备中")
+    job = RenderJob.objects.get()
+    advance_job(job_id=job.pk)
+    expect(page.locator("#grid .cell.ready")).to_have_count(2)
+    attempt = makers.claimed(node)
+    expect(page.locator("#grid .cell.running")).to_have_count(1)
+    rendered(attempt, tmp_path)
+    expect(page.locator("#outlook")).to_contain_text("1 / 2 帧")
+    expect(page.locator("#log")).to_contain_text("第 1 帧渲染完成")
+    rendered(makers.claimed(node), tmp_path)
+    expect(status(page)).to_have_text("已完成")
+    expect(page.locator("#one-percent")).to_have_text("100 %")
+    expect(page.locator("#bills")).to_contain_text("¥1.50")
+    assert Bill.objects.get().amount == 1.5
+
+    # The picture of a frame, the ZIP, the folder.
+    page.locator("#grid").get_by_role("button", name="第 2 帧：已渲染").click()
+    picture = page.get_by_role("img", name="0002.png")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 64
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("img", name="0001.png")).to_be_visible()
+    page.keyboard.press("Escape")
+    with page.expect_download() as download:
+        page.locator("#zip").click()
+    assert download.value.suggested_filename == "灯笼.zip"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("link", name="在网盘中打开").click()
+    expect(page.get_by_role("button", name="0001.png", exact=True)).to_be_visible()
+
+
+def test_a_failed_task_says_why_and_goes_on(
+    open_page: Open, owner: User, node: RenderNode, server: Server
+) -> None:
+    job = makers.in_status(owner, Status.FAILED, node)
+    page = signed_in(open_page, owner)
+    row = page.locator("#rows li")
+    expect(row).to_contain_text("失败")
+    row.get_by_role("link").click()
+    expect(page.locator("#reasons")).to_contain_text("It went wrong: crashed.")
+    expect(page.locator("#reasons")).to_contain_text("帧 1-2")
+    act(page, "重试失败的帧").click()
+    expect(page.locator("#grid .cell.ready")).to_have_count(2)
+    expect(page.locator("#reasons-card")).to_be_hidden()
+
+    # Without a socket the page looks by itself; it comes back by itself, too.
+    page.clock.install()
+    page.route(
+        "**/ws-ticket", lambda route: route.fulfill(status=429, json={"detail": "", "code": "rate_limited"})
+    )
+    server.cut()
+    expect(page.locator(".live:visible")).to_contain_text("实时连接已断开")
+    makers.succeed(makers.claimed(node))
+    page.clock.fast_forward(5000)
+    expect(page.locator("#outlook")).to_contain_text("1 / 2 帧")
+    page.unroute("**/ws-ticket")
+    page.clock.fast_forward(10_000)
+    expect(page.locator(".live.on:visible")).to_have_text("实时")
+
+    act(page, "暂停").click()
+    expect(status(page)).to_have_text("已暂停")
+    act(page, "继续").click()
+    expect(status(page)).to_have_text("排队中")
+    pause_job(job=RenderJob.objects.get())
+    expect(status(page)).to_have_text("已暂停")  # elsewhere, as by the desktop client
+    act(page, "取消任务").click()
+    page.locator("#sure-yes").click()
+    expect(status(page)).to_have_text("已取消")
+    act(page, "删除").click()
+    page.locator("#sure-yes").click()
+    expect(page.get_by_text("还没有任务。")).to_be_visible()
+    assert makers.fresh(job).deleted_at is not None
+    assert set(Frame.objects.values_list("status", flat=True)) == {"done", "cancelled"}
+
+
+def test_what_is_missing_is_accepted_and_test_frames_are_approved(
+    open_page: Open, owner: User, node: RenderNode, tmp_path: Path
+) -> None:
+    file = makers.scene(owner, "/镜头/木屋.blend", assets=[makers.asset("//木头.png")])
+    page = signed_in(open_page, owner, f"/drive#/{file.drive_id}/镜头")
+    page.get_by_role("checkbox", name="木屋.blend").check()
+    page.get_by_role("button", name="渲染", exact=True).click()
+    expect(page.locator("#problems")).to_contain_text("//木头.png")
+    page.get_by_label("先渲染测试帧").check()
+    page.get_by_role("button", name="开始渲染").click()
+    expect(page.locator("#submit-refused")).to_contain_text("缺少")
+    page.get_by_label("仍然渲染").check()
+    page.get_by_role("button", name="开始渲染").click()
+    expect(status(page)).to_have_text("准备中")
+    job = RenderJob.objects.get()
+    assert job.allow_missing
+    advance_job(job_id=job.pk)
+    for _frame in range(3):
+        makers.succeed(makers.claimed(node))
+    expect(page.locator("#why")).to_contain_text("测试帧已渲染完成")
+    act(page, "批准测试帧").click()
+    expect(status(page)).to_have_text(re.compile("排队中|渲染中"))
+    expect(page.locator("#grid .cell.ready")).to_have_count(7)
+
+
+def test_nobody_elses_task_opens(open_page: Open, owner: User, stranger: User, node: RenderNode) -> None:
+    job = makers.queued(owner, task_name="秘密")
+    page = signed_in(open_page, stranger, f"/tasks#/{job.pk}")
+    expect(page.locator("#refused")).to_have_text("没有这个任务。")
+    expect(page.locator("body")).not_to_contain_text("秘密")
+    page.evaluate("localStorage.clear()")
+    page.reload()
+    page.wait_for_url("**/login")
