@@ -1,11 +1,11 @@
 """Scheduled work of billing: load, claim, one service call."""
 
 from celery import shared_task
-from django.conf import settings
 from django.utils import timezone
 
 import billing.services.channel_files
 import billing.services.invoice_books  # noqa: F401  (the same)
+from billing.channels import our_site
 from billing.periods import day_of
 from billing.services import (
     gifts,
@@ -69,9 +69,7 @@ def follow_orders() -> None:
 @shared_task
 def follow_refunds() -> None:
     """Ask payment channels about refunds under way."""
-    refunds.follow_refunds(
-        now=timezone.now(), site=settings.PUBLIC_URL or f"http://127.0.0.1:{settings.PORT}"
-    )
+    refunds.follow_refunds(now=timezone.now(), site=our_site())
 
 
 @shared_task

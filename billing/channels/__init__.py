@@ -30,6 +30,11 @@ def offered() -> list[str]:
     return [name for name, needed in NEEDED.items() if all(getattr(settings, each) for each in needed)]
 
 
+def our_site() -> str:
+    """The scheme and host at which channels reach us, where no request says it."""
+    return settings.PUBLIC_URL or f"http://127.0.0.1:{settings.PORT}"
+
+
 def channel_named(name: str) -> PaymentChannel:
     """Raises ChannelNotOffered."""
     if name not in offered():

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.http.request import HttpHeaders
 
 from billing import errors
-from billing.channels import channel_named
+from billing.channels import channel_named, our_site
 from billing.channels.base import PaymentState, RefundState
 from billing.models import RefundOrder
 from billing.services.refunds import check_refund, take_refund_in
@@ -47,4 +47,4 @@ def take_in(*, channel: str, headers: HttpHeaders, body: bytes, now: datetime) -
             refund_no=notice.refund.refund_no, order__channel=channel, status=RefundOrder.Status.PENDING
         )
         for row in known:
-            check_refund(refund=row, site="")
+            check_refund(refund=row, site=our_site())

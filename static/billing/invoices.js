@@ -3,10 +3,13 @@
 import { callSignedIn } from "../accounts/api.js";
 import { submitByApi } from "../accounts/forms.js";
 import { dayText, element, place } from "../accounts/parts.js";
-import { doing, download, fill, keyed, money, moved } from "./parts.js";
+import { narrow } from "./address.js";
+import { doing, download, fill, keyed, money, moved, query } from "./parts.js";
 
 const form = place("ask");
+const days = place("invoice-days");
 const list = place("invoice-rows");
+const chosen = new Map(); // bills by id
 const SHOWN = 20; // rows of a list
 const TONES = { issued: "", requested: "quiet", issuing: "quiet", cancelled: "quiet", rejected: "bad", red_flushed: "bad" };
 let wallet;
@@ -38,8 +41,22 @@ function invoiceRow(invoice) {
   return item;
 }
 
+function showChosen() {
+  const says = place("invoice-chosen");
+  const sum = [...chosen.values()].reduce((total, { amount }) => total + amount, 0);
+  says.textContent = fill(says.dataset.text, { count: chosen.size, amount: money(sum) });
+  says.hidden = !chosen.size;
+}
+
 function billRow(bill) {
   const item = row(bill.description, dayText(bill.created_at));
+  const box = Object.assign(element("input"), { type: "checkbox", ariaLabel: bill.description });
+  box.addEventListener("change", () => {
+    if (box.checked) chosen.set(bill.id, bill);
+    else chosen.delete(bill.id);
+    showChosen();
+  });
+  item.prepend(box);
   item.append(element("span", money(bill.amount), "amount"));
   return item;
 }
@@ -56,11 +73,18 @@ function show({ amount, bill_count, bills }, { invoices }) {
   form.querySelector("[type=submit]").disabled = amount <= 0;
 }
 
-export async function load(target) {
-  const doors = [`invoices/available?wallet=${target.id}`, `invoices?wallet=${target.id}&limit=${SHOWN}`];
+export async function load(target, { from, to }) {
+  const doors = [
+    `invoices/available?${query({ wallet: target.id, from, to })}`,
+    `invoices?wallet=${target.id}&limit=${SHOWN}`,
+  ];
   const answers = await Promise.all(doors.map((door) => callSignedIn("GET", `/api/v1/billing/${door}`)));
   return () => {
     wallet = target;
+    days.elements.from.value = from ?? "";
+    days.elements.to.value = to ?? "";
+    chosen.clear();
+    showChosen();
     show(...answers);
   };
 }
@@ -73,10 +97,18 @@ function fitToTitle() {
 
 function extra() {
   const isCompany = form.elements.title_type.value === "company";
-  const more = { amount: form.elements.amount.value.trim() || null, wallet_id: wallet.id };
+  const more = {
+    amount: form.elements.amount.value.trim() || null,
+    wallet_id: wallet.id,
+    first_day: days.elements.from.value || null,
+    last_day: days.elements.to.value || null,
+  };
+  if (chosen.size) more.bills = [...chosen.keys()];
   return isCompany ? more : { ...more, kind: "ordinary", tax_number: "", details: "" };
 }
 
+days.addEventListener("change", () => narrow(Object.fromEntries(new FormData(days))));
+days.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("input", fitToTitle);
 submitByApi(form, {
   send: keyed(),

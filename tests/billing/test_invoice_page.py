@@ -2,19 +2,23 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from accounts.models import User
-from billing.models import InvoiceRequest
+from billing.models import Bill, InvoiceRequest
+from billing.periods import day_of
 from billing.services import invoices
 from billing.services.gifts import give
 from billing.services.ledger import wallet_of
 from tests.accounts.staff import operator
+from tests.billing.history import set_created
 from tests.billing.invoicing import NUMBER, PDF, asked, issued, rendered
 from tests.billing.paying import recharged
 from tests.browser import chromium, open_page
@@ -81,6 +85,29 @@ def test_an_invoice_is_asked_for_taken_back_and_downloaded(
     assert got.value.suggested_filename == f"{NUMBER}.pdf"
     assert got.value.path().read_bytes() == PDF + NUMBER.encode()
     assert re.search("发票", page.title())
+
+
+def test_bills_are_chosen_by_days_and_one_by_one(payer: User, open_page: Callable[..., Page]) -> None:
+    older, newer = Bill.objects.order_by("created_at")
+    set_created(older, timezone.now() - timedelta(days=40))
+    page = signed_in(open_page)
+    expect(page.locator("#invoiceable-rows li")).to_have_count(2)
+    today = f"{day_of(timezone.now())}"
+    page.locator("#invoice-days [name=from]").fill(today)
+    expect(page.locator("#invoiceable-rows li")).to_have_count(1)
+    expect(page.locator("#invoiceable")).to_have_text("¥12.50")
+    page.locator("#invoice-days [name=from]").fill("")
+    expect(page.locator("#invoiceable-rows li")).to_have_count(2)
+    page.locator("#invoiceable-rows [type=checkbox]").first.check()
+    expect(page.locator("#invoice-chosen")).to_contain_text("已选 1 张账单：¥20.00")
+    page.select_option("#title-type", "personal")
+    page.fill("#title", "林墨")
+    page.fill("#email", "mo@lantern.example")
+    page.click("#ask [type=submit]")
+    expect(page.locator("#invoice-rows li")).to_contain_text("¥20.00")
+    assert [line.bill_id for line in InvoiceRequest.objects.get().lines.all()] == [older.pk]
+    expect(page.locator("#invoice-chosen")).to_be_hidden()
+    assert newer.invoice_lines.count() == 0
 
 
 @pytest.mark.parametrize("width", [1440, 768])
