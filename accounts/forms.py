@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
 from unfold.forms import AuthenticationForm
 
 from accounts.errors import WrongCredentials
@@ -15,6 +16,10 @@ from common.limits import client_ip
 
 class OfficeLoginForm(AuthenticationForm):
     """Username, phone or verified e-mail of an operator."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].label = _("Username, phone or e-mail")
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = self.cleaned_data

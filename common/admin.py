@@ -13,14 +13,15 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.forms import BaseForm
-from django.http import HttpRequest, HttpResponseBase
-from django.urls import URLPattern, path
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 from unfold.admin import TabularInline
 
-from common.decimals import PlainDecimals
 from common.exports import cell, heading, stream_csv
 from common.lists import BigLists
+from common.numbers import PlainNumbers
 from common.signals import operator_acted
 
 SECRET = re.compile(r"password|secret|token|jti|hash")
@@ -119,7 +120,31 @@ class AuditedAdmin(BigLists):
         address = f"export/?{request.GET.urlencode()}" if self.has_export_permission(request) else ""
         return super().changelist_view(request, {"export_address": address, **(extra_context or {})})
 
+    # --- What can be done
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Buttons of a row, without those that it would refuse as it stands."""
+        offered: list[Any] = super().get_actions_detail(request, object_id)
+        if not any(getattr(action.method, "fits", None) for action in offered):
+            return offered
+        row = self.get_object(request, object_id)
+        return [
+            action
+            for action in offered
+            if row is None or (fits := getattr(action.method, "fits", None)) is None or fits(row)
+        ]
+
     # --- What was done
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """The row's events in the audit log, where deeds stand besides what was changed by forms."""
+        if not request.user.has_perm("accounts.view_auditevent"):
+            raise PermissionDenied
+        query = urlencode(self.history_query(object_id))
+        return HttpResponseRedirect(f"{reverse('admin:accounts_auditevent_changelist')}?{query}")
+
+    def history_query(self, object_id: str) -> dict[str, str]:
+        return {"target_type__exact": self.opts.label_lower, "target_id__exact": object_id}
 
     def tell_deed(self, request: HttpRequest, row: Model, name: str, given: dict[str, Any]) -> None:
         """What common.deeds does to a row, with what the operator gave to it."""
@@ -181,11 +206,11 @@ class NoWriting:
         return False
 
 
-class ReadOnlyAdmin(NoWriting, PlainDecimals, AuditedAdmin):
+class ReadOnlyAdmin(NoWriting, PlainNumbers, AuditedAdmin):
     """Rows to look at. Actions that call services still work; they declare permissions of their own."""
 
 
-class ReadOnlyInline(NoWriting, PlainDecimals, TabularInline):
+class ReadOnlyInline(NoWriting, PlainNumbers, TabularInline):
     """Rows to look at, on the page of what they belong to."""
 
     extra = 0

@@ -36,12 +36,13 @@ def deed(
     icon: str = "",
     text: Any = "",
     variant: ActionVariant = ActionVariant.DEFAULT,
+    fits: Callable[[Any], object] | None = None,
 ) -> Callable[..., Any]:
     """Make `method(self, request, rows, given)` of an admin page a deed; `given` is what the form was filled with.
 
     `permission` names the page's method has_<permission>_permission. Without `form` the list does it at once, and
     the button of a single row asks whether it is meant; it goes on to the address that the method returns, if any.
-    List the name in `actions` and in `actions_detail`.
+    List the name in `actions` and in `actions_detail`. The page of a row that it does not fit has no button for it.
     """
 
     def decorate(method: Callable[..., str | None]) -> Any:
@@ -83,6 +84,7 @@ def deed(
             "variant": variant,
             "attrs": {},
             "is_deed": True,
+            "fits": fits,
         }
         vars(run).update(attributes)
         return run

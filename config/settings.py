@@ -605,6 +605,7 @@ LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = True
+FORMAT_MODULE_PATH = "config.formats"
 USE_TZ = True
 TIME_ZONE = "Asia/Shanghai"
 STATIC_URL = "/static/"
@@ -638,7 +639,7 @@ UNFOLD = {
     "SITE_SYMBOL": "cloud",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/accounts/logo.svg"}],
     "LOGIN": {"form": "accounts.forms.OfficeLoginForm"},
-    "SHOW_HISTORY": True,
+    "SHOW_HISTORY": lambda request: request.user.has_perm("accounts.view_auditevent"),
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"show_search": True, "navigation": "backoffice.navigation.sidebar"},
     "DASHBOARD_CALLBACK": "backoffice.dashboard.put_figures",

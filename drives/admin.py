@@ -1,5 +1,6 @@
 """Drives as operators see them. Trees and blobs are only read: sums, paths and digests follow from services."""
 
+import re
 from typing import Any, cast
 
 from django import forms
@@ -45,6 +46,8 @@ from drives.services.trash import restore
 OWNER = ("drive__user__username", "drive__team__name")
 
 
+GONE = re.compile(r"^(?:trash|purge):[0-9a-f-]{36}")
+"""What stands before the paths of folders that were deleted."""
 BAR = '<span class="job-bar" title="{title}"><span class="{state}" style="width: {width}%"></span></span> {title}'
 FULL = 90
 
@@ -153,6 +156,7 @@ class RestoringAdmin(ReadOnlyAdmin):
         permission="restore",
         form=ReasonForm,
         icon="restore_from_trash",
+        fits=lambda entry: entry.trashed_at is not None,
     )
     def restore(self, request: HttpRequest, rows: QuerySet, given: dict[str, Any]) -> None:
         done = 0
@@ -172,11 +176,16 @@ class RestoringAdmin(ReadOnlyAdmin):
 
 @admin.register(Folder)
 class FolderAdmin(RestoringAdmin):
-    list_display = ("path", "drive", "owner", "trashed_at", "created_at")
+    list_display = ("shown_path", "drive", "owner", "trashed_at", "created_at")
+    fields = ("drive", "parent", "name", "shown_path", "trashed_at", "created_at", "updated_at")
     list_filter = (("trashed_at", admin.EmptyFieldListFilter),)
     list_select_related = ("drive__user", "drive__team")
     search_fields = ("path", "=id", *OWNER)
     ordering = ("-created_at", "-pk")
+
+    @display(description=_("path"))
+    def shown_path(self, folder: Folder) -> str:
+        return GONE.sub("", folder.path)
 
     @display(description=_("owner"))
     def owner(self, folder: Folder) -> str:
@@ -185,7 +194,7 @@ class FolderAdmin(RestoringAdmin):
 
 @admin.register(File)
 class FileAdmin(RestoringAdmin):
-    list_display = ("name", "folder", "drive", "owner", "shown_size", "mime_type", "trashed_at", "created_at")
+    list_display = ("name", "folder", "drive", "owner", "size", "mime_type", "trashed_at", "created_at")
     list_filter = (("trashed_at", admin.EmptyFieldListFilter),)
     list_select_related = ("folder", "drive__user", "drive__team")
     search_fields = ("^name", "=id", *OWNER)
@@ -219,24 +228,16 @@ class FileAdmin(RestoringAdmin):
     def owner(self, file: File) -> str:
         return str(file.drive.owner)
 
-    @display(description=_("size"), ordering="size")
-    def shown_size(self, file: File) -> str:
-        return filesizeformat(file.size)
-
 
 @admin.register(Blob)
 class BlobAdmin(ReadOnlyAdmin):
-    list_display = ("sha256", "md5", "shown_size", "file_count", "storage_key", "verified_at", "created_at")
+    list_display = ("sha256", "md5", "size", "file_count", "storage_key", "verified_at", "created_at")
     list_filter = (("verified_at", admin.EmptyFieldListFilter),)
     search_fields = ("=sha256", "=md5", "=storage_key")
     ordering = ("-created_at", "-pk")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Blob]:
         return super().get_queryset(request).annotate(count=Count("files"))
-
-    @display(description=_("size"), ordering="size")
-    def shown_size(self, blob: Blob) -> str:
-        return filesizeformat(blob.size)
 
     @display(description=_("files"), ordering="count")
     def file_count(self, blob: Any) -> int:
@@ -245,7 +246,7 @@ class BlobAdmin(ReadOnlyAdmin):
 
 @admin.register(DriveUsageSample)
 class DriveUsageSampleAdmin(ReadOnlyAdmin):
-    list_display = ("sample_date", "drive", "owner", "shown_used", "shown_reserved", "file_count")
+    list_display = ("sample_date", "drive", "owner", "used_size", "reserved_size", "file_count")
     list_select_related = ("drive__user", "drive__team")
     search_fields = OWNER
     sortable_by = ()
@@ -254,14 +255,6 @@ class DriveUsageSampleAdmin(ReadOnlyAdmin):
     @display(description=_("owner"))
     def owner(self, sample: DriveUsageSample) -> str:
         return str(sample.drive.owner)
-
-    @display(description=_("used"), ordering="used_size")
-    def shown_used(self, sample: DriveUsageSample) -> str:
-        return filesizeformat(sample.used_size)
-
-    @display(description=_("reserved by uploads"), ordering="reserved_size")
-    def shown_reserved(self, sample: DriveUsageSample) -> str:
-        return filesizeformat(sample.reserved_size)
 
 
 @admin.register(DriveMember)
@@ -275,7 +268,7 @@ class DriveMemberAdmin(ReadOnlyAdmin):
 
 @admin.register(FileOperation)
 class FileOperationAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "drive", "actor", "action", "path", "new_path", "shown_size", "device")
+    list_display = ("created_at", "drive", "actor", "action", "path", "new_path", "size", "device")
     list_filter = ("action", "is_folder")
     list_select_related = ("drive", "actor")
     search_fields = ("^path", "=target_id", "actor__username", "drive__user__username")
@@ -283,21 +276,13 @@ class FileOperationAdmin(ReadOnlyAdmin):
     sortable_by = ("created_at",)
     ordering = ("-created_at", "-pk")
 
-    @display(description=_("size"), ordering="size")
-    def shown_size(self, operation: FileOperation) -> str:
-        return filesizeformat(operation.size)
-
 
 @admin.register(FileVersion)
 class FileVersionAdmin(ReadOnlyAdmin):
-    list_display = ("file", "shown_size", "modified_at", "uploaded_by", "created_at")
+    list_display = ("file", "size", "modified_at", "uploaded_by", "created_at")
     list_select_related = ("file", "uploaded_by")
     search_fields = ("file__name", "uploaded_by__username")
     ordering = ("-created_at", "-pk")
-
-    @display(description=_("size"), ordering="size")
-    def shown_size(self, version: FileVersion) -> str:
-        return filesizeformat(version.size)
 
 
 @admin.register(Favourite)
@@ -367,7 +352,7 @@ class StorageCheckAdmin(ReadOnlyAdmin):
 
 @admin.register(TrafficSample)
 class TrafficSampleAdmin(ReadOnlyAdmin):
-    list_display = ("sample_date", "drive", "owner", "shown_size")
+    list_display = ("sample_date", "drive", "owner", "size")
     list_select_related = ("drive__user", "drive__team")
     search_fields = OWNER
     sortable_by = ()
@@ -376,7 +361,3 @@ class TrafficSampleAdmin(ReadOnlyAdmin):
     @display(description=_("owner"))
     def owner(self, sample: TrafficSample) -> str:
         return str(sample.drive.owner)
-
-    @display(description=_("downloaded"), ordering="size")
-    def shown_size(self, sample: TrafficSample) -> str:
-        return filesizeformat(sample.size)

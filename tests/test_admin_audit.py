@@ -10,7 +10,6 @@ from django.db.models import Model
 from django.forms import BaseForm
 from django.test import Client, RequestFactory
 from django.urls import reverse
-from django.utils import timezone
 from django_celery_beat.models import (
     ClockedSchedule,
     CrontabSchedule,
@@ -31,6 +30,7 @@ from tests.accounts.staff import FORM, form_of
 from tests.factories import PASSWORD, make_user
 
 Action = AuditEvent.Action
+LONG_AGO = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 PAGES: dict[type[Model], Any] = admin.site._registry
 
 CHANGES: dict[type[Model], dict[str, Any]] = {
@@ -40,7 +40,6 @@ CHANGES: dict[type[Model], dict[str, Any]] = {
     MembershipPlan: {"price": "7.00"},
     MemberLimit: {"amount": "7.00"},
     Team: {"max_members": "7"},
-    RenderNode: {"state": "draining"},
     ConcurrencyLimit: {"maximum": "3"},
     PeriodicTask: {"description": "more seldom"},
     IntervalSchedule: {"every": "77"},
@@ -90,7 +89,7 @@ def a_row(model: type[Model]) -> Model:
             team=create_team(owner=make_user(), name="Layout"), user=make_user(), amount=5
         ),
         Team: lambda: create_team(owner=make_user(), name="Lighting"),
-        RenderNode: lambda: RenderNode.objects.create(name="n1", host="h", heartbeat_at=timezone.now()),
+        RenderNode: lambda: RenderNode.objects.create(name="n1", host="h", heartbeat_at=LONG_AGO),
         ConcurrencyLimit: lambda: ConcurrencyLimit.objects.create(kind="user", key="somebody"),
         PeriodicTask: lambda: PeriodicTask.objects.get(task="drives.tasks.sweep"),
         IntervalSchedule: lambda: IntervalSchedule.objects.create(every=7, period="minutes"),

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
 from common.admin import ReadOnlyAdmin
+from common.columns import choice_column
 from common.errors import DomainError
 from uploads.models import ClientLog, TaskFile, UploadPart, UploadTask
 from uploads.services.tasks import cancel_task
@@ -42,9 +43,7 @@ class UploadTaskAdmin(ReadOnlyAdmin):
     ordering = ("-created_at", "-pk")
     actions = ("cancel",)
 
-    @display(description=_("status"), ordering="status", label=COLOURS)
-    def shown_status(self, task: UploadTask) -> tuple[str, Any]:
-        return task.status, UploadTask.Status(task.status).label
+    shown_status = choice_column("status", COLOURS)
 
     @display(description=_("files landed"))
     def files(self, task: UploadTask) -> str:
@@ -73,7 +72,7 @@ class UploadTaskAdmin(ReadOnlyAdmin):
 @admin.register(TaskFile)
 class TaskFileAdmin(ReadOnlyAdmin):
     list_display = (
-        "shown_path", "task", "owner", "shown_status", "shown_size", "parts_received", "is_duplicated",
+        "shown_path", "task", "owner", "shown_status", "file_size", "parts_received", "is_duplicated",
         "retry_count", "updated_at",
     )  # fmt: skip
     list_filter = ("status", "is_duplicated")
@@ -92,13 +91,7 @@ class TaskFileAdmin(ReadOnlyAdmin):
     def owner(self, row: TaskFile) -> str:
         return str(row.task.user)
 
-    @display(description=_("status"), ordering="status", label=COLOURS)
-    def shown_status(self, row: TaskFile) -> tuple[str, Any]:
-        return row.status, TaskFile.Status(row.status).label
-
-    @display(description=_("size"), ordering="file_size")
-    def shown_size(self, row: TaskFile) -> str:
-        return filesizeformat(row.file_size)
+    shown_status = choice_column("status", COLOURS)
 
     @display(description=_("upload parts"))
     def parts_received(self, row: Any) -> str:
@@ -115,11 +108,7 @@ class UploadPartAdmin(ReadOnlyAdmin):
 
 @admin.register(ClientLog)
 class ClientLogAdmin(ReadOnlyAdmin):
-    list_display = ("file_name", "user", "log_date", "shown_size", "created_at")
+    list_display = ("file_name", "user", "log_date", "size", "created_at")
     list_select_related = ("user",)
     search_fields = ("file_name", "user__username", "user__phone")
     ordering = ("-created_at", "-pk")
-
-    @display(description=_("size"), ordering="size")
-    def shown_size(self, log: ClientLog) -> str:
-        return filesizeformat(log.size)

@@ -2,10 +2,15 @@
 
 from typing import Any, cast
 
+from django import forms
+from django.apps import apps
 from django.contrib import admin
 from django.http import HttpRequest
 from django.template.defaultfilters import truncatechars
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts.models import AuditEvent, Notice, Notification, User
 from accounts.services import notices
@@ -16,7 +21,7 @@ from common.admin import AuditedAdmin, ReadOnlyAdmin
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnlyAdmin):
     list_display = (
-        "created_at", "action", "user", "actor", "target_type", "target_id", "values", "ip", "device",
+        "created_at", "action", "user", "actor", "target", "values", "ip", "shown_device",
     )  # fmt: skip
     list_filter = ("action",)
     list_select_related = ("user", "actor")
@@ -24,6 +29,23 @@ class AuditEventAdmin(ReadOnlyAdmin):
     search_help_text = _("A user or an operator, the id of an object, an address, a request")
     sortable_by = ("created_at",)
     ordering = ("-created_at", "-pk")
+
+    @admin.display(description=_("object"))
+    def target(self, event: AuditEvent) -> str:
+        """What kind of thing it is, and the way to it where there is one."""
+        try:
+            model = apps.get_model(event.target_type)
+            page = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+            address = reverse(page, args=[event.target_id])
+        except (LookupError, ValueError, NoReverseMatch):
+            return f"{event.target_type} {event.target_id}".strip()
+        return format_html(
+            '<a href="{}" title="{}">{}</a>', address, event.target_id, model._meta.verbose_name
+        )
+
+    @admin.display(description=_("device"))
+    def shown_device(self, event: AuditEvent) -> str:
+        return truncatechars(event.device, 30)
 
     @admin.display(description=_("values"))
     def values(self, event: AuditEvent) -> str:
@@ -51,10 +73,16 @@ class NotificationAdmin(ReadOnlyAdmin):
         return rendered(row.message, row.params)
 
 
+class NoticeForm(forms.ModelForm):
+    class Meta:
+        widgets = {"message": UnfoldAdminTextareaWidget}
+
+
 @admin.register(Notice)
 class NoticeAdmin(AuditedAdmin):
     """Notices to all users or to those of one level. What was sent is neither changed nor taken back."""
 
+    form = NoticeForm
     list_display = ("title", "member_level", "actor", "sent_count", "created_at", "finished_at")
     list_select_related = ("actor",)
     search_fields = ("title",)

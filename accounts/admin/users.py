@@ -18,9 +18,15 @@ from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.forms import AdminPasswordChangeForm, BaseDialogForm, UserCreationForm
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from accounts.errors import Busy
 from accounts.models import AuditEvent, PhoneCode, Session, User
@@ -76,12 +82,31 @@ class RightsField(ModelMultipleChoiceField):
         return f"{right.content_type} | {common or gettext(right.name)}"
 
 
+def name_of(group: Group) -> str:
+    """That of the platform's own groups in the operator's language."""
+    return str(dict(StaffGroup.choices).get(group.name, group.name))
+
+
+class GroupsField(ModelMultipleChoiceField):
+    widget = UnfoldAdminCheckboxSelectMultipleWidget
+
+    def label_from_instance(self, group: Group) -> str:
+        return name_of(group)
+
+
+class GroupsFilter(admin.RelatedFieldListFilter):
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[Any]:
+        return [(str(group.pk), name_of(group)) for group in Group.objects.order_by("name")]
+
+
 class RightsAdmin(AuditedAdmin):
-    """A page on which permissions are chosen."""
+    """A page on which groups or permissions are chosen."""
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.related_model is Permission:
             kwargs["form_class"] = RightsField
+        if db_field.related_model is Group:
+            kwargs |= {"form_class": GroupsField, "widget": GroupsField.widget}
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
 
@@ -133,9 +158,9 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
     add_form = UserCreationForm
     change_password_form = PasswordForm
     list_display = (
-        "username", "phone", "email", "member_level", "is_active", "is_staff", "created_at", "last_login",
+        "username", "phone", "email", "member_level", "is_active", "shown_staff", "created_at", "last_login",
     )  # fmt: skip
-    list_filter = ("is_active", "is_staff", "member_level", "is_guest", "groups")
+    list_filter = ("is_active", "is_staff", "member_level", "is_guest", ("groups", GroupsFilter))
     search_fields = ("username",)
     search_help_text = _("Name, phone, e-mail, WeChat or id")
     sortable_by = ("created_at",)
@@ -162,6 +187,7 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
         (_("Times"), {"fields": ("created_at", "updated_at", "last_login")}),
     )
     add_fieldsets = ((None, {"fields": ("username", "phone", "password1", "password2")}),)
+    filter_horizontal = ("user_permissions",)
     inlines = (SessionInline, SecurityLogInline)
     actions = (
         "block", "unblock", "end_sessions", "lift_locks", "change_level", "send_notification", "remove_avatars",
@@ -177,6 +203,9 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
             ],
         },
     )  # fmt: skip
+
+    def history_query(self, object_id: str) -> dict[str, str]:
+        return {"user__id__exact": object_id}
 
     def get_inlines(self, request: HttpRequest, obj: User | None) -> Any:
         return self.inlines if obj else ()
@@ -240,6 +269,10 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
             act = blocking.unblock if obj.is_active else blocking.block
             act(User.objects.filter(pk=obj.pk), actor=acting(request))
 
+    @display(description=_("operator"), label=True)
+    def shown_staff(self, user: User) -> Any:
+        return _("Superuser") if user.is_superuser else _("operator") if user.is_staff else None
+
     @admin.display(description=_("WeChat"))
     def wechat(self, user: User) -> str:
         return ", ".join(str(account) for account in user.social_accounts.all())
@@ -254,14 +287,25 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
         return chosen.filter(**reach_of(acting(request)))
 
     @deed(
-        description=_("Block and sign out"), permission="block", form=ReasonForm, icon="block", variant=DANGER
+        description=_("Block and sign out"),
+        permission="block",
+        form=ReasonForm,
+        icon="block",
+        variant=DANGER,
+        fits=lambda user: user.is_active,
     )
     def block(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
         others = self.below(request, rows).exclude(pk=acting(request).pk)
         blocked = blocking.block(others, actor=acting(request))
         messages.success(request, _("%(count)s users blocked.") % {"count": blocked})
 
-    @deed(description=_("Unblock"), permission="block", form=ReasonForm, icon="lock_open")
+    @deed(
+        description=_("Unblock"),
+        permission="block",
+        form=ReasonForm,
+        icon="lock_open",
+        fits=lambda user: not user.is_active,
+    )
     def unblock(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
         unblocked = blocking.unblock(self.below(request, rows), actor=acting(request))
         messages.success(request, _("%(count)s users unblocked.") % {"count": unblocked})
@@ -294,7 +338,13 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
             notify(user=user, title=given["title"], message=given["message"])
         messages.success(request, _("%(count)s users notified.") % {"count": len(rows)})
 
-    @deed(description=_("Take the pictures away"), permission="block", form=ReasonForm, icon="hide_image")
+    @deed(
+        description=_("Take the pictures away"),
+        permission="block",
+        form=ReasonForm,
+        icon="hide_image",
+        fits=lambda user: bool(user.avatar),
+    )
     def remove_avatars(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
         chosen = self.below(request, rows).exclude(avatar="")
         for user in chosen:
@@ -308,6 +358,7 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
         icon="phonelink_erase",
         text=_("For an operator who has lost the telephone and the recovery codes. Make sure who it is."),
         variant=DANGER,
+        fits=second_factor.confirmed_factor,
     )
     def remove_second_factor(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
         chosen = self.below(request, rows).exclude(pk=acting(request).pk)
@@ -323,7 +374,7 @@ class GroupAdmin(DjangoGroupAdmin, RightsAdmin):
 
     @admin.display(description=_("staff group"))
     def shown_name(self, group: Group) -> str:
-        return str(dict(StaffGroup.choices).get(group.name, ""))
+        return name_of(group)
 
 
 @admin.register(Session)

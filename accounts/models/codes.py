@@ -38,4 +38,4 @@ class PhoneCode(Row):
         ]
 
     def __str__(self) -> str:
-        return f"{self.phone} {self.purpose}"
+        return f"{self.phone} {self.get_purpose_display()}"

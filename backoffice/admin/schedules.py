@@ -4,10 +4,17 @@ import json
 from typing import Any
 
 from celery import current_app
+from cron_descriptor import (
+    FormatException,
+    MissingFieldException,
+    Options,
+    WrongArgumentException,
+    get_description,
+)
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat import admin as beat
 from django_celery_beat.models import (
@@ -23,6 +30,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from common.admin import AuditedAdmin, ReadOnlyAdmin
+from common.columns import Colours
 from common.deeds import deed
 
 PACKAGES = (
@@ -40,6 +48,28 @@ OURS = ("accounts.", "billing.", "drives.", "uploads.", "rendering.")
 """Tasks of ours do no harm when they run twice; of others nobody has promised that."""
 
 
+LONGER = (("days", 86400), ("hours", 3600), ("minutes", 60))
+
+
+def spoken(schedule: Any) -> str:
+    """When it runs, as people say it: the packages' own texts are `0 4 * * * (m/h/dM/MY/d) UTC`, `every 86400 s`."""
+    if isinstance(schedule, CrontabSchedule):
+        options = Options()
+        options.use_24hour_time_format = True
+        options.locale_code = "zh_CN" if get_language() == "zh-hans" else "en_US"
+        columns = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+        text = " ".join(str(getattr(schedule, name)) for name in columns)
+        try:
+            return f"{get_description(text, options)} ({schedule.timezone})"
+        except (FormatException, MissingFieldException, WrongArgumentException):
+            return str(schedule)
+    if isinstance(schedule, IntervalSchedule) and schedule.period == IntervalSchedule.SECONDS:
+        for period, seconds in LONGER:
+            if schedule.every % seconds == 0:
+                return str(IntervalSchedule(every=schedule.every // seconds, period=period))
+    return str(schedule)
+
+
 class TaskSelect(UnfoldAdminSelectWidget, beat.TaskSelectWidget):
     pass
 
@@ -51,11 +81,16 @@ class PeriodicTaskForm(beat.PeriodicTaskForm):
         for name, widget in (("task", UnfoldAdminTextInputWidget), ("regtask", TaskSelect)):
             if name in self.fields:
                 self.fields[name].widget = widget()
+        for name in ("crontab", "interval"):
+            if name in self.fields:
+                self.fields[name].label_from_instance = spoken
 
 
 @admin.register(PeriodicTask)
 class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, AuditedAdmin):
     form = PeriodicTaskForm
+    # The package's says in English beside the field what its choices say here.
+    change_form_template = None
     ordering = ("name",)
     list_display = ("shown_name", "enabled", "shown_schedule", "last_run_at", "total_run_count")
     list_filter = ("enabled",)
@@ -70,7 +105,16 @@ class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, AuditedAdmin):
 
     @display(description=_("schedule"))
     def shown_schedule(self, task: PeriodicTask) -> str:
-        return str(task.scheduler)
+        return spoken(task.scheduler)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [
+            (
+                title,
+                {**options, "fields": [name for name in options["fields"] if name != "crontab_translation"]},
+            )
+            for title, options in super().get_fieldsets(request, obj)
+        ]
 
     @deed(description=_("Enable"), permission="change")
     def enable(self, request: HttpRequest, rows: QuerySet[PeriodicTask], given: dict[str, Any]) -> None:
@@ -90,6 +134,7 @@ class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, AuditedAdmin):
         permission="change",
         icon="play_arrow",
         text=_("Runs it once more than scheduled. Only for tasks that do no harm when they run twice."),
+        fits=lambda task: task.task.startswith(OURS),
     )
     def run_now(self, request: HttpRequest, rows: QuerySet[PeriodicTask], given: dict[str, Any]) -> None:
         for task in rows:
@@ -111,7 +156,7 @@ class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, AuditedAdmin):
 class TaskResultAdmin(ReadOnlyAdmin):
     """What failed in the background, and how the scheduled tasks ended. Rows go after CELERY_RESULT_EXPIRES."""
 
-    list_display = ("date_done", "task_name", "periodic_task_name", "shown_status", "worker")
+    list_display = ("date_done", "task_name", "shown_schedule", "shown_status", "worker")
     list_filter = ("status",)
     search_fields = ("task_name", "=task_id")
     ordering = ("-pk",)
@@ -120,7 +165,13 @@ class TaskResultAdmin(ReadOnlyAdmin):
         "date_started", "date_done", "result", "traceback",
     )  # fmt: skip
 
-    @display(description=_("status"), label={"SUCCESS": "success", "FAILURE": "danger"})
+    @display(description=_("schedule"), ordering="periodic_task_name")
+    def shown_schedule(self, row: Any) -> str:
+        return gettext(row.periodic_task_name) if row.periodic_task_name else ""
+
+    @display(
+        description=_("status"), ordering="status", label=Colours({"SUCCESS": "success", "FAILURE": "danger"})
+    )
     def shown_status(self, row: TaskResult) -> tuple[str, Any]:
         return row.status, STATUSES.get(row.status, row.status)
 
@@ -140,15 +191,21 @@ class PeriodicTaskInline(beat.PeriodicTaskInline, TabularInline):
 class ScheduleAdmin(AuditedAdmin):
     inlines = (PeriodicTaskInline,)
 
+    @display(description=_("schedule"))
+    def spoken(self, schedule: Any) -> str:
+        return spoken(schedule)
+
 
 @admin.register(IntervalSchedule)
 class IntervalScheduleAdmin(ScheduleAdmin, beat.IntervalScheduleAdmin):
-    pass
+    list_display = ("spoken",)
 
 
 @admin.register(CrontabSchedule)
 class CrontabScheduleAdmin(ScheduleAdmin, beat.CrontabScheduleAdmin):
-    pass
+    list_display = ("spoken", "minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+    fields = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week", "timezone")
+    readonly_fields = ()
 
 
 @admin.register(ClockedSchedule)

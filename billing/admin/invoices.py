@@ -1,5 +1,6 @@
 """Invoices: who asked for what, and what operators do about it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -19,7 +20,14 @@ from billing.models import InvoiceLine, InvoiceRequest
 from billing.periods import day_of
 from billing.services import invoices
 from common.admin import ReadOnlyAdmin, ReadOnlyInline
+from common.columns import choice_column
 from common.deeds import ReasonForm, deed
+
+Status = InvoiceRequest.Status
+
+
+def can_become(status: InvoiceRequest.Status) -> Callable[[InvoiceRequest], bool]:
+    return lambda invoice: status in InvoiceRequest.TRANSITIONS[Status(invoice.status)]
 
 
 class IssueForm(BaseDialogForm):
@@ -56,7 +64,8 @@ class InvoiceLineInline(ReadOnlyInline):
 @admin.register(InvoiceRequest)
 class InvoiceRequestAdmin(WithDocument):
     list_display = (
-        "created_at", "wallet", "kind", "title", "tax_number", "amount", "status", "number", "issued_on", "operator",
+        "created_at", "wallet", "kind", "title", "tax_number", "amount", "shown_status", "number", "issued_on",
+        "operator",
     )  # fmt: skip
     list_filter = ("status", "kind", "title_kind")
     list_select_related = ("wallet__user", "wallet__team", "operator")
@@ -65,6 +74,9 @@ class InvoiceRequestAdmin(WithDocument):
     exclude = ("document", "key")
     readonly_fields = ("shown_document",)
     inlines = (InvoiceLineInline,)
+    shown_status = choice_column(
+        "status", {"requested": "warning", "issuing": "info", "issued": "success", "rejected": "danger"}
+    )
     actions = ("start", "reject")
     actions_detail = ("start", "issue", "reject", "red_flush")
 
@@ -76,6 +88,7 @@ class InvoiceRequestAdmin(WithDocument):
         permission="issue",
         icon="play_arrow",
         text=_("From now on whoever asked for it cannot take it back."),
+        fits=can_become(Status.ISSUING),
     )
     def start(self, request: HttpRequest, rows: QuerySet[InvoiceRequest], given: dict[str, Any]) -> None:
         each(request, rows, lambda row: invoices.start_invoice(invoice=row, operator=actor_of(request)))
@@ -87,6 +100,7 @@ class InvoiceRequestAdmin(WithDocument):
         icon="task",
         text=_("The invoice that was made at the tax office's platform: it is told and mailed to the payer."),
         variant=ActionVariant.PRIMARY,
+        fits=can_become(Status.ISSUED),
     )
     def issue(self, request: HttpRequest, rows: QuerySet[InvoiceRequest], given: dict[str, Any]) -> None:
         each(
@@ -107,6 +121,7 @@ class InvoiceRequestAdmin(WithDocument):
         form=ReasonForm,
         icon="close",
         text=_("The payer reads the reason, and can ask anew."),
+        fits=can_become(Status.REJECTED),
     )
     def reject(self, request: HttpRequest, rows: QuerySet[InvoiceRequest], given: dict[str, Any]) -> None:
         why = given["reason"]
@@ -125,6 +140,7 @@ class InvoiceRequestAdmin(WithDocument):
             "The invoice was made void by a red one, as after a refund. What it was of can be invoiced anew."
         ),
         variant=ActionVariant.DANGER,
+        fits=can_become(Status.RED_FLUSHED),
     )
     def red_flush(self, request: HttpRequest, rows: QuerySet[InvoiceRequest], given: dict[str, Any]) -> None:
         each(

@@ -13,7 +13,7 @@ from billing.admin.parking import Parking
 from billing.admin.trail import Trail
 from billing.models import Gift, Hold, IdempotentRequest, LedgerEntry, Wallet
 from common.admin import ReadOnlyAdmin
-from common.decimals import shown
+from common.numbers import shown
 
 OWNER = ("wallet__user__username", "wallet__user__phone", "wallet__team__name")
 
@@ -26,7 +26,7 @@ class WalletAdmin(Parking, Trail, ReadOnlyAdmin):
     list_filter = ("currency", ("parked_at", EmptyFieldListFilter))
     list_select_related = ("user", "team")
     search_fields = ("user__username", "user__phone", "team__name")
-    ordering = ("-updated_at", "-pk")
+    ordering = ("-created_at", "-pk")
     fields = (
         "user", "team", "currency", "balance", "gift", "held", "shown_available", "sequence", "parked_at",
         "parked_reason", "created_at", "updated_at", "shown_trail",

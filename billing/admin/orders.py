@@ -19,8 +19,19 @@ from billing.models import CreditRequest, MoneyAlert, Receivable, RechargeOrder,
 from billing.services import alerts, approvals, orders, receivables, refunds
 from billing.services.settlement import Source
 from common.admin import ReadOnlyAdmin, ReadOnlyInline
+from common.columns import choice_column
 from common.deeds import ReasonForm, deed
 from common.errors import DomainError
+
+COLOURS = {
+    "pending": "warning",
+    "paid": "success",
+    "succeeded": "success",
+    "approved": "success",
+    "failed": "danger",
+    "rejected": "danger",
+}
+"""Of orders, refunds and credits by hand."""
 
 
 def actor_of(request: HttpRequest) -> User:
@@ -29,6 +40,18 @@ def actor_of(request: HttpRequest) -> User:
 
 def site_of(request: HttpRequest) -> str:
     return settings.PUBLIC_URL or request.build_absolute_uri("/")
+
+
+def is_paid(order: RechargeOrder) -> bool:
+    return order.status == RechargeOrder.Status.PAID
+
+
+def may_be_paid(order: RechargeOrder) -> bool:
+    return RechargeOrder.Status.PAID in RechargeOrder.TRANSITIONS[RechargeOrder.Status(order.status)]
+
+
+def is_pending(request: CreditRequest) -> bool:
+    return request.status == CreditRequest.Status.PENDING
 
 
 def each(request: HttpRequest, rows: QuerySet[Any], act: Callable[[Any], Any]) -> None:
@@ -61,7 +84,7 @@ class ReceivableInline(ReadOnlyInline):
 @admin.register(RechargeOrder)
 class RechargeOrderAdmin(ReadOnlyAdmin):
     list_display = (
-        "created_at", "order_no", "wallet", "payer", "channel", "amount", "status", "paid_at", "transaction_no",
+        "created_at", "order_no", "wallet", "payer", "channel", "amount", "shown_status", "paid_at", "transaction_no",
     )  # fmt: skip
     list_filter = ("status", "channel")
     list_select_related = ("wallet__user", "wallet__team", "payer")
@@ -70,6 +93,7 @@ class RechargeOrderAdmin(ReadOnlyAdmin):
     inlines = (RefundInline, ReceivableInline)
     actions = ("ask_channel",)
     actions_detail = ("ask_channel", "settle", "pay_back", "charge_back")
+    shown_status = choice_column("status", COLOURS)
 
     def has_settle_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("billing.settle_rechargeorder")
@@ -82,6 +106,7 @@ class RechargeOrderAdmin(ReadOnlyAdmin):
         permission="settle",
         icon="sync",
         text=_("What was paid is credited; what is closed there is closed here."),
+        fits=may_be_paid,
     )
     def ask_channel(self, request: HttpRequest, rows: QuerySet[RechargeOrder], given: dict[str, Any]) -> None:
         each(request, rows, lambda row: orders.check_order(order=row, source=Source.POLL))
@@ -92,6 +117,7 @@ class RechargeOrderAdmin(ReadOnlyAdmin):
         form=ReasonForm,
         icon="task_alt",
         text=_("Credits the order if the channel confirms that it was paid, though it was closed here."),
+        fits=may_be_paid,
     )
     def settle(self, request: HttpRequest, rows: QuerySet[RechargeOrder], given: dict[str, Any]) -> None:
         each(
@@ -109,6 +135,7 @@ class RechargeOrderAdmin(ReadOnlyAdmin):
         icon="undo",
         text=_("Goes back the way it came. The money is set aside until the channel has paid it back."),
         variant=ActionVariant.DANGER,
+        fits=is_paid,
     )
     def pay_back(self, request: HttpRequest, rows: QuerySet[RechargeOrder], given: dict[str, Any]) -> None:
         each(
@@ -133,6 +160,7 @@ class RechargeOrderAdmin(ReadOnlyAdmin):
             "The channel took this money back. What the wallet cannot give up, its next recharges pay first."
         ),
         variant=ActionVariant.DANGER,
+        fits=is_paid,
     )
     def charge_back(self, request: HttpRequest, rows: QuerySet[RechargeOrder], given: dict[str, Any]) -> None:
         each(
@@ -155,7 +183,7 @@ class RefundOrderAdmin(ReadOnlyAdmin):
         "refund_no",
         "order",
         "amount",
-        "status",
+        "shown_status",
         "reason",
         "maker",
         "done_at",
@@ -166,11 +194,17 @@ class RefundOrderAdmin(ReadOnlyAdmin):
     search_fields = ("refund_no", "channel_no", "order__order_no", "order__payer__username")
     ordering = ("-created_at", "-pk")
     actions = actions_detail = ("ask_channel",)
+    shown_status = choice_column("status", COLOURS)
 
     def has_ask_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("billing.payback_rechargeorder")
 
-    @deed(description=_("Ask the channel"), permission="ask", icon="sync")
+    @deed(
+        description=_("Ask the channel"),
+        permission="ask",
+        icon="sync",
+        fits=lambda refund: refund.status == RefundOrder.Status.PENDING,
+    )
     def ask_channel(self, request: HttpRequest, rows: QuerySet[RefundOrder], given: dict[str, Any]) -> None:
         each(
             request,
@@ -191,7 +225,7 @@ class ReceivableAdmin(ReadOnlyAdmin):
 @admin.register(CreditRequest)
 class CreditRequestAdmin(WithDocument):
     list_display = (
-        "created_at", "wallet", "amount", "reason", "maker", "status", "checker", "decided_at", "decision",
+        "created_at", "wallet", "amount", "reason", "maker", "shown_status", "checker", "decided_at", "decision",
     )  # fmt: skip
     list_filter = ("status",)
     list_select_related = ("wallet__user", "wallet__team", "maker", "checker")
@@ -200,6 +234,7 @@ class CreditRequestAdmin(WithDocument):
     exclude = ("document",)
     readonly_fields = ("shown_document",)
     actions = actions_detail = ("approve", "reject", "withdraw")
+    shown_status = choice_column("status", COLOURS)
 
     def has_check_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("billing.check_creditrequest")
@@ -216,6 +251,7 @@ class CreditRequestAdmin(WithDocument):
             "Posts the entry; it cannot be taken back. Requests of one's own are approved by somebody else."
         ),
         variant=ActionVariant.PRIMARY,
+        fits=is_pending,
     )
     def approve(self, request: HttpRequest, rows: QuerySet[CreditRequest], given: dict[str, Any]) -> None:
         checker, why = actor_of(request), given["reason"]
@@ -225,7 +261,7 @@ class CreditRequestAdmin(WithDocument):
 
         each(request, rows, act)
 
-    @deed(description=_("Reject"), permission="check", form=ReasonForm, icon="close")
+    @deed(description=_("Reject"), permission="check", form=ReasonForm, icon="close", fits=is_pending)
     def reject(self, request: HttpRequest, rows: QuerySet[CreditRequest], given: dict[str, Any]) -> None:
         checker, why = actor_of(request), given["reason"]
         each(request, rows, lambda row: approvals.reject_credit(request=row, checker=checker, decision=why))
@@ -235,6 +271,7 @@ class CreditRequestAdmin(WithDocument):
         permission="make",
         icon="undo",
         text=_("Only whoever made the request does."),
+        fits=is_pending,
     )
     def withdraw(self, request: HttpRequest, rows: QuerySet[CreditRequest], given: dict[str, Any]) -> None:
         each(request, rows, lambda row: approvals.withdraw(request=row, maker=actor_of(request)))
@@ -267,6 +304,7 @@ class MoneyAlertAdmin(ReadOnlyAdmin):
         form=ReasonForm,
         icon="done_all",
         text=_("Say what was done about it. The alert itself stays written down."),
+        fits=lambda alert: alert.resolved_at is None,
     )
     def resolve(self, request: HttpRequest, rows: QuerySet[MoneyAlert], given: dict[str, Any]) -> None:
         actor, done = actor_of(request), given["reason"]

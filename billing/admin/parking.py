@@ -27,6 +27,7 @@ class Parking:
         icon="lock",
         text=_("Nothing new can be spent from the wallet; what runs goes on. Its owner is told."),
         variant=ActionVariant.DANGER,
+        fits=lambda wallet: wallet.parked_at is None,
     )
     def park(self, request: HttpRequest, rows: QuerySet[Wallet], given: dict[str, Any]) -> None:
         count = sum(parking.park(wallet=wallet, reason=given["reason"]) for wallet in rows)
@@ -38,6 +39,7 @@ class Parking:
         form=ReasonForm,
         icon="lock_open",
         text=_("The next nightly check parks the wallet again if it still does not add up."),
+        fits=lambda wallet: wallet.parked_at is not None,
     )
     def unpark(self, request: HttpRequest, rows: QuerySet[Wallet], given: dict[str, Any]) -> None:
         for wallet in rows:

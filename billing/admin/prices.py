@@ -19,7 +19,7 @@ from billing.services.prices import (
     sample_cost,
 )
 from common.admin import AuditedAdmin
-from common.decimals import PlainDecimals
+from common.numbers import PlainNumbers
 
 
 class PriceRuleForm(forms.ModelForm):
@@ -31,7 +31,7 @@ class PriceRuleForm(forms.ModelForm):
         given: dict[str, Any] = super().clean() or {}
         if not self.errors and not given.get("is_confirmed"):
             rule = PriceRule(**{name: value for name, value in given.items() if name != "is_confirmed"})
-            raise forms.ValidationError(effect_of(rule))
+            raise forms.ValidationError({"is_confirmed": effect_of(rule)})
         return given
 
 
@@ -66,7 +66,7 @@ def compared(before: Decimal | None, after: Decimal) -> str:
 
 
 @admin.register(PriceRule)
-class PriceRuleAdmin(PlainDecimals, AuditedAdmin):
+class PriceRuleAdmin(PlainNumbers, AuditedAdmin):
     """A price is replaced by adding a newer one: bills and running jobs point to the old."""
 
     form = PriceRuleForm

@@ -14,6 +14,7 @@ from accounts.models import User
 from billing.models import ReconciliationDifference, ReconciliationRun
 from billing.services import nightly
 from common.admin import ReadOnlyAdmin, ReadOnlyInline
+from common.columns import choice_column
 from common.deeds import ReasonForm, deed
 
 CHECKS = {
@@ -48,9 +49,20 @@ class DifferenceInline(ShownCheck, ReadOnlyInline):
 
 @admin.register(ReconciliationRun)
 class ReconciliationRunAdmin(ReadOnlyAdmin):
-    list_display = ("day", "kind", "status", "checked", "differences_count", "started_at", "finished_at")
+    list_display = (
+        "day",
+        "kind",
+        "shown_status",
+        "checked",
+        "differences_count",
+        "started_at",
+        "finished_at",
+    )
     list_filter = ("kind", "status")
     ordering = ("-day", "kind", "-pk")
+    shown_status = choice_column(
+        "status", {"running": "info", "clean": "success", "different": "warning", "failed": "danger"}
+    )
     inlines = (DifferenceInline,)
 
 
@@ -85,6 +97,7 @@ class ReconciliationDifferenceAdmin(ShownCheck, ReadOnlyAdmin):
         form=ReasonForm,
         icon="done_all",
         text=_("Say how it was put right. The difference itself stays written down."),
+        fits=lambda row: row.resolved_at is None,
     )
     def resolve(
         self, request: HttpRequest, rows: QuerySet[ReconciliationDifference], given: dict[str, Any]

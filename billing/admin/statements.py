@@ -17,7 +17,7 @@ from common.admin import ReadOnlyAdmin
 @admin.register(Statement)
 class StatementAdmin(ReadOnlyAdmin):
     list_display = (
-        "month",
+        "shown_month",
         "wallet",
         "opening",
         "moved",
@@ -30,8 +30,14 @@ class StatementAdmin(ReadOnlyAdmin):
     list_select_related = ("wallet__user", "wallet__team")
     search_fields = OWNER
     ordering = ("-month", "-pk")
-    exclude = ("sums",)
-    readonly_fields = ("shown_sums",)
+    fields = (
+        "wallet", "shown_month", "first_sequence", "last_sequence", "opening", "moved", "closing", "opening_gift",
+        "closing_gift", "closing_held", "mailed_at", "shown_sums",
+    )  # fmt: skip
+
+    @display(description=_("month"), ordering="month")
+    def shown_month(self, statement: Statement) -> str:
+        return str(statement)
 
     @display(description=_("sums by kind"))
     def shown_sums(self, statement: Statement) -> str:

@@ -1,5 +1,6 @@
 """Vouchers: asked for by one operator, approved by another, issued once as a file of codes that nobody sees again."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from django import forms
@@ -22,12 +23,13 @@ from billing.models import Redemption, Voucher, VoucherBatch
 from billing.services import approvals, voucher_batches
 from billing.tables import csv_blocks
 from common.admin import AuditedAdmin, ReadOnlyAdmin
+from common.columns import choice_column
 from common.deeds import ReasonForm, deed
 from common.errors import DomainError, Invalid
 from common.exports import streamed
 
 Status = VoucherBatch.Status
-STATUS_LABELS = {
+COLOURS = {
     Status.PENDING: "warning",
     Status.APPROVED: "info",
     Status.ISSUED: "success",
@@ -38,6 +40,10 @@ ASKED = (
     "name", "currency", "amount", "gift_days", "is_shared", "count", "per_user_limit", "valid_from", "valid_until",
     "reason",
 )  # fmt: skip
+
+
+def can_become(status: VoucherBatch.Status) -> Callable[[VoucherBatch], bool]:
+    return lambda batch: status in VoucherBatch.TRANSITIONS[Status(batch.status)]
 
 
 class BatchForm(forms.ModelForm):
@@ -122,9 +128,7 @@ class VoucherBatchAdmin(AuditedAdmin):
             Voucher._meta.verbose_name_plural,
         )
 
-    @display(description=_("status"), ordering="status", label=STATUS_LABELS)
-    def shown_status(self, batch: VoucherBatch) -> tuple[str, str]:
-        return batch.status, batch.get_status_display()
+    shown_status = choice_column("status", COLOURS)
 
     # --- Who may. The rights are those of credits by hand: it is money out of nothing, too.
 
@@ -155,6 +159,7 @@ class VoucherBatchAdmin(AuditedAdmin):
         icon="check",
         text=_("Its codes can then be made. Batches of one's own are approved by somebody else."),
         variant=ActionVariant.PRIMARY,
+        fits=can_become(Status.APPROVED),
     )
     def approve(self, request: HttpRequest, rows: QuerySet[VoucherBatch], given: dict[str, Any]) -> None:
         checker, why = actor_of(request), given["reason"]
@@ -164,7 +169,13 @@ class VoucherBatchAdmin(AuditedAdmin):
             lambda row: voucher_batches.approve_batch(batch=row, checker=checker, decision=why),
         )
 
-    @deed(description=_("Reject"), permission="check", form=ReasonForm, icon="close")
+    @deed(
+        description=_("Reject"),
+        permission="check",
+        form=ReasonForm,
+        icon="close",
+        fits=can_become(Status.REJECTED),
+    )
     def reject(self, request: HttpRequest, rows: QuerySet[VoucherBatch], given: dict[str, Any]) -> None:
         checker, why = actor_of(request), given["reason"]
         each(request, rows, lambda row: approvals.reject(request=row, checker=checker, decision=why))
@@ -174,6 +185,7 @@ class VoucherBatchAdmin(AuditedAdmin):
         permission="make",
         icon="undo",
         text=_("Only whoever made the request does."),
+        fits=can_become(Status.WITHDRAWN),
     )
     def withdraw(self, request: HttpRequest, rows: QuerySet[VoucherBatch], given: dict[str, Any]) -> None:
         each(request, rows, lambda row: approvals.withdraw(request=row, maker=actor_of(request)))
@@ -185,6 +197,7 @@ class VoucherBatchAdmin(AuditedAdmin):
         icon="block",
         text=_("Its codes are worth nothing from now on. What they gave stays given."),
         variant=ActionVariant.DANGER,
+        fits=can_become(Status.REVOKED),
     )
     def revoke(self, request: HttpRequest, rows: QuerySet[VoucherBatch], given: dict[str, Any]) -> None:
         actor, why = actor_of(request), given["reason"]
@@ -213,6 +226,8 @@ class VoucherBatchAdmin(AuditedAdmin):
                 self.tell_deed(request, batch, "issue_codes", {"count": len(codes)})
                 return file_of(request, batch, codes)
         return self.asking(request, batch, form)
+
+    vars(issue_codes)["fits"] = can_become(Status.ISSUED)
 
     def asking(self, request: HttpRequest, batch: VoucherBatch, form: ChosenCodeForm) -> HttpResponse:
         context = {

@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import Count
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from drives.links import link_to
 from rendering.models import Attempt, Frame, FrameOutput, RenderJob, SceneReport
@@ -15,17 +16,17 @@ from rendering.selectors import waiting_reason
 GRID = 600
 """Frames on a page of the grid."""
 ATTEMPTS = 20
-FACTS = (
-    "engine_version",
-    "renderer",
-    "width",
-    "height",
-    "fps",
-    "frame_start",
-    "frame_end",
-    "cameras",
-    "layers",
-)
+FACTS = {
+    "engine_version": _("engine version"),
+    "renderer": _("renderer"),
+    "width": _("width"),
+    "height": _("height"),
+    "fps": _("frames per second"),
+    "frame_start": _("first frame"),
+    "frame_end": _("last frame"),
+    "cameras": _("cameras"),
+    "layers": _("layers"),
+}
 
 
 def live_facts(request: HttpRequest, job: RenderJob) -> dict[str, Any]:
@@ -102,5 +103,12 @@ def report_of(job: RenderJob) -> dict[str, Any] | None:
     report = SceneReport.objects.filter(blob=job.scene_file.blob_id, engine=job.engine).first()
     if report is None:
         return None
-    facts = {name: report.data[name] for name in FACTS if report.data.get(name) not in (None, "", [])}
+    found = {label: report.data.get(name) for name, label in FACTS.items()}
+    if isinstance(version := report.data.get("engine_version"), list):
+        found[FACTS["engine_version"]] = ".".join(map(str, version))
+    facts = {
+        label: ", ".join(map(str, value)) if isinstance(value, list) else value
+        for label, value in found.items()
+        if value not in (None, "", [])
+    }
     return {"report": report, "facts": facts, "missing": job.failure_data.get("missing", [])}

@@ -1,5 +1,6 @@
 """Jobs: the list, the page of one with its frames, attempts and pre-flight, and what operators do to them."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from django.contrib import admin, messages
@@ -16,6 +17,7 @@ from accounts.models import User
 from billing.admin.refunds import RefundForm
 from billing.services.bill_refunds import refund_task
 from common.admin import ReadOnlyAdmin, ReadOnlyInline
+from common.columns import choice_column
 from common.deeds import ReasonForm, deed
 from common.errors import DomainError
 from rendering.admin.job_page import live_facts, report_of
@@ -25,19 +27,26 @@ from rendering.services.reopening import retry_frames
 
 Status = RenderJob.Status
 COLOURS = {
-    "draft": "info",
-    "pending": "info",
-    "queued": "warning",
-    "rendering": "warning",
-    "paused": "info",
-    "completed": "success",
-    "failed": "danger",
-    "cancelled": "danger",
+    Status.DRAFT: "info",
+    Status.PENDING: "info",
+    Status.QUEUED: "warning",
+    Status.RENDERING: "warning",
+    Status.PAUSED: "info",
+    Status.COMPLETED: "success",
+    Status.FAILED: "danger",
 }
+FIRST = (
+    "team", "drive", "scene_file", "engine", "renderer", "frame_range", "priority", "output_folder", "submitted_at",
+    "started_at", "completed_at",
+)  # fmt: skip
 BAR = (
     '<span class="job-bar" title="{title}"><span class="done" style="width: {done}%"></span>'
     '<span class="failed" style="width: {failed}%"></span></span> {title}'
 )
+
+
+def allows(action: str) -> Callable[[RenderJob], bool]:
+    return lambda job: job.status in RenderJob.ACTIONS[action]
 
 
 class JobLogInline(ReadOnlyInline):
@@ -86,9 +95,13 @@ class RenderJobAdmin(ReadOnlyAdmin):
     class Media:
         js = ("rendering/office.js",)
 
-    @display(description=_("status"), label=COLOURS)
-    def shown_status(self, job: RenderJob) -> tuple[str, Any]:
-        return job.status_name, Status(job.status).label
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What one looks for first; the rest folds away."""
+        names = super().get_fieldsets(request, obj)[0][1]["fields"]
+        rest = [name for name in names if name not in FIRST]
+        return [(None, {"fields": FIRST}), (_("All columns"), {"fields": rest, "classes": ["collapse"]})]
+
+    shown_status = choice_column("status", COLOURS)
 
     @display(description=_("progress"))
     def shown_progress(self, job: RenderJob) -> str:
@@ -139,11 +152,11 @@ class RenderJobAdmin(ReadOnlyAdmin):
                 self.message_user(request, f"{job.task_name}: {error}", messages.WARNING)
         self.message_user(request, _("%(count)s tasks changed.") % {"count": done}, messages.SUCCESS)
 
-    @deed(description=_("Pause"), permission="change_work", icon="pause")
+    @deed(description=_("Pause"), permission="change_work", icon="pause", fits=allows("pause"))
     def pause(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:
         self.each(request, rows, lambda job: jobs.pause_job(job=job, reason=RenderJob.PauseReason.OPERATOR))
 
-    @deed(description=_("Resume"), permission="change_work", icon="play_arrow")
+    @deed(description=_("Resume"), permission="change_work", icon="play_arrow", fits=allows("resume"))
     def resume(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:
         self.each(request, rows, lambda job: jobs.resume_job(job=job, by_operator=True))
 
@@ -154,15 +167,26 @@ class RenderJobAdmin(ReadOnlyAdmin):
         icon="cancel",
         text=_("Ends it for good: what is rendered is charged, the rest of the money is released."),
         variant=ActionVariant.DANGER,
+        fits=allows("cancel"),
     )
     def cancel(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:
         self.each(request, rows, lambda job: jobs.cancel_job(job=job))
 
-    @deed(description=_("Retry failed frames"), permission="change_work", icon="replay")
+    @deed(
+        description=_("Retry failed frames"),
+        permission="change_work",
+        icon="replay",
+        fits=lambda job: job.failed_frames and allows("retry")(job),
+    )
     def retry_failed(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:
         self.each(request, rows, lambda job: retry_frames(job=job))
 
-    @deed(description=_("Raise priority"), permission="change_work", icon="keyboard_double_arrow_up")
+    @deed(
+        description=_("Raise priority"),
+        permission="change_work",
+        icon="keyboard_double_arrow_up",
+        fits=allows("set_priority"),
+    )
     def raise_priority(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:
         def raised(job: RenderJob) -> Any:
             return jobs.set_priority(job=job, priority=min(job.priority + 1, 3), by_operator=True)
@@ -178,6 +202,7 @@ class RenderJobAdmin(ReadOnlyAdmin):
         form=RefundForm,
         icon="undo",
         text=_("Of each task, the newest bill first; paid money before what was burnt of gifts."),
+        fits=lambda job: job.actual_cost,
     )
     def refund(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:
         self.each(
@@ -197,6 +222,7 @@ class RenderJobAdmin(ReadOnlyAdmin):
         permission="change_work",
         icon="move_up",
         text=_("Frames under way start anew on other nodes; those that had them get no more of this task."),
+        fits=lambda job: job.status in RenderJob.CLAIMABLE_STATUSES,
     )
     def move(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:
         self.each(request, rows, lambda job: moving.move_job(job=job))
@@ -206,6 +232,7 @@ class RenderJobAdmin(ReadOnlyAdmin):
         permission="change_work",
         icon="lock_open",
         text=_("Nodes that failed this task, or that it was moved away from, may take its frames again."),
+        fits=lambda job: job.status not in RenderJob.FINAL_STATUSES,
     )
     def unblock_nodes(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:
         self.each(request, rows, lambda job: moving.unblock_nodes(job=job))

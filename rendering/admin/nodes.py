@@ -12,7 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from common.admin import AuditedAdmin, ReadOnlyInline
+from common.admin import ReadOnlyAdmin, ReadOnlyInline
+from common.columns import choice_column
 from common.deeds import deed
 from rendering.models import Attempt, RenderNode
 
@@ -54,8 +55,8 @@ class RunningInline(ReadOnlyInline):
 
 
 @admin.register(RenderNode)
-class RenderNodeAdmin(AuditedAdmin):
-    """Operators may take a node out of service; everything else the node says itself."""
+class RenderNodeAdmin(ReadOnlyAdmin):
+    """Operators take nodes in and out of service by deeds; everything else the node says itself."""
 
     list_display = (
         "name", "host", "shown_life", "shown_state", "shown_running", "slots", "cores", "shown_load", "shown_memory",
@@ -68,7 +69,6 @@ class RenderNodeAdmin(AuditedAdmin):
         "name", "host", "state", "life", "shown_engines", "tags", "slots", "cores", "shown_load",
         "shown_memory", "version", "pid", "rests_until", "heartbeat_at",
     )  # fmt: skip
-    readonly_fields = tuple(name for name in fields if name != "state")
     inlines = (RunningInline,)
     actions = ("drain", "disable", "enable")
     actions_detail = ("enable", "drain", "disable")
@@ -89,9 +89,7 @@ class RenderNodeAdmin(AuditedAdmin):
     def life(self, node: RenderNode) -> Any:
         return self.shown_life(node)[1]
 
-    @display(description=_("state"), ordering="state", label=STATE_COLOURS)
-    def shown_state(self, node: RenderNode) -> tuple[str, Any]:
-        return node.state, State(node.state).label
+    shown_state = choice_column("state", STATE_COLOURS, description=_("state"))
 
     @display(description=_("load"), ordering="load")
     def shown_load(self, node: RenderNode) -> str:
@@ -108,22 +106,29 @@ class RenderNodeAdmin(AuditedAdmin):
 
     @deed(
         description=_("Drain: finish what runs, take nothing new"),
-        permission="change",
+        permission="change_work",
         icon="hourglass_bottom",
+        fits=lambda node: node.state != State.DRAINING,
     )
     def drain(self, request: HttpRequest, rows: QuerySet[RenderNode], given: dict[str, Any]) -> None:
         self.put_into(request, rows, State.DRAINING)
 
     @deed(
         description=_("Disable: give back at once what runs"),
-        permission="change",
+        permission="change_work",
         icon="block",
         variant=ActionVariant.DANGER,
+        fits=lambda node: node.state != State.DISABLED,
     )
     def disable(self, request: HttpRequest, rows: QuerySet[RenderNode], given: dict[str, Any]) -> None:
         self.put_into(request, rows, State.DISABLED)
 
-    @deed(description=_("Enable"), permission="change", icon="check_circle")
+    @deed(
+        description=_("Enable"),
+        permission="change_work",
+        icon="check_circle",
+        fits=lambda node: node.state != State.ENABLED,
+    )
     def enable(self, request: HttpRequest, rows: QuerySet[RenderNode], given: dict[str, Any]) -> None:
         self.put_into(request, rows, State.ENABLED)
 
@@ -132,5 +137,10 @@ class RenderNodeAdmin(AuditedAdmin):
         count = changed.update(state=state, updated_at=timezone.now())
         self.message_user(request, _("%(count)s nodes changed.") % {"count": count}, messages.SUCCESS)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    def has_change_work_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("rendering.change_rendernode")
+
+    def has_delete_permission(self, request: HttpRequest, obj: RenderNode | None = None) -> bool:
+        """Machines that are gone for good; one that lives would only announce itself anew."""
+        may: bool = request.user.has_perm("rendering.delete_rendernode")
+        return may and (obj is None or obj.is_lost(timezone.now()))

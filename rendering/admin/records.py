@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from common.admin import ReadOnlyAdmin, ReadOnlyInline
+from common.columns import choice_column
 from rendering import models
 
 FRAME_COLOURS = {"running": "warning", "done": "success", "failed": "danger", "cancelled": "danger"}
@@ -60,9 +61,7 @@ class FrameAdmin(ReadOnlyAdmin):
     )  # fmt: skip
     inlines = (FrameAttemptInline,)
 
-    @display(description=_("status"), label=FRAME_COLOURS)
-    def shown_status(self, frame: models.Frame) -> tuple[str, Any]:
-        return frame.status, models.Frame.Status(frame.status).label
+    shown_status = choice_column("status", FRAME_COLOURS)
 
 
 @admin.register(models.Attempt)
@@ -83,9 +82,7 @@ class AttemptAdmin(ReadOnlyAdmin):
             rows.defer("log_tail") if request.resolver_match and not request.resolver_match.kwargs else rows
         )
 
-    @display(description=_("status"), label=ATTEMPT_COLOURS)
-    def shown_status(self, attempt: models.Attempt) -> tuple[str, Any]:
-        return attempt.status, models.Attempt.Status(attempt.status).label
+    shown_status = choice_column("status", ATTEMPT_COLOURS)
 
     @display(description=_("progress"))
     def shown_progress(self, attempt: models.Attempt) -> str:

@@ -49,5 +49,5 @@ document.addEventListener("DOMContentLoaded", () => {
     // Refused, or the session has ended: the page stays as it is.
     socket.addEventListener("close", (close) => { if (close.code !== 4403) setTimeout(listen, 5000); });
   }
-  listen();
+  if (page.dataset.socket) listen();
 });

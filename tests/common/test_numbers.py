@@ -8,7 +8,7 @@ from accounts.models import Notification
 from accounts.services.notifications import notify
 from billing.models import LedgerEntry, PriceRule, Wallet
 from billing.services.ledger import wallet_of
-from common.decimals import shown
+from common.numbers import shown
 from tests.accounts.staff import office_of, operator, page
 from tests.factories import make_user
 

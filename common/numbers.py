@@ -1,12 +1,13 @@
-"""Decimals on pages that are only read: with two places, and more only where they say something."""
+"""Numbers on pages that are only read: decimals with two places, more only where they say something; sizes in units."""
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
 from django.contrib.admin import display
-from django.db.models import DecimalField, Field, FloatField, Model
+from django.db.models import DecimalField, Field, FloatField, Model, PositiveBigIntegerField
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 
 
 def shown(value: Decimal | float) -> Decimal | float:
@@ -17,17 +18,24 @@ def shown(value: Decimal | float) -> Decimal | float:
     return value.quantize(Decimal(1).scaleb(-max(places, 2)))
 
 
-def column_of(field: Field) -> Callable[[Any], Decimal | float | None]:
+def is_size(field: Field) -> bool:
+    """Bytes are in 64 bits and named so."""
+    return isinstance(field, PositiveBigIntegerField) and field.name.endswith("size")
+
+
+def column_of(field: Field) -> Callable[[Any], Decimal | float | str | None]:
     @display(description=field.verbose_name)
-    def column(row: Model) -> Decimal | float | None:
+    def column(row: Model) -> Decimal | float | str | None:
         value = getattr(row, field.name)
-        return None if value is None else shown(value)
+        if value is None:
+            return None
+        return filesizeformat(value) if is_size(field) else shown(value)
 
     return column
 
 
-class PlainDecimals:
-    """A page that shows each decimal column of its model by another one, `shown_<name>`."""
+class PlainNumbers:
+    """A page that shows each such column of its model by another one, `shown_<name>`."""
 
     model: type[Model]
 
@@ -35,7 +43,7 @@ class PlainDecimals:
         super().__init__(*arguments, **more)
         self.replaced: dict[str, str] = {}
         for field in self.model._meta.concrete_fields:
-            if isinstance(field, DecimalField | FloatField):
+            if isinstance(field, DecimalField | FloatField) or is_size(field):
                 other = self.replaced[field.name] = f"shown_{field.name}"
                 if not hasattr(self, other):
                     setattr(self, other, column_of(field))

@@ -1,0 +1,28 @@
+"""Columns that several lists of the back office show alike."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+STATUS = _("status")
+
+
+class Colours(dict[Any, str]):
+    """Colours of values; what is not named is grey. The skin would show such a value raw."""
+
+    def __missing__(self, value: Any) -> str:
+        return "default"
+
+
+def choice_column(
+    name: str, colours: Mapping[Any, str], *, description: Any = STATUS
+) -> Callable[[Any, Any], tuple[Any, str]]:
+    """The choice that stands in the field `name`, in its colour."""
+
+    @display(description=description, ordering=name, label=Colours(colours))
+    def column(page: Any, row: Any) -> tuple[Any, str]:
+        return getattr(row, name), getattr(row, f"get_{name}_display")()
+
+    return column
