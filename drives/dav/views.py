@@ -28,7 +28,7 @@ from drives.dav.server import DavServer
 from drives.services.blobs import BLOCKS_HELD
 from drives.services.operations import Action, record
 
-XML = "application/xml; charset=utf-8"
+XML, PLAIN = "application/xml; charset=utf-8", "text/plain; charset=utf-8"
 METHODS = (
     "OPTIONS", "HEAD", "GET", "PROPFIND", "PUT", "DELETE", "COPY", "MOVE", "MKCOL", "PROPPATCH", "LOCK", "UNLOCK",
 )  # fmt: skip
@@ -54,7 +54,7 @@ def serve_dav(request: HttpRequest, path: str | None = None) -> HttpResponseBase
         origin.current.set(replace(origin.current.get(), device=app_password.name))
         response = answer(request, path or "/", app_password, body)
     except DomainError as error:
-        response = HttpResponse(str(error), status=error.status, content_type="text/plain; charset=utf-8")
+        response = HttpResponse(str(error), status=error.status, content_type=PLAIN)
         for header, value in error.headers().items():
             response[header] = value
         if error.status == 401:
@@ -69,7 +69,7 @@ def serve_dav(request: HttpRequest, path: str | None = None) -> HttpResponseBase
 def refusal(error: DAVError) -> HttpResponse:
     content_type, body = error.get_response_page()
     if error.err_condition is None:
-        content_type, body = "text/plain; charset=utf-8", error.context_info or ""
+        content_type, body = PLAIN, error.context_info or ""
     if error.value in (204, 304):
         return HttpResponse(status=error.value)
     return HttpResponse(body, status=error.value, content_type=content_type)
@@ -101,7 +101,10 @@ def answer(request: HttpRequest, path: str, app_password: AppPassword, body: Any
         started.update(status=int(status.split(" ", 1)[0]), headers=headers)
 
     content = b"".join(DavServer(provider)(environ, start_response))
-    headers = {name: value for name, value in started["headers"] if name.lower() not in ("date",)}
+    headers = {name: value for name, value in started["headers"] if name != "Date"}
+    if headers.get("Content-Type", "").startswith("text/html"):
+        # wsgidav's page of what the status says already, with its name and version.
+        content, headers = b"", {**headers, "Content-Type": PLAIN, "Content-Length": "0"}
     return HttpResponse(content, status=started["status"], headers=headers)
 
 

@@ -1,6 +1,8 @@
 """/dav/: what a network drive shows and changes."""
 
+import errno
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from drives.models import Blob, Drive, DriveMember, File, FileOperation, FileVersion, Folder
+from drives.storage import blob_storage
 from tests.drives.dav import LOCK, Dav, properties
 from tests.factories import put
 
@@ -116,7 +119,7 @@ def test_reading(dav: Dav, owner: User) -> None:
 
 def test_writing(dav: Dav, owner: User, drive: Drive) -> None:
     new = dav.put("/云盘/a.txt", b"first", X_OC_Mtime="1577934245")
-    assert (new.status_code, new["X-OC-Mtime"]) == (201, "accepted")
+    assert (new.status_code, new["X-OC-Mtime"], new.content) == (201, "accepted", b"")
     file = File.objects.get()
     assert new["ETag"] == f'"{file.blob.sha256}"'
     assert file.modified_at == datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -153,6 +156,25 @@ def test_no_room(dav: Dav, drive: Drive) -> None:
     assert (held(drive), Blob.objects.count()) == ({"/a.txt": 8}, 1)
     # What takes the place of something needs only the difference.
     assert dav.put("/云盘/a.txt", b"1234567890").status_code == 204
+
+
+@pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 507), (errno.EIO, 503)])
+def test_a_disk_that_fails(
+    dav: Dav, drive: Drive, monkeypatch: pytest.MonkeyPatch, number: int, status: int
+) -> None:
+    """It is not the client's fault, and the same comes again; nothing of the first time stays."""
+
+    def fail(storage: Any, path: Path, key: str) -> None:
+        raise OSError(number, "the disk fails")
+
+    dav.put("/云盘/a.txt", b"first")
+    with monkeypatch.context() as failing:
+        failing.setattr(type(blob_storage()), "take_in", fail)
+        answer = dav.put("/云盘/a.txt", b"second one")
+    assert (answer.status_code, b"disk" in answer.content) == (status, False)
+    assert (held(drive), Blob.objects.count()) == ({"/a.txt": 5}, 1)
+    assert not any(blob_storage().staging_path("").iterdir())
+    assert dav.put("/云盘/a.txt", b"second one").status_code == 204
 
 
 @pytest.mark.parametrize("name", ["CON", "nul.txt", "a.", "a\\b", "a\x01b", "x" * 256])
