@@ -81,6 +81,7 @@ class Rclone:
 
     def copy(self, source: str | Path, target: str | Path) -> float:
         """Seconds. Raises Missing."""
+        os.sync()  # nobody pays for what others have left to write
         begun = time.perf_counter()
         command = ["rclone", "--config", "/dev/null", "--retries", "1", "copy", str(source), str(target)]
         done = subprocess.run(command, env=self.env, capture_output=True, text=True)
@@ -157,7 +158,9 @@ def measure_dav(server: Server, copyparty: Copyparty, corpus: Corpus, scratch: P
     }
     large, small = corpus.large.parent, corpus.small[0].parent
     for turn in range(rounds + 1):
-        for number, (name, remote) in enumerate(remotes.items()):
+        names = [*remotes]
+        for number, name in enumerate(names[turn % 3 :] + names[: turn % 3]):
+            remote = remotes[name]
             corpus.renew()  # what is known already is not kept again
             for what, folder, unit in (
                 ("large", large, corpus.large_size / 1e6),
