@@ -6,8 +6,11 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC
 
+from csp.constants import HEADER as CSP_HEADER
+from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
@@ -94,6 +97,16 @@ class UtcMiddleware:
             return self.get_response(request)
         with timezone.override(UTC):
             return self.get_response(request)
+
+
+class PolicyMiddleware(CSPMiddleware):
+    """What a page may load stands in the settings; an answer of the API is no page, and has nothing to load."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if response.get("Content-Type") != "application/json":
+            return super().process_response(request, response)
+        response.headers.setdefault(CSP_HEADER, "default-src 'none'; frame-ancestors 'none'")
+        return response
 
 
 class JsonErrorMiddleware:

@@ -1,5 +1,6 @@
 """What every row has."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from django.db import connection, models
@@ -27,6 +28,23 @@ def as_written(row: Model) -> Model:
     """The object for a row that a statement of ours has put into the database."""
     row._state.adding, row._state.db = False, connection.alias
     return row
+
+
+def copy_in(rows: Sequence[Row]) -> None:
+    """Insert rows of one model by COPY: tens of thousands in a fraction of the time that statements take to be written
+    and parsed. A violated constraint is an IntegrityError, as ever.
+    """
+    if not rows:
+        return
+    now, model = timezone.now(), type(rows[0])
+    names = [field.attname for field in model._meta.concrete_fields]
+    into = f"COPY {model._meta.db_table} ({', '.join(names)}) FROM STDIN"
+    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(into) as copy:
+        for row in rows:
+            row.created_at = row.updated_at = now
+            copy.write_row([getattr(row, name) for name in names])
+    for row in rows:
+        as_written(row)
 
 
 class StateRow(Row):

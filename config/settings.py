@@ -83,7 +83,7 @@ MIDDLEWARE = [
     "common.middleware.OriginMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "common.middleware.PolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "common.middleware.JsonErrorMiddleware",
     "common.middleware.SlashMiddleware",

@@ -155,7 +155,13 @@ class TaskFile(Row):
     LANDED_STATUSES = (Status.COMPLETED, Status.SKIPPED)
     MAX_RETRIES = 3
 
-    task = models.ForeignKey(UploadTask, models.CASCADE, related_name="files", verbose_name=_("upload task"))
+    task = models.ForeignKey(
+        UploadTask,
+        models.CASCADE,
+        related_name="files",
+        db_index=False,  # uploads_taskfile_position begins with it
+        verbose_name=_("upload task"),
+    )
     position = models.PositiveIntegerField(_("number"))
     local_path = models.CharField(_("path at the client"), max_length=1024, blank=True)
     folder = models.ForeignKey(

@@ -4,6 +4,8 @@ Claims: sub (user id), sid (session id), jti, type (access | refresh), iat, exp.
 the session row, so the successor of a refresh token can be given again without being stored.
 """
 
+import functools
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,6 +35,8 @@ class Claims:
     user_id: UUID
     session_id: UUID
     jti: UUID
+    expires_at: int
+    """Seconds since 1970."""
 
 
 def pack(session: Session) -> TokenPack:
@@ -51,6 +55,16 @@ def fill(token: Token, session: Session, issued: datetime) -> None:
 
 
 def read_access(raw: str) -> Claims:
+    """Verified claims of an access token. Raises TokenInvalid."""
+    claims = once_verified(raw)
+    if claims.expires_at <= time.time():
+        raise TokenInvalid
+    return claims
+
+
+@functools.lru_cache(1024)
+def once_verified(raw: str) -> Claims:
+    """A signature stays what it is: thousands of requests come with the same token."""
     return read(raw, AccessToken)
 
 
@@ -68,4 +82,4 @@ def read(raw: str, kind: type[Token]) -> Claims:
     jti = as_uuid(payload.get("jti"))
     if user_id is None or session_id is None or jti is None:
         raise TokenInvalid
-    return Claims(user_id, session_id, jti)
+    return Claims(user_id, session_id, jti, payload["exp"])

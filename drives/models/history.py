@@ -36,13 +36,17 @@ class FileOperation(Row):
         REVERT = "revert", _("Brought back to an earlier version")
         DOWNLOAD = "download", _("Downloaded")
 
-    drive = models.ForeignKey(Drive, models.CASCADE, related_name="operations", verbose_name=_("drive"))
+    # The indexes below begin with drive and actor, so that neither needs one of its own.
+    drive = models.ForeignKey(
+        Drive, models.CASCADE, related_name="operations", db_index=False, verbose_name=_("drive")
+    )
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.SET_NULL,
         null=True,
         blank=True,
         related_name="+",
+        db_index=False,
         verbose_name=_("actor"),
     )
     action = models.CharField(_("action"), max_length=10, choices=Action.choices)

@@ -156,7 +156,13 @@ class File(Row):
 
     drive = models.ForeignKey(Drive, models.CASCADE, related_name="files", verbose_name=_("drive"))
     folder = models.ForeignKey(
-        Folder, models.CASCADE, null=True, blank=True, related_name="files", verbose_name=_("folder")
+        Folder,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="files",
+        db_index=False,  # drives_file_in_folder begins with it
+        verbose_name=_("folder"),
     )
     name = models.CharField(_("name"), max_length=255)
     blob = models.ForeignKey(Blob, models.PROTECT, related_name="files", verbose_name=_("blob"))

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from accounts.models import User
+from common.postgresql.disk import WAIT
 from drives.models import Blob, Drive, File, Folder
 from drives.services.blobs import Kept
 from drives.services.drives import delete_drive
@@ -285,14 +286,19 @@ def test_racing_files_of_one_task_complete_it(owner: User, drive: Drive) -> None
         assert content_of(file) == content
 
 
-def test_a_small_file_takes_few_queries(owner_api: Client) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_a_small_file_takes_few_queries_and_is_on_the_disk(owner: User) -> None:
     """A scene has thousands of textures; each statement here is paid for every one of them."""
-    first, second, _third = begin(owner_api, *(announced(f"/a/{name}", b"content") for name in "123"))
+    api = Client(owner)
+    first, second, _third = begin(api, *(announced(f"/a/{name}", b"content") for name in "123"))
     first.whole(b"warm up")
     with CaptureQueriesContext(connection) as captured:
         assert second.whole(b"content").status_code == 200
-    statements = [query["sql"] for query in captured if "SAVEPOINT" not in query["sql"]]
+    statements = [query["sql"] for query in captured]
     assert len(statements) <= 5
+    # The landing lets go of its locks first (docs/adr/0021-locks-are-let-go-before-the-disk.md).
+    [landed] = [number for number, sql in enumerate(statements) if "uploads_land(" in sql]
+    assert statements[landed + 1] == WAIT
 
 
 def test_a_file_as_the_body(owner_api: Client, drive: Drive) -> None:

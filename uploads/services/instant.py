@@ -35,7 +35,7 @@ def check_files(*, task: UploadTask, actor: User, asked: Iterable[CheckedFile]) 
     with transaction.atomic():
         task = lock_open_task(task.pk)
         require_active(task)
-        rows = list(task.files.filter(pk__in=by_id).select_related("folder"))
+        rows = TaskFile.objects.under_way(actor, task.pk, by_id).values()
         if len(rows) != len(by_id):
             raise NotVisible
         wanted = [

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -15,7 +15,7 @@ from accounts.models import User
 from common import origin
 from common.compiled import planned_cursor
 from common.errors import DomainError, NotVisible
-from common.models import as_written
+from common.postgresql.disk import wait_for_disk
 from drives.errors import DriveReadOnly, NameTaken
 from drives.models import Blob, File, Folder
 from drives.permissions import Right, require
@@ -43,7 +43,7 @@ class Arrival:
 Outcome = TaskFile | DomainError
 """The row of a file that has landed, or why it has not."""
 
-# The function is in uploads/migrations/0007_land.py.
+# The function is in uploads/migrations/0011_land_without_waiting.py.
 LAND = """
     SELECT * FROM uploads_land(
         %s, %s, %s, %s, %s, %s::uuid[], %s::uuid[], %s::text[], %s::boolean[], %s::timestamptz[],
@@ -122,26 +122,32 @@ def put(
     with planned_cursor() as cursor:
         cursor.execute(LAND, [task.pk, actor.pk, origin.current.get().device[:200], now, status, *columns])
         found = {row[0]: Result(*row) for row in cursor.fetchall()}
+    transaction.on_commit(wait_for_disk)
     return {item.row.pk: found.get(item.row.pk) or Result(item.row.pk, "gone") for item in arrived}
+
+
+FILE = [field.attname for field in File._meta.concrete_fields]
 
 
 def file_of(row: TaskFile, blob: Blob, result: Result, actor: User, now: datetime) -> File:
     """The file in the drive as the database has written it; nothing is read anew."""
-    return as_written(
-        File(
-            id=result.file_id,
-            created_at=result.file_created_at,
-            updated_at=now,
-            drive=row.task.drive,
-            folder_id=row.folder_id,
-            name=row.file_name,
-            blob=blob,
-            size=blob.size,
-            mime_type=type_of(row.file_name, row.mime_type),
-            uploaded_by=actor,
-            modified_at=now,
-        )
-    )
+    written = {
+        "id": result.file_id,
+        "created_at": result.file_created_at,
+        "updated_at": now,
+        "drive_id": row.task.drive_id,
+        "folder_id": row.folder_id,
+        "name": row.file_name,
+        "blob_id": blob.pk,
+        "size": blob.size,
+        "mime_type": type_of(row.file_name, row.mime_type),
+        "uploaded_by_id": actor.pk,
+        "modified_at": now,
+        "trashed_at": None,
+    }
+    file = File.from_db(connection.alias, FILE, [written[name] for name in FILE])
+    file.blob = blob
+    return file
 
 
 def landed_row(item: Arrival, status: TaskFile.Status, file: File) -> TaskFile:

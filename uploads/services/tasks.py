@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from common.errors import NotVisible, TransitionNotAllowed
+from common.models import copy_in
 from drives.errors import NameTaken
 from drives.models import Drive, Folder
 from drives.permissions import Right, require
@@ -71,8 +72,9 @@ def create_task(
         folders = ensure_folders(drive=drive, paths={row.target_folder_path for row in rows})
         require_no_folders(drive, [row.virtual_path for row in rows])
         for row in rows:
-            row.task, row.folder = task, folders[row.target_folder_path]
-        TaskFile.objects.bulk_create(rows, batch_size=2000)
+            folder = folders[row.target_folder_path]
+            row.task_id, row.folder_id = task.pk, folder.pk if folder else None
+        copy_in(rows)
     return task
 
 
