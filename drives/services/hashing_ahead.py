@@ -12,10 +12,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from mmap import mmap
 from pathlib import Path
 from threading import Condition, Lock
+from typing import NamedTuple
 
-from drives.services.blobs import BLOCK, Hasher
+from drives.services.blobs import Hasher
 from drives.storage import memory
-from drives.storage.staging import begin_to_sync
+from drives.storage.staging import begin_to_sync, read_at, read_past_cache
 
 logger = logging.getLogger(__name__)
 MAX_FILES = 256
@@ -24,22 +25,29 @@ pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hashing")
 md5_pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="md5")
 
 
+class Piece(NamedTuple):
+    """Where it ends; and whether it was written past the page cache, so that it is not found there."""
+
+    stop: int
+    is_on_disk: bool
+
+
 class Ahead:
-    """A file that arrives: the hasher of its beginning, and the ends of the pieces that come after, by their starts."""
+    """A file that arrives: the hasher of its beginning, and the pieces that come after, by their starts."""
 
     def __init__(self, path: Path, *, with_md5: bool) -> None:
         self.path, self.hasher = path, Hasher(with_md5=with_md5)
-        self.waiting: dict[int, int] = {}
+        self.waiting: dict[int, Piece] = {}
         self.busy = self.stopped = self.failed = False
         self.turn: Future[None] | None = None
         self.change = Condition()
 
-    def add(self, start: int, stop: int) -> None:
+    def add(self, start: int, piece: Piece) -> None:
         """Note a piece that lies in its place, and have it hashed as soon as all before it is."""
         with self.change:
             if start < self.hasher.size:
                 return
-            self.waiting[start] = stop
+            self.waiting[start] = piece
             if self.busy or self.stopped or self.hasher.size not in self.waiting:
                 return
             self.busy = True
@@ -49,14 +57,14 @@ class Ahead:
         """Hash pieces as long as the next one is there."""
         try:
             with self.path.open("rb", buffering=0) as file:
-                while (stop := self.next_stop()) is not None:
-                    start = self.hasher.size
+                while piece := self.next_piece():
+                    start, size = self.hasher.size, piece.stop - self.hasher.size
                     if copy := take_copy(self, start):
-                        self.hasher.update(memoryview(copy)[: stop - start], beside=md5_pool)
+                        self.hasher.update(memoryview(copy)[:size], beside=md5_pool)
                         memory.give_back(copy)
                     else:
-                        self.read_up_to(file.fileno(), stop)
-                    begin_to_sync(file.fileno(), start, stop - start)
+                        self.read_up_to(file.fileno(), piece)
+                    begin_to_sync(file.fileno(), start, size)
         except Exception as error:
             if not isinstance(error, FileNotFoundError):  # kept or discarded meanwhile
                 logger.exception("hashing ahead of %s ended", self.path.name)
@@ -65,22 +73,22 @@ class Ahead:
                 self.busy = False
                 self.change.notify_all()
 
-    def next_stop(self) -> int | None:
+    def next_piece(self) -> Piece | None:
         with self.change:
-            stop = self.waiting.pop(self.hasher.size, None)
-            if stop is None or self.stopped:
+            piece = self.waiting.pop(self.hasher.size, None)
+            if piece is None or self.stopped:
                 # Said under the lock: whoever adds the next piece starts the work anew.
                 self.busy = False
                 self.change.notify_all()
                 return None
-            return stop
+            return piece
 
-    def read_up_to(self, descriptor: int, stop: int) -> None:
-        borrowed = memory.lend()
+    def read_up_to(self, descriptor: int, piece: Piece) -> None:
+        borrowed, read = memory.lend(), read_past_cache if piece.is_on_disk else read_at
         try:
-            while self.hasher.size < stop:
-                block = memoryview(borrowed)[: min(BLOCK, stop - self.hasher.size)]
-                size = os.preadv(descriptor, [block], self.hasher.size)
+            while self.hasher.size < piece.stop:
+                block = memoryview(borrowed)[: piece.stop - self.hasher.size]
+                size = read(descriptor, block, self.hasher.size)
                 if not size:
                     raise EOFError("the file is shorter than the pieces that were noted")
                 self.hasher.update(block[:size], beside=md5_pool)
@@ -96,8 +104,8 @@ class Ahead:
         return None if self.failed else self.hasher
 
 
-copies: OrderedDict[tuple[Ahead, int], mmap] = OrderedDict()
-"""Memory that begins with a piece of a file, which is not hashed yet; the oldest first."""
+copies: OrderedDict[Ahead, dict[int, mmap]] = OrderedDict()
+"""Memory that begins with a piece which is not hashed yet, by its start; last the file that got the last one."""
 files: OrderedDict[str, Ahead] = OrderedDict()
 lock = Lock()
 
@@ -113,22 +121,35 @@ def note(staging_id: str, path: Path, *, start: int, stop: int, copy: mmap | Non
                 dropped.stopped = True
         if copy:
             keep_copy(ahead, start, copy)
-    ahead.add(start, stop)
+    ahead.add(start, Piece(stop, is_on_disk=copy is not None))
 
 
 def keep_copy(ahead: Ahead, start: int, copy: mmap) -> None:
-    """For a while: where its turn does not come before newer ones want the room, the file is read. Call with `lock`."""
-    replaced = copies.pop((ahead, start), None)
-    copies[ahead, start] = copy
-    if replaced is None and len(copies) > MAX_COPIES:
-        _oldest, replaced = copies.popitem(last=False)
-    if replaced:
+    """Until it is hashed, or others want the room: a piece that is given up is read again. Call with `lock`.
+
+    It is the last piece of the file that has waited longest for one.
+    """
+    of_file = copies.setdefault(ahead, {})
+    copies.move_to_end(ahead)
+    if replaced := of_file.pop(start, None):
         memory.give_back(replaced)
+    of_file[start] = copy
+    if sum(map(len, copies.values())) > MAX_COPIES:
+        stalest = next(iter(copies))
+        memory.give_back(drop_copy(stalest, max(copies[stalest])))
 
 
 def take_copy(ahead: Ahead, start: int) -> mmap | None:
     with lock:
-        return copies.pop((ahead, start), None)
+        return drop_copy(ahead, start) if start in copies.get(ahead, ()) else None
+
+
+def drop_copy(ahead: Ahead, start: int) -> mmap:
+    """No longer ours. Call with `lock`."""
+    copy = copies[ahead].pop(start)
+    if not copies[ahead]:
+        del copies[ahead]
+    return copy
 
 
 def take(staging_id: str) -> Hasher | None:

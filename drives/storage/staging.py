@@ -46,25 +46,48 @@ def write_at(descriptor: int, block: memoryview, start: int) -> None:
         block, start = block[written:], start + written
 
 
-def write_past_cache(descriptor: int, memory: memoryview, start: int) -> int:
-    """Write the whole pages of `memory`, which begins where a page does, past the page cache; how many bytes that was.
+def read_at(descriptor: int, memory: memoryview, start: int) -> int:
+    """Read into `memory` from `start` on; how many bytes, none at the end of the file."""
+    return os.preadv(descriptor, [memory], start)
 
-    None of them where the place does not begin where a page does, or the file system cannot (open(2), "O_DIRECT").
+
+@contextmanager
+def past_cache(descriptor: int) -> Iterator[None]:
+    """Whole pages of memory go straight to their place on the disk, or come from there (open(2), "O_DIRECT").
+
+    Nothing is done, by this or by what is done meanwhile, where the file system cannot.
     """
-    size, written = len(memory) // PAGESIZE * PAGESIZE, 0
-    if start % PAGESIZE or not size:
-        return 0
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_DIRECT)
-        while written < size:
-            written += os.pwrite(descriptor, memory[written:size], start + written)
+        yield
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
     finally:
         fcntl.fcntl(descriptor, fcntl.F_SETFL, flags)
+
+
+def whole_pages(memory: memoryview, start: int) -> memoryview:
+    """Those of `memory`, which begins where a page does; none where their place at `start` does not."""
+    return memory[: 0 if start % PAGESIZE else len(memory) // PAGESIZE * PAGESIZE]
+
+
+def write_past_cache(descriptor: int, memory: memoryview, start: int) -> int:
+    """Write what can be written past the page cache; how many bytes that was."""
+    pages, written = whole_pages(memory, start), 0
+    with past_cache(descriptor):
+        while written < len(pages):
+            written += os.pwrite(descriptor, pages[written:], start + written)
     return written
+
+
+def read_past_cache(descriptor: int, memory: memoryview, start: int) -> int:
+    """`read_at`, past the page cache where that can be."""
+    if pages := whole_pages(memory, start):
+        with past_cache(descriptor):
+            return os.preadv(descriptor, [pages], start)
+    return read_at(descriptor, memory, start)
 
 
 class StagingClosed(Exception):
