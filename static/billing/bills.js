@@ -15,15 +15,18 @@ const list = new List("bill", "bills", (bill) => {
   about.append(element("b", bill.description || dataset[bill.kind]), element("small", `${dayText(bill.created_at)} · ${dataset[bill.kind]}`));
   head.append(about, element("span", money(bill.amount, wallet.currency), "amount"));
   box.append(head, linesOf(bill));
-  if (bill.task_id) {
-    const link = element("a", dataset.entries);
-    link.href = addressOf("entries", { wallet: readAddress().filters.wallet, task_id: bill.task_id });
-    box.append(link);
-  }
+  if (bill.task_id) box.append(...linksOf(bill));
   const item = element("li");
   item.append(box);
   return item;
 });
+
+function linksOf({ task_id }) {
+  const { entries, task, tasks } = list.rows.dataset;
+  const { wallet: name } = readAddress().filters;
+  const targets = [[task, `${tasks}#/${task_id}`], [entries, addressOf("entries", { wallet: name, task_id })]];
+  return targets.map(([text, href]) => Object.assign(element("a", text), { href }));
+}
 
 function linesOf(bill) {
   const table = element("table", "", "lines");

@@ -150,6 +150,8 @@ def test_what_moved(payer: User, open_page: Open) -> None:
     tab(page, "账单")
     rows(page, "bill").first.locator("summary").click()
     expect(rows(page, "bill").first.get_by_role("table")).to_contain_text("¥0.25")
+    link = rows(page, "bill").first.get_by_role("link", name="查看任务")
+    expect(link).to_have_attribute("href", f"/tasks#/{task}")
     tab(page, "消费分析")
     expect(page.locator("#spending-sum")).to_have_text("¥19.75")
     expect(page.locator("#spending-chart > *")).to_have_count(30)
