@@ -127,14 +127,9 @@ function move(event) {
   const all = [...grid.querySelectorAll(".cell")];
   const at = all.indexOf(document.activeElement);
   if (at < 0) return;
-  const { top, left } = all[at].getBoundingClientRect();
-  const beside = (rows) => {
-    const found = all.filter((cell) => (cell.getBoundingClientRect().top - top) * rows > 4);
-    const line = found.at(rows > 0 ? 0 : -1)?.getBoundingClientRect().top;
-    return found.find((cell) => cell.getBoundingClientRect().top === line && cell.getBoundingClientRect().left >= left - 2);
-  };
-  const target = { ArrowRight: () => all[at + 1], ArrowLeft: () => all[at - 1], ArrowDown: () => beside(1), ArrowUp: () => beside(-1),
-    Home: () => all[0], End: () => all.at(-1) }[event.key]?.();
+  const columns = getComputedStyle(all[at].parentElement).gridTemplateColumns.split(" ").length;
+  const far = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, Home: -at, End: all.length - 1 - at }[event.key];
+  const target = far && all[at + far];
   if (!target) return;
   event.preventDefault();
   all[at].tabIndex = -1;
