@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from common.embedded.layout import Layout
+from config.origins import bucket_origins
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -615,6 +616,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_AUTOREFRESH = False
 X_FRAME_OPTIONS = "SAMEORIGIN"
+PICTURE_ORIGINS = bucket_origins(BLOB_STORAGE, BLOB_STORAGES[BLOB_STORAGE]["OPTIONS"])
 # Our own pages run our own scripts alone. Swagger, ReDoc and the admin bring inline ones along.
 CONTENT_SECURITY_POLICY = {
     "EXCLUDE_URL_PREFIXES": ["/admin", "/docs", "/redoc"],
@@ -622,8 +624,8 @@ CONTENT_SECURITY_POLICY = {
         "default-src": ["'none'"],
         "script-src": ["'self'"],
         "style-src": ["'self'"],
-        "img-src": ["'self'", "data:"],
-        "media-src": ["'self'"],
+        "img-src": ["'self'", "data:", *PICTURE_ORIGINS],
+        "media-src": ["'self'", *PICTURE_ORIGINS],
         "connect-src": ["'self'"],
         "form-action": ["'self'"],
         "base-uri": ["'none'"],

@@ -11,6 +11,8 @@ from django.core.checks import CheckMessage
 from django.core.checks.registry import registry
 from pytest_django import Settings
 
+from config.origins import bucket_origins
+from config.settings import BLOB_STORAGES
 from drives.checks import storage_is_configured
 from drives.storage import filesystem, key_of
 from drives.storage.filesystem import FileSystemBlobStorage
@@ -125,3 +127,37 @@ def test_every_missing_variable_is_named(settings: Settings) -> None:
     assert [
         name for name in ("KEY_ID", "KEY_SECRET", "BUCKET_NAME", "REGION", "ENDPOINT") if name not in texts
     ] == []
+
+
+@pytest.mark.parametrize(
+    ("storage", "options", "origins"),
+    [
+        ("filesystem", {}, []),
+        (
+            "oss",
+            {**OSS, "public_endpoint": ""},
+            ["{}oss-cn-hangzhou.aliyuncs.com", "{}yuntu.oss-cn-hangzhou.aliyuncs.com"],
+        ),
+        (
+            "oss",
+            {**OSS, "public_endpoint": "files.yuntu.example", "public_is_cname": True},
+            ["{}files.yuntu.example"],
+        ),
+        (
+            "s3",
+            {**S3, "region_name": "eu-west-1"},
+            ["{}s3.eu-west-1.amazonaws.com", "{}yuntu.s3.eu-west-1.amazonaws.com"],
+        ),
+        (
+            "s3",
+            {**S3, "public_endpoint_url": "https://s3.example:9000/"},
+            ["{}s3.example:9000", "{}yuntu.s3.example:9000"],
+        ),
+    ],
+)
+def test_pages_may_show_what_lies_in_the_bucket(
+    storage: str, options: dict[str, Any], origins: list[str]
+) -> None:
+    """Links to pictures lead on there, which the content policy of our pages must allow."""
+    found = bucket_origins(storage, {**BLOB_STORAGES[storage]["OPTIONS"], **options})
+    assert found == [origin.format("https://") for origin in origins]
