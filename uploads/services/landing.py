@@ -92,7 +92,9 @@ def land(
             outcomes[item.row.pk] = refused(item.row, result.outcome)
             continue
         task.status = result.task_status
-        outcomes[item.row.pk] = landed_row(item, status, file_of(item.row, blob, result, actor, now))
+        outcomes[item.row.pk] = landed_row(item, status, result, now)
+        if status == TaskFile.Status.COMPLETED:  # a check tells ids alone, thousands at once
+            item.row.file = file_of(item.row, blob, result, actor, now)
         let_go(item, result)
     landed = [result for result in found.values() if not result.outcome]
     drop_surplus([result.file_id for result in landed if result.is_replaced])
@@ -150,13 +152,13 @@ def file_of(row: TaskFile, blob: Blob, result: Result, actor: User, now: datetim
     return file
 
 
-def landed_row(item: Arrival, status: TaskFile.Status, file: File) -> TaskFile:
+def landed_row(item: Arrival, status: TaskFile.Status, result: Result, now: datetime) -> TaskFile:
     """The row as the database has changed it."""
     row = item.row
-    row.file, row.status, row.was_stored = file, status, item.was_stored
+    row.file_id, row.status, row.was_stored = result.file_id, status, item.was_stored
     row.is_duplicated = status == TaskFile.Status.SKIPPED
     row.started_at = row.started_at or item.started_at
-    row.completed_at = row.updated_at = file.updated_at
+    row.completed_at = row.updated_at = now
     row.upload_id = row.storage_key = row.error_message = ""
     return row
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -80,7 +81,8 @@ def create_task(
 
 def require_no_folders(drive: Drive, places: list[str]) -> None:
     """Raises NameTaken where a folder, there before or made for another file of the manifest, has a file's place."""
-    if Folder.objects.filter(drive=drive, path__in=places).exists():
+    asked = RawSQL("SELECT unnest(%s::text[])", [places])
+    if Folder.objects.filter(drive=drive, path__in=asked).exists():
         raise NameTaken
 
 
