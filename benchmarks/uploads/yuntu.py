@@ -7,18 +7,21 @@ import hashlib
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.uploads.contestants import Missing, Plain, TusServer, free_port
+from benchmarks.uploads.contestants import START_SECONDS, Missing, Plain, TusServer, free_port
 from benchmarks.uploads.corpus import Corpus
 from benchmarks.uploads.wire import Connection, Refused, Slice, json_body, parts_of, share
 from common.embedded.layout import Layout
 from common.embedded.services import EmbeddedServices
+from common.processes import parent_death_signal
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 API = "/api/v1/upload-tasks"
@@ -27,6 +30,8 @@ BYTES = {"Content-Type": "application/octet-stream"}
 # As in compose.yaml: `web`, and `uploads` for bodies that are large.
 GUNICORN = "config.wsgi:application --worker-class gthread --threads 8 --timeout 150"
 WEB, UPLOADS = "--workers 2", "--workers 1"
+# As in compose.yaml, for one client: it tells of progress when that has had to wait.
+WORKER = "celery -A config worker --pool threads --concurrency 1 -Q default --without-gossip --without-mingle"
 USER = """
 import django; django.setup()
 from accounts.services.registration import create_user
@@ -70,12 +75,34 @@ class Platform:
         }
         self.env = {name: value for name, value in os.environ.items() if name not in mine} | mine
         self.token = ""
+        self.worker: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         shutil.rmtree(self.var, ignore_errors=True)
         self.services.start()
         self.ask([sys.executable, "manage.py", "migrate", "--verbosity", "0"])
         self.token = self.ask([sys.executable, "-c", USER]).strip().splitlines()[-1]
+        self.start_worker()
+
+    def start_worker(self) -> None:
+        """Raises Missing."""
+        told = self.var / "worker.log"
+        with told.open("wb") as log:
+            self.worker = subprocess.Popen(
+                [sys.executable, "-m", *WORKER.split()],
+                cwd=REPOSITORY,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=parent_death_signal(signal.SIGTERM),
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while b" ready." not in told.read_bytes():
+            if time.monotonic() > deadline:
+                raise Missing(f"the worker does not start; see {told}")
+            time.sleep(0.2)
 
     def ask(self, command: Sequence[str]) -> str:
         """The output of a command in the platform's environment. Raises Missing."""
@@ -85,6 +112,9 @@ class Platform:
         return done.stdout
 
     def stop(self) -> None:
+        if self.worker:
+            self.worker.kill()  # nothing it holds is missed
+            self.worker.wait()
         self.services.stop()
         shutil.rmtree(self.var, ignore_errors=True)
 
