@@ -19,7 +19,7 @@ def channels_are_configured(app_configs: Any, **kwargs: Any) -> list[CheckMessag
         missing = [each for each in needed if not getattr(settings, each)]
         given = [each for each in needed if getattr(settings, each) and not each.endswith("_URL")]
         if given and missing:
-            found.append(Error(f"{name} needs {', '.join(missing)}.", id="yuntu.E011"))
+            found.append(Error(f"{name} needs {', '.join(missing)}.", id="yuntu.E015"))
         for each in given:
             if each.endswith("_KEY") and "V3" not in each and not Path(getattr(settings, each)).is_file():
                 found.append(Error(f"{each} must be the path of a PEM file.", id="yuntu.E012"))

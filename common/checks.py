@@ -45,7 +45,7 @@ def no_stand_ins_in_production(app_configs: Any, **kwargs: Any) -> list[CheckMes
     if settings.TRIAL_CREDIT > 0:
         found.append(Error("TRIAL_CREDIT gives money away: it must be 0 when DEBUG is off.", id="yuntu.E009"))
     if not settings.STAFF_SECOND_FACTOR:
-        found.append(Error("STAFF_SECOND_FACTOR must be on when DEBUG is off.", id="yuntu.E010"))
+        found.append(Error("STAFF_SECOND_FACTOR must be on when DEBUG is off.", id="yuntu.E014"))
     if not settings.ALLOWED_HOSTS:
         found.append(Error("ALLOWED_HOSTS must be set when DEBUG is off.", id="yuntu.E003"))
     if min(len(settings.SECRET_KEY), len(str(settings.SIMPLE_JWT["SIGNING_KEY"]))) < 32:

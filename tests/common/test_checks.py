@@ -64,7 +64,7 @@ def test_a_provider_of_messages_without_its_settings() -> None:
 def test_a_payment_channel_that_is_half_configured() -> None:
     code, words = check(ALIPAY_APP_ID="2021", ALIPAY_PRIVATE_KEY="/nowhere.pem")
     assert code != 0
-    assert "(yuntu.E011) alipay needs ALIPAY_SELLER_ID, ALIPAY_PUBLIC_KEY." in words
+    assert "(yuntu.E015) alipay needs ALIPAY_SELLER_ID, ALIPAY_PUBLIC_KEY." in words
     assert "(yuntu.E012) ALIPAY_PRIVATE_KEY must be the path of a PEM file." in words
     names = ("APP_ID", "SELLER_ID", "PRIVATE_KEY", "PUBLIC_KEY")
     code, words = check(**{f"ALIPAY_{name}": __file__ for name in names})
