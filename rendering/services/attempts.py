@@ -117,6 +117,7 @@ def end_attempt(
     ended = Attempt.objects.filter(pk=attempt_id, status=Attempt.Status.RUNNING).update(
         status=target,
         ended_at=Now(),
+        progress=100 if target == Attempt.Status.SUCCEEDED else F("progress"),
         exit_code=usage.exit_code,
         cpu_seconds=usage.cpu_seconds,
         peak_memory_size=usage.peak_memory_size,

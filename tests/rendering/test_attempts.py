@@ -33,7 +33,8 @@ def test_a_rendered_frame_lands_in_the_drive(owner: User, node: RenderNode) -> N
     makers.succeed(attempt)
 
     attempt.refresh_from_db()
-    assert (attempt.status, attempt.exit_code, attempt.cpu_seconds) == ("succeeded", 0, 1.5)
+    assert (attempt.status, attempt.progress, attempt.exit_code) == ("succeeded", 100, 0)
+    assert attempt.cpu_seconds == 1.5
     assert attempt.ended_at is not None
     frame = Frame.objects.get(number=1)
     assert (frame.status, frame.attempt, frame.failures) == ("done", attempt, 0)
