@@ -89,8 +89,8 @@ class Bench:
         from rendering.services.submitting import submit_job
 
         # A frame an attempt: the shell renders one, and what an attempt costs is to be seen.
-        wanted: dict[str, Any] = {"task_name": "bench", "engine": "blender", "frames": f"1-{frames}", "chunk_size": 1}
-        job = create_job(user=self.user, new=NewJob(scene_file_id=scene.pk, **wanted))
+        new = NewJob("bench", scene_file_id=scene.pk, engine="blender", frames=f"1-{frames}", chunk_size=1)
+        job = create_job(user=self.user, new=new)
         submit_job(job=job)
         advance_job(job_id=job.pk)
         job.refresh_from_db()

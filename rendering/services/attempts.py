@@ -36,7 +36,6 @@ LICENCE_DELAY = timedelta(minutes=1)
 SPENDS_NO_TRY = ("licence_unavailable", "node_fault")
 SUSPICIOUS = "suspicious_output"
 BLAMES_NO_NODE = (*SPENDS_NO_TRY, SUSPICIOUS)
-LOG_TAIL_LINES = 200
 FINISH_FRAMES = """
 UPDATE rendering_frame f SET status = %s, seconds = result.seconds, failure_code = '', updated_at = now()
   FROM unnest(%s::uuid[], %s::float8[]) AS result (id, seconds)
