@@ -18,7 +18,6 @@ from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.forms import AdminPasswordChangeForm, BaseDialogForm, UserCreationForm
 from unfold.widgets import (
@@ -158,7 +157,7 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
     add_form = UserCreationForm
     change_password_form = PasswordForm
     list_display = (
-        "username", "phone", "email", "member_level", "is_active", "shown_staff", "created_at", "last_login",
+        "username", "phone", "email", "member_level", "is_active", "created_at", "last_login",
     )  # fmt: skip
     list_filter = ("is_active", "is_staff", "member_level", "is_guest", ("groups", GroupsFilter))
     search_fields = ("username",)
@@ -268,10 +267,6 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
         if "is_active" in form.changed_data:
             act = blocking.unblock if obj.is_active else blocking.block
             act(User.objects.filter(pk=obj.pk), actor=acting(request))
-
-    @display(description=_("operator"), label=True)
-    def shown_staff(self, user: User) -> Any:
-        return _("Superuser") if user.is_superuser else _("operator") if user.is_staff else None
 
     @admin.display(description=_("WeChat"))
     def wechat(self, user: User) -> str:
