@@ -1,7 +1,9 @@
 """Routes that belong to no app."""
 
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
+from django.views.decorators.vary import vary_on_headers
 
 from common import health
 
@@ -19,7 +21,11 @@ def ping(request: HttpRequest) -> JsonResponse:
 
 
 @require_safe
-def root(request: HttpRequest) -> JsonResponse:
+@vary_on_headers("Accept")
+def root(request: HttpRequest) -> HttpResponse:
+    """GET /: programs read where to go on, people are taken to the page on which they sign in."""
+    if request.get_preferred_type(["application/json", "text/html"]) == "text/html":
+        return redirect("login")
     return JsonResponse(
         {"message": "Yuntu 盛世云图", "docs": "/docs", "api": "/api/v1", "schema": "/api/schema"}
     )

@@ -92,3 +92,17 @@ def test_the_language_is_that_of_the_browser() -> None:
     ):
         page = Client().get("/login", headers={"Accept-Language": asked}).content.decode()
         assert f"<title>{title}</title>" in page
+
+
+def test_browsers_are_taken_from_the_root_to_the_sign_in(client: Client) -> None:
+    browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    answer = client.get("/", headers={"Accept": browser})
+    assert (answer.status_code, answer["Location"]) == (302, "/login")
+    for accept in ("*/*", "application/json"):
+        assert client.get("/", headers={"Accept": accept}).json()["api"] == "/api/v1"
+
+
+def test_a_page_that_is_not_there_says_so(client: Client) -> None:
+    answer = client.get("/nowhere", headers={"Accept-Language": "zh-hans"})
+    assert answer.status_code == 404
+    assert "页面不存在" in answer.content.decode()

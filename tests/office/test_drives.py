@@ -37,6 +37,20 @@ def test_support_brings_back_what_was_put_away(painter: User, group: str) -> Non
     assert Drive.objects.get(user=painter).used_size == (5 if allowed else 0)
 
 
+def test_the_page_of_a_drive_leads_to_what_is_in_it(painter: User) -> None:
+    kept, gone = (put(painter, f"/scenes/{name}.txt", b"light") for name in ("kept", "gone"))
+    trash(entry=gone, actor=painter)
+    put(make_user(), "/scenes/other.txt", b"light")
+    office = office_of(operator("support"))
+    shown = office.get(page(Drive, "change", kept.drive_id)).content.decode()
+    found = {}
+    for query in ("", "&amp;trashed_at__isempty=0"):
+        address = f"{page(File, 'changelist')}?drive__id__exact={kept.drive_id}{query}"
+        assert f'href="{address}"' in shown
+        found[query] = set(office.get(address.replace("&amp;", "&")).context["cl"].result_list)
+    assert found == {"": {kept, gone}, "&amp;trashed_at__isempty=0": {gone}}
+
+
 def test_what_lies_in_no_trash_is_told(painter: User) -> None:
     file = put(painter, "/lantern.txt", b"light")
     office = office_of(operator("support"))
