@@ -259,7 +259,7 @@ def test_a_plan_that_operators_change_counts_at_once(owner: User, admin_client: 
     limit = ConcurrencyLimit.objects.create(kind="user", key=str(owner.pk), maximum=4, weight=1)
     plan = MembershipPlan.objects.get(level=0)
     form = {
-        "price": "0", "discount": "0.1", "storage_size": str(7 << 30), "concurrent_frames": "9", "weight": "2",
+        "price": "0", "discount": "0.1", "storage_size": "7", "concurrent_frames": "9", "weight": "2",
         "max_priority": "1",
     }  # fmt: skip
     assert admin_client.post(address(MembershipPlan, "change", plan.pk), form).status_code == 302
