@@ -12,7 +12,7 @@ from drives.api.archive_views import ZipLinkView
 from drives.api.downloads import BlobLinkView
 from drives.dav.views import serve_dav
 from drives.pages import drive, shared
-from rendering.pages import tasks
+from rendering.pages import task, tasks
 from uploads.api.archive_views import ArchiveLinkView
 
 api: list[URLPattern | URLResolver] = [
@@ -35,6 +35,7 @@ urlpatterns = [
     re_path("^invitation/?$", pages.invitation, name="invitation"),
     re_path("^drive/?$", drive, name="drive"),
     re_path("^tasks/?$", tasks, name="tasks"),
+    path("tasks/<uuid:task_id>", task),
     re_path("^s/(?P<token>[\\w-]+)/?$", shared, name="shared"),
     re_path("^verify-email/?$", pages.verify_email, name="verify-email"),
     re_path("^media/avatars/(?P<name>[0-9a-f]{32}[.]webp)$", pages.avatar),

@@ -1,7 +1,10 @@
 """Our own page of render tasks. It shows; what it does goes by the API, as for every client."""
 
-from django.http import HttpRequest, HttpResponse
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -11,3 +14,9 @@ from django.views.decorators.http import require_safe
 def tasks(request: HttpRequest) -> HttpResponse:
     """GET /tasks: the render tasks of whoever is signed in; the page asks the API with the browser's token."""
     return render(request, "rendering/tasks.html")
+
+
+@require_safe
+def task(request: HttpRequest, task_id: UUID) -> HttpResponseRedirect:
+    """GET /tasks/<id>: where notifications lead; the page has its tasks behind the #."""
+    return HttpResponseRedirect(f"{reverse('tasks')}#/{task_id}")

@@ -85,7 +85,7 @@ async function arrive() {
 }
 
 function go(hash) {
-  if (location.hash === hash) arrive();
+  if ((location.hash || "#") === hash) arrive();
   else location.hash = hash;
 }
 
@@ -94,7 +94,9 @@ function go(hash) {
 function hear(event, data) {
   const id = data.task_id;
   if (!id) return;
-  if (event === "task:status" && at === id && (data.status === "draft") !== (shown === "draft")) arrive();
+  const isOther = event === "task:status" && at === id && (data.status === "draft") !== (shown === "draft");
+  // A draft that is discarded says so before it is gone.
+  if (isOther && data.status !== "cancelled") arrive();
   else views[shown]?.hear?.(event, data);
 }
 
