@@ -31,7 +31,7 @@ BYTES = {"Content-Type": "application/octet-stream"}
 GUNICORN = "config.wsgi:application --worker-class gthread --threads 8 --timeout 150"
 WEB, UPLOADS = "--workers 2", "--workers 1"
 # As in compose.yaml, for one client: it tells of progress when that has had to wait.
-WORKER = "celery -A config worker --pool threads --concurrency 1 -Q default --without-gossip --without-mingle"
+WORKER = "celery -A config worker --pool threads --concurrency 1 -Q default --loglevel INFO"
 USER = """
 import django; django.setup()
 from accounts.services.registration import create_user
