@@ -20,7 +20,6 @@ from drives.storage.staging import begin_to_sync, read_at, read_past_cache
 
 logger = logging.getLogger(__name__)
 MAX_FILES = 256
-MAX_COPIES = 4
 pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hashing")
 md5_pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="md5")
 
@@ -59,9 +58,8 @@ class Ahead:
             with self.path.open("rb", buffering=0) as file:
                 while piece := self.next_piece():
                     start, size = self.hasher.size, piece.stop - self.hasher.size
-                    if copy := take_copy(self, start):
-                        self.hasher.update(memoryview(copy)[:size], beside=md5_pool)
-                        memory.give_back(copy)
+                    if copy := memory.take(self, start):
+                        self.hash_copy(copy, size)
                     else:
                         self.read_up_to(file.fileno(), piece)
                     begin_to_sync(file.fileno(), start, size)
@@ -82,6 +80,12 @@ class Ahead:
                 self.change.notify_all()
                 return None
             return piece
+
+    def hash_copy(self, copy: mmap, size: int) -> None:
+        try:
+            self.hasher.update(memoryview(copy)[:size], beside=md5_pool)
+        finally:
+            memory.give_back(copy)
 
     def read_up_to(self, descriptor: int, piece: Piece) -> None:
         borrowed, read = memory.lend(), read_past_cache if piece.is_on_disk else read_at
@@ -104,8 +108,6 @@ class Ahead:
         return None if self.failed else self.hasher
 
 
-copies: OrderedDict[Ahead, dict[int, mmap]] = OrderedDict()
-"""Memory that begins with a piece which is not hashed yet, by its start; last the file that got the last one."""
 files: OrderedDict[str, Ahead] = OrderedDict()
 lock = Lock()
 
@@ -119,37 +121,9 @@ def note(staging_id: str, path: Path, *, start: int, stop: int, copy: mmap | Non
             if len(files) > MAX_FILES:
                 _oldest, dropped = files.popitem(last=False)
                 dropped.stopped = True
-        if copy:
-            keep_copy(ahead, start, copy)
+    if copy:
+        memory.shelve(ahead, start, copy)
     ahead.add(start, Piece(stop, is_on_disk=copy is not None))
-
-
-def keep_copy(ahead: Ahead, start: int, copy: mmap) -> None:
-    """Until it is hashed, or others want the room: a piece that is given up is read again. Call with `lock`.
-
-    It is the last piece of the file that has waited longest for one.
-    """
-    of_file = copies.setdefault(ahead, {})
-    copies.move_to_end(ahead)
-    if replaced := of_file.pop(start, None):
-        memory.give_back(replaced)
-    of_file[start] = copy
-    if sum(map(len, copies.values())) > MAX_COPIES:
-        stalest = next(iter(copies))
-        memory.give_back(drop_copy(stalest, max(copies[stalest])))
-
-
-def take_copy(ahead: Ahead, start: int) -> mmap | None:
-    with lock:
-        return drop_copy(ahead, start) if start in copies.get(ahead, ()) else None
-
-
-def drop_copy(ahead: Ahead, start: int) -> mmap:
-    """No longer ours. Call with `lock`."""
-    copy = copies[ahead].pop(start)
-    if not copies[ahead]:
-        del copies[ahead]
-    return copy
 
 
 def take(staging_id: str) -> Hasher | None:
