@@ -3,6 +3,7 @@
 
 import { callSignedIn, isSignedIn, signInFirst } from "../accounts/api.js";
 import { askName, askSure, shareEntry } from "./dialogs.js";
+import { showNetwork } from "./network.js";
 import { Thumbnails, button, element, picture, place, sizeText, timeText } from "./parts.js";
 import { choosePlace } from "./places.js";
 import { upload } from "./uploading.js";
@@ -260,6 +261,7 @@ const acts = {
     const body = (file_name) => ({ drive_id: here.drive, folder_path: here.path, file_name });
     if (await askName("make", "", (name) => callSignedIn("POST", "/api/v1/files", body(name)))) await refresh();
   },
+  network: showNetwork,
   async rename() {
     const [entry] = chosen.values();
     const act = (file_name) => callSignedIn("PUT", `/api/v1/files/${entry.id}`, { file_name });

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from accounts.models import User
 from drives.models import BlobPreview, Drive, Favourite, File, Folder, ShareLink
 from tests.browser import chromium, open_page
+from tests.drives.dav import Dav
 from tests.drives.test_shares_page import picture
 from tests.factories import put, token_of
 
@@ -159,7 +160,7 @@ def test_sharing(open_page: Open, owner: User) -> None:
     page.get_by_label("下载次数上限").fill("5")
     page.locator("#share-password").fill("芝麻")
     page.get_by_role("button", name="创建链接").click()
-    expect(page.get_by_label("地址")).to_have_value(re.compile("/s/.{32}$"))
+    expect(page.locator("#share-dialog").get_by_label("地址")).to_have_value(re.compile("/s/.{32}$"))
     share = ShareLink.objects.get()
     assert (share.max_downloads, share.has_password, share.expires_at is not None) == (5, True, True)
     expect(page.locator("#shares li")).to_contain_text("下载次数：0 / 5")
@@ -244,3 +245,23 @@ def test_favourites_and_earlier_versions(open_page: Open, owner: User, width: in
     page.get_by_role("tab", name="文件").click()
     choose(page, "镜头")
     expect(tool(page, "历史版本")).to_be_hidden()
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_password_for_a_network_drive(open_page: Open, owner: User, width: int) -> None:
+    page = signed_in(open_page, owner, width)
+    tool(page, "网络驱动器").click()
+    dialog = page.locator("#network-dialog")
+    expect(dialog.get_by_label("地址")).to_have_value(re.compile("/dav/$"))
+    dialog.get_by_role("button", name="生成密码").click()
+    expect(dialog.locator("#network-device-error")).to_be_visible()
+    dialog.get_by_label("设备名称").fill("工作站")
+    dialog.get_by_role("button", name="生成密码").click()
+    expect(dialog.get_by_role("listitem")).to_contain_text("尚未使用")
+    password = dialog.get_by_label("密码", exact=True).input_value()
+    assert Dav(owner, password)("PROPFIND", "/").status_code == 207
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    dialog.get_by_role("button", name="撤销").click()
+    expect(dialog.get_by_role("listitem")).to_have_count(0)
+    assert Dav(owner, password)("PROPFIND", "/").status_code == 401
