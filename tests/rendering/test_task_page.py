@@ -44,8 +44,9 @@ class Server:
         self.uvicorn.run(sockets=[self.listener])
 
     def cut(self) -> None:
-        """Break every connection, as a network does."""
-        for connection in list(self.uvicorn.server_state.connections):
+        """Break every socket, as a network does."""
+        every = list(self.uvicorn.server_state.connections)
+        for connection in [each for each in every if ".websockets." in type(each).__module__]:
             connection.loop.call_soon_threadsafe(connection.transport.abort)
 
     def close(self) -> None:
