@@ -8,24 +8,12 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
-from drives.storage import StorageError
-
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 SECONDS = 120
 PAUSE_SECONDS = 1
 DATABASE_AWAY = (OperationalError, InterfaceError)
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
-# What a machine is short of, and not what somebody asked of it.
-MACHINE = DISK_FULL | {
-    errno.EROFS,
-    errno.EIO,
-    errno.ENOMEM,
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.EAGAIN,
-    errno.ESTALE,
-}
 
 
 def is_passing(error: BaseException) -> bool:
@@ -34,13 +22,6 @@ def is_passing(error: BaseException) -> bool:
         return True
     return isinstance(error, OSError) and not (
         isinstance(error, FileNotFoundError | PermissionError) or error.errno in DISK_FULL
-    )
-
-
-def is_fault_of_node(error: BaseException) -> bool:
-    """Whether the machine or its way to the storage has failed, so that the frame may do well elsewhere."""
-    return isinstance(error, StorageError | MemoryError) or (
-        isinstance(error, OSError) and error.errno in MACHINE
     )
 
 
