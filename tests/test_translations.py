@@ -1,6 +1,7 @@
 """Chinese is the first language: every text of the source has its translation."""
 
 import re
+from collections import Counter
 
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
@@ -8,6 +9,7 @@ from babel.messages.pofile import read_po
 from django.conf import settings
 
 KEYWORDS = {**DEFAULT_KEYWORDS, "gettext_lazy": None, "gettext_noop": None}
+MESSAGE = re.compile(r'^msgid (".*"\n(?:".*"\n)*)', re.MULTILINE)
 PLACEHOLDER = re.compile(r"%\(\w+\)[0-9.]*[a-z]")
 
 
@@ -34,3 +36,10 @@ def test_every_text_has_a_chinese_translation_with_the_same_placeholders() -> No
     assert translated.keys() - texts == set(), "translations of texts that are gone"
     for text in texts:
         assert set(PLACEHOLDER.findall(text)) == set(PLACEHOLDER.findall(translated[text])), text
+
+
+def test_no_text_has_two_translations() -> None:
+    catalog = (settings.BASE_DIR / "locale/zh_Hans/LC_MESSAGES/django.po").read_text(encoding="utf-8")
+    texts = MESSAGE.findall(catalog)
+    assert len(texts) > 300
+    assert [text for text, times in Counter(texts).items() if times > 1] == []
