@@ -20,6 +20,8 @@ from drives.storage.staging import begin_to_sync, read_at, read_past_cache
 
 logger = logging.getLogger(__name__)
 MAX_FILES = 256
+FAR = 4 * memory.SIZE
+PATIENCE = 0.5  # seconds
 pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hashing")
 md5_pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="md5")
 
@@ -52,6 +54,11 @@ class Ahead:
             self.busy = True
             self.turn = pool.submit(self.work)
 
+    def let_catch_up(self, start: int) -> None:
+        """Wait a moment while it is at work far before `start`: what it has to read again holds it up more."""
+        with self.change:
+            self.change.wait_for(lambda: not self.busy or start - self.hasher.size <= FAR, PATIENCE)
+
     def work(self) -> None:
         """Hash pieces as long as the next one is there."""
         try:
@@ -73,11 +80,11 @@ class Ahead:
 
     def next_piece(self) -> Piece | None:
         with self.change:
+            self.change.notify_all()
             piece = self.waiting.pop(self.hasher.size, None)
             if piece is None or self.stopped:
                 # Said under the lock: whoever adds the next piece starts the work anew.
                 self.busy = False
-                self.change.notify_all()
                 return None
             return piece
 
@@ -124,6 +131,7 @@ def note(staging_id: str, path: Path, *, start: int, stop: int, copy: mmap | Non
     if copy:
         memory.shelve(ahead, start, copy)
     ahead.add(start, Piece(stop, is_on_disk=copy is not None))
+    ahead.let_catch_up(start)
 
 
 def take(staging_id: str) -> Hasher | None:
