@@ -3,6 +3,7 @@
 from dataclasses import MISSING, fields
 from typing import Any
 
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -10,7 +11,6 @@ from billing.api.serializers import MoneyNumber
 from drives.links import link_to
 from rendering import frame_range
 from rendering.api.outlook_fields import OutlookFields
-from rendering.engines import ENGINES
 from rendering.models import Attempt, Frame, FrameOutput, JobDependency, JobLog, RenderJob
 from rendering.services.chunks import MAX_CHUNK
 from rendering.services.creating import NewJob
@@ -60,7 +60,9 @@ class NewTaskSerializer(serializers.Serializer):
     drive_id = serializers.UUIDField(required=False, allow_null=True)
     scene_file_id = serializers.UUIDField(required=False, allow_null=True)
     scene_file = serializers.CharField(max_length=500, required=False, allow_blank=True, allow_null=True)
-    engine = serializers.ChoiceField(list(ENGINES), required=False, allow_null=True)
+    engine = serializers.CharField(
+        max_length=20, required=False, allow_null=True, help_text="One of `GET /engines`."
+    )
     engine_version = serializers.CharField(max_length=40, required=False, allow_blank=True, allow_null=True)
     engine_options = OptionsSerializer(required=False, allow_null=True)
     maya_version = serializers.CharField(max_length=20, required=False, allow_blank=True, allow_null=True)
@@ -89,7 +91,10 @@ class NewTaskSerializer(serializers.Serializer):
 
     def validate_output_format(self, value: str | None) -> str:
         if (value or "").upper() not in FORMATS:
-            raise serializers.ValidationError("Unknown format.", code="output_format_unknown")
+            known = ", ".join(filter(None, FORMATS))
+            raise serializers.ValidationError(
+                _("The output format is none of: %(known)s") % {"known": known}, code="output_format_unknown"
+            )
         return (value or "").upper()
 
     def validate(self, data: dict[str, Any]) -> dict[str, Any]:

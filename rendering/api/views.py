@@ -30,7 +30,9 @@ from rendering.services.creating import NewJob, change_draft, clone_job, create_
 from rendering.services.reopening import retry_frames
 from rendering.services.submitting import submit_job
 
-CREATING = (*RANGE, BadName, DriveReadOnly, errors.DependencyCycle, money.PriorityTooHigh)
+CREATING = (
+    *RANGE, BadName, DriveReadOnly, errors.DependencyCycle, errors.EngineUnavailable, money.PriorityTooHigh,
+)  # fmt: skip
 READING = (errors.SceneMissing, errors.EngineUnavailable)
 PLANNING = (*READING, *RANGE, errors.InspectionFailed, errors.NotAScene, money.NoPrice)
 SUBMITTING = (

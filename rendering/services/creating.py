@@ -20,7 +20,9 @@ from drives.services.drives import default_drive
 from drives.services.places import file_at
 from rendering import frame_range
 from rendering.engines import engine_for, engine_of_file
+from rendering.errors import EngineUnavailable
 from rendering.models import RenderJob
+from rendering.selectors import offered_engines
 from rendering.services import news
 from rendering.services.dependencies import Wait, add_dependencies
 from rendering.services.guards import lock_for
@@ -81,7 +83,7 @@ def create_job(*, user: User, new: NewJob) -> RenderJob:
     A path that leads to no file is kept: the scene may still be on its way; submit asks for it.
     Results land in the drive of the scene: whoever renders must be able to write there.
     Raises NotVisible (drive, scene id, tasks to wait for), DriveReadOnly, FrameRangeInvalid, FrameRangeTooLong,
-    BadName (output path), PriorityTooHigh.
+    BadName (output path), PriorityTooHigh, EngineUnavailable for a name that is none.
     """
     columns = columns_of(user, new)
     with transaction.atomic():
@@ -95,6 +97,8 @@ def create_job(*, user: User, new: NewJob) -> RenderJob:
 
 def columns_of(user: User, new: NewJob) -> dict[str, Any]:
     """What of a draft is the client's to say. Raises what `create_job` raises."""
+    if new.engine and engine_for(new.engine) is None:
+        raise EngineUnavailable(field="engine", available=offered_engines())
     drive, scene = find_scene(user, new)
     require(user, Right.WRITE, drive)
     require_priority(drive.team or user, new.priority)

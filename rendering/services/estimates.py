@@ -9,6 +9,7 @@ from rendering import frame_range
 from rendering.engines import engine_for
 from rendering.errors import EngineUnavailable, InspectionFailed, ReportPending
 from rendering.models import RenderJob, SceneReport
+from rendering.selectors import offered_engines
 from rendering.services.money import payer_of
 from rendering.services.plans import quote_of, scene_of
 from rendering.services.reports import ensure_report, range_of
@@ -19,7 +20,7 @@ def scene_report(job: RenderJob) -> SceneReport:
     """Raises SceneMissing, EngineUnavailable."""
     scene = scene_of(job)
     if engine_for(job.engine) is None:
-        raise EngineUnavailable(field="engine")
+        raise EngineUnavailable(field="engine", available=offered_engines())
     return ensure_report(blob=scene.blob, engine=job.engine)
 
 

@@ -139,7 +139,7 @@ def test_start_end_and_step(
         ("frame_step", "x"),
         ("start_frame", 1.5),
         ("frames", "1" * 501),
-        ("engine", "povray"),
+        ("engine", "e" * 21),
         ("engine", ""),
         ("engine_options", {"samples": 0}),
         ("engine_options", {"samples": "many"}),
@@ -159,6 +159,40 @@ def test_values_that_are_not_taken(owner_api: Client, field: str, value: Any) ->
     assert error["code"] == "validation_error"
     assert error["errors"][0]["loc"][:2] == ["body", field]
     assert set(error["errors"][0]) == {"loc", "msg", "type"}
+
+
+def test_an_engine_that_there_is_not_is_refused_with_those_there_are(
+    owner_api: Client, owner: User, scene: File, node: RenderNode
+) -> None:
+    error = refused(owner_api, 422, engine="povray", scene_file_id=scene.pk)
+
+    assert (error["code"], error["available"]) == ("engine_unavailable", {"blender": ["5.0.1"]})
+    assert error["errors"][0]["loc"] == ["body", "engine"]
+
+    job = makers.draft(owner)
+    answers = [owner_api.patch(f"/tasks/{job.pk}", {"engine": "povray"})]
+    answers.append(owner_api.post(f"/tasks/{job.pk}/clone", {"engine": "povray"}))
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [
+        (422, "engine_unavailable")
+    ] * 2
+    assert list(RenderJob.objects.values_list("engine", flat=True)) == ["blender"]
+
+
+def test_a_format_that_there_is_not_is_refused_with_those_there_are(owner_api: Client) -> None:
+    error = refused(owner_api, 422, output_format="BMP")["errors"][0]
+
+    assert error["type"] == "output_format_unknown"
+    assert error["msg"].endswith("PNG, JPEG, JPG, EXR, OPEN_EXR, TIFF")
+
+
+def test_a_task_whose_file_names_no_engine_has_no_report(
+    owner_api: Client, owner: User, node: RenderNode
+) -> None:
+    put(owner, "/a.fbx", b"Kaydara")
+    task = created(owner_api, scene_file="/a.fbx")
+
+    error = owner_api.get(f"/tasks/{task['id']}/report").json()
+    assert (error["code"], error["available"]) == ("engine_unavailable", {"blender": ["5.0.1"]})
 
 
 def test_half_a_character_is_no_name(owner_api: Client) -> None:
