@@ -10,6 +10,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from accounts.models import User
 from drives.models import Blob, Drive, File, Folder
+from drives.services import hashing_ahead
+from drives.storage import blob_storage
 from tests.conftest import Client
 from tests.factories import put
 from tests.racing import race
@@ -154,6 +156,19 @@ def test_missing_chunks_are_named_from_0(owner_api: Client) -> None:
     for index in (0, 2):
         as_form(owner_api, index, CHUNKS[index])
     assert merge(owner_api).status_code == 200
+
+
+def test_chunks_that_the_disk_has_lost_are_named_from_0(owner_api: Client) -> None:
+    send_all(owner_api)
+    hashing_ahead.files.clear()
+    with blob_storage().staging_path(TaskFile.objects.get().upload_id).open("r+b") as file:
+        file.seek(CHUNK)
+        file.write(bytes(CHUNK))
+    answer = merge(owner_api)
+    assert (answer.json()["code"], answer.json()["missing"]) == ("parts_missing", [1])
+    assert as_form(owner_api, 1, CHUNKS[1]).status_code == 200
+    assert merge(owner_api).status_code == 200
+    assert content_of(File.objects.get()) == CONTENT
 
 
 def test_nothing_to_merge(owner_api: Client, drive: Drive) -> None:

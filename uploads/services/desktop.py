@@ -166,7 +166,10 @@ def merge_open(task_file: TaskFile, actor: User, name: str, total: int, size: in
     require_no_folders(task_file.task.drive, [join(FOLDER, name)])
     TaskFile.objects.filter(pk=task_file.pk, status__in=TaskFile.OPEN_STATUSES).update(file_name=name)
     UploadTask.objects.filter(pk=task_file.task_id).update(task_name=name)
-    return complete_multipart(task_file=reload(task_file), actor=actor)
+    try:
+        return complete_multipart(task_file=reload(task_file), actor=actor)
+    except PartsMissing as error:  # the disk has lost some
+        raise PartsMissing(missing=[number - 1 for number in error.data["missing"]]) from error
 
 
 def landed_before(user: User, client_key: str, name: str, size: int) -> TaskFile:
