@@ -107,11 +107,12 @@ class Ahead:
             memory.give_back(borrowed)
 
     def end(self) -> Hasher | None:
-        """The hasher, once it has come as far as it can; None where something went wrong."""
+        """The hasher, once it has come as far as it can; None where something went wrong. It is the caller's then."""
         with self.change:
             if self.turn and self.turn.cancel():
                 self.busy = False  # other files had all the threads
             self.change.wait_for(lambda: not self.busy)
+            self.stopped = True  # whoever has found this before it was taken may still add a piece
         return None if self.failed else self.hasher
 
 

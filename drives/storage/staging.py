@@ -55,11 +55,12 @@ def read_at(descriptor: int, memory: memoryview, start: int) -> int:
 def past_cache(descriptor: int) -> Iterator[None]:
     """Whole pages of memory go straight to their place on the disk, or come from there (open(2), "O_DIRECT").
 
-    Nothing is done, by this or by what is done meanwhile, where the file system cannot.
+    Where the file system cannot, they go through the page cache, or what is done meanwhile is not done.
     """
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
-    try:
+    with suppress(OSError):  # some refuse to be asked, others do so at the first page
         fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_DIRECT)
+    try:
         yield
     except OSError as error:
         if error.errno != errno.EINVAL:
@@ -74,7 +75,7 @@ def whole_pages(memory: memoryview, start: int) -> memoryview:
 
 
 def write_past_cache(descriptor: int, memory: memoryview, start: int) -> int:
-    """Write what can be written past the page cache; how many bytes that was."""
+    """Write what can be written past the page cache; how many bytes are written."""
     pages, written = whole_pages(memory, start), 0
     with past_cache(descriptor):
         while written < len(pages):

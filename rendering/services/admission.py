@@ -12,7 +12,7 @@ from drives.models import Folder
 from drives.paths import join
 from drives.services.places import ensure_folders
 from drives.services.tree import create_folder
-from rendering import frame_range
+from rendering import frame_range, messages
 from rendering.models import Frame, JobLog, RenderJob, RenderStep
 from rendering.services import news
 from rendering.services.dependencies import tell_of_dead
@@ -32,19 +32,23 @@ def advance_job(*, job_id: UUID) -> None:
 
     May be called any number of times, by anybody.
     """
-    job = RenderJob.objects.select_related("user", "drive").filter(pk=job_id, status=Status.PENDING).first()
-    if job is None:
+    found = RenderJob.objects.select_related("user", "drive").filter(pk=job_id, status=Status.PENDING).first()
+    if found is None:
         return
     try:
         # A job whose plan was known at submit is secured already.
-        plan = None if job.total_frames else plan_job(job)
-        if plan is None and not job.total_frames:
+        plan = None if found.total_frames else plan_job(found)
+        if plan is None and not found.total_frames:
             return
         with transaction.atomic():
             job = lock_pending(job_id)
             if job is None:
                 return
             if plan is not None and not job.total_frames:
+                if job.updated_at != found.updated_at:
+                    # Changed since it was read: the price is not that of its priority.
+                    messages.ask_advance(job_id)
+                    return
                 secure(job, plan)
             enqueue(job)
     except DomainError as error:

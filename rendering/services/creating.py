@@ -26,7 +26,6 @@ from rendering.selectors import offered_engines
 from rendering.services import news
 from rendering.services.dependencies import Wait, add_dependencies
 from rendering.services.guards import lock_for
-from rendering.services.guards import require as require_action
 from rendering.services.plans import scene_path_of
 from rendering.services.reports import ensure_report
 
@@ -166,14 +165,13 @@ def change_draft(*, job: RenderJob, changes: dict[str, Any]) -> RenderJob:
 
     Raises TransitionNotAllowed unless it is a draft, and what `create_job` raises.
     """
-    # Asked first, so that a job in another state is told that.
-    require_action(job, "change")
-    columns = columns_of(job.user, asked_of(job, changes))
     cleared: dict[str, Any] = {"failure_code": "", "failure_data": {}, "error_message": ""}
-    if columns["scene_file"] != job.scene_file:
-        cleared["asset_choices"] = {}
     with transaction.atomic():
-        lock_for(job, "change")
+        # Read under the lock: what somebody else changes meanwhile stays.
+        locked = lock_for(job, "change")
+        columns = columns_of(job.user, asked_of(locked, changes))
+        if columns["scene_file"] != locked.scene_file:
+            cleared["asset_choices"] = {}
         RenderJob.objects.filter(pk=job.pk).update(**columns, **cleared, updated_at=timezone.now())
         job.refresh_from_db()
         read_ahead(job)

@@ -14,7 +14,7 @@ from rendering import messages
 from rendering.models import JobFile, RenderJob
 from rendering.services import news
 from rendering.services.creating import find_by_path
-from rendering.services.guards import require
+from rendering.services.guards import lock_for, require
 from rendering.services.money import cover, payer_of, require_spending
 from rendering.services.plans import Plan, plan_job, scene_path_of
 
@@ -34,23 +34,32 @@ def submit_job(*, job: RenderJob) -> RenderJob:
         RenderJob.objects.filter(pk=job.pk).update(scene_file=scene, scene_path=scene_path_of(scene))
         job.refresh_from_db()
     try:
-        require_spending(job.user, payer_of(job))
-        require_priority(payer_of(job), job.priority)
-        plan = plan_job(job)
-        with transaction.atomic():
-            cleared: dict[str, Any] = {"failure_code": "", "failure_data": {}, "error_message": ""}
-            job.move_to(Status.PENDING, submitted_at=timezone.now(), **cleared)
-            if plan is not None:
-                secure(job, plan)
-            news.log(job, _("Task submitted."))
-            news.tell_status(job)
-            messages.ask_advance(job.pk)
+        while not start(job):
+            job.refresh_from_db()
     except TransitionNotAllowed:
         raise
     except DomainError as error:
         note_failure(job, error)
         raise
     return job
+
+
+def start(job: RenderJob) -> bool:
+    """Plan a draft and put it on its way; False where it was changed meanwhile: plan and price are not its own then."""
+    require_spending(job.user, payer_of(job))
+    require_priority(payer_of(job), job.priority)
+    plan = plan_job(job)
+    with transaction.atomic():
+        if lock_for(job, "submit").updated_at != job.updated_at:
+            return False
+        cleared: dict[str, Any] = {"failure_code": "", "failure_data": {}, "error_message": ""}
+        job.move_to(Status.PENDING, submitted_at=timezone.now(), **cleared)
+        if plan is not None:
+            secure(job, plan)
+        news.log(job, _("Task submitted."))
+        news.tell_status(job)
+        messages.ask_advance(job.pk)
+    return True
 
 
 def note_failure(job: RenderJob, error: DomainError) -> None:

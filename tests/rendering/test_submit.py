@@ -1,9 +1,11 @@
 """From draft to queued: what is asked before, what is held, and what sends a job back."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -15,11 +17,12 @@ from drives.services.trash import trash
 from rendering.models import Frame, JobFile, RenderJob, RenderNode, SceneReport
 from rendering.services import admission
 from rendering.services.admission import advance_job
-from rendering.services.jobs import cancel_job
+from rendering.services.creating import change_draft
+from rendering.services.jobs import cancel_job, set_priority
 from rendering.services.submitting import submit_job
 from tests.conftest import Client
 from tests.factories import put
-from tests.racing import race
+from tests.racing import race, somebody_waits_for_a_lock, wait_for
 from tests.rendering import makers
 from tests.rendering.makers import asset
 
@@ -435,3 +438,58 @@ def test_cancelled_while_it_is_being_queued(owner: User, node: RenderNode, setti
     assert not Frame.objects.exclude(status="cancelled").exists()
     assert makers.money(owner)[1] == 0
     assert makers.audit() == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_draft_that_is_changed_while_it_is_submitted(owner: User, node: RenderNode) -> None:
+    """It is planned and paid as it is then, not as it was when somebody began to submit it."""
+    job, other = makers.draft(owner, frames="1-4"), makers.scene(owner)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            change_draft(job=job, changes={"frames": "1-2", "priority": 3, "scene_file_id": other.pk})
+            submit = pool.submit(race, 1, lambda _number: submit_job(job=RenderJob.objects.get(pk=job.pk)))
+            wait_for(somebody_waits_for_a_lock)
+        [submitted] = submit.result()
+
+    assert (submitted.frame_range, submitted.total_frames, submitted.priority) == ("1-2", 2, 3)
+    assert submitted.price_rule is not None
+    assert submitted.price_multiplier == submitted.price_rule.multiplier(3)
+    assert makers.money(owner)[1] == submitted.estimated_cost == 2 * (submitted.unit_price or 0) > 0
+    assert JobFile.objects.get(job=job, is_scene=True).blob_id == other.blob_id
+    assert makers.audit() == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_another_priority_while_a_pending_job_is_planned(owner: User, node: RenderNode) -> None:
+    job, file = pending_without_report(owner)
+    SceneReport.objects.filter(blob=file.blob).update(status="ready", data=makers.REPORT)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            set_priority(job=job, priority=3)
+            advance = pool.submit(race, 1, lambda _number: advance_job(job_id=job.pk))
+            wait_for(somebody_waits_for_a_lock)
+        advance.result()
+    advance_job(job_id=job.pk)
+
+    job.refresh_from_db()
+    assert job.price_rule is not None
+    assert (job.status, job.price_multiplier) == (Status.QUEUED, job.price_rule.multiplier(3))
+    assert makers.money(owner)[1] == job.estimated_cost == 3 * (job.unit_price or 0) > 0
+    assert makers.audit() == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_changes_of_a_draft_at_once(owner: User, node: RenderNode) -> None:
+    job = makers.draft(owner, frames="1-4")
+    other = RenderJob.objects.get(pk=job.pk)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            change_draft(job=job, changes={"frames": "1-2"})
+            second = pool.submit(race, 1, lambda _number: change_draft(job=other, changes={"width": 32}))
+            wait_for(somebody_waits_for_a_lock)
+        [changed] = second.result()
+
+    assert (changed.frame_range, changed.width) == ("1-2", 32)

@@ -8,7 +8,7 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from mmap import PAGESIZE
+from mmap import PAGESIZE, mmap
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from drives.services.blobs import Hasher
 from drives.services.garbage import collect_staged
 from drives.services.hashing_ahead import Ahead
 from drives.storage import blob_storage, memory
+from drives.storage.staging import read_past_cache, write_past_cache
 from tests.conftest import Client
 from tests.racing import race
 from tests.uploads.conftest import (
@@ -175,6 +176,29 @@ def test_parts_of_whole_pages_go_past_the_page_cache(
     assert sender.complete().status_code == 200
     assert taken == [len(content)]
     assert_stored(sender, content)
+
+
+def test_a_file_system_that_knows_only_its_page_cache() -> None:
+    """It refuses O_DIRECT when it is asked, as the null device does; another one does so when it is written to."""
+    pages = mmap(-1, 2 * PAGESIZE)
+    for name, work in (("/dev/null", write_past_cache), ("/dev/zero", read_past_cache)):
+        with Path(name).open("r+b", buffering=0) as file:
+            assert work(file.fileno(), memoryview(pages), 0) == len(pages)
+
+
+def test_a_hasher_that_was_taken_is_left_alone(sender: Sender) -> None:
+    """Who appends to a file without parts tells of it when others may complete it already."""
+    put(sender, 1, PARTS[0])
+    hashed(sender, PART)
+    upload_id = sender.row().upload_id
+    late = hashing_ahead.files[upload_id]
+    hasher = hashing_ahead.take(upload_id)
+    with (blob_storage().staging_path(upload_id)).open("ab") as file:
+        file.write(PARTS[1])
+    late.add(PART, hashing_ahead.Piece(2 * PART, is_on_disk=False))
+    hashing_ahead.pool.submit(int).result()
+    assert hasher is not None
+    assert (hasher.size, late.busy) == (PART, False)
 
 
 class Died(BaseException):
