@@ -26,6 +26,16 @@ class RenderNodeQuerySet(models.QuerySet["RenderNode"]):
         awake = Q(rests_until__isnull=True) | Q(rests_until__lte=Now())
         return self.living().filter(awake, state=RenderNode.State.ENABLED)
 
+    def fit_for(self, job: RenderJob) -> RenderNodeQuerySet:
+        """Nodes that have what the job asks for and are not kept from it."""
+        versions = [job.engine_version] if job.engine_version else []
+        return self.filter(
+            engines__contains={job.engine: versions},
+            cores__gte=job.min_cores,
+            memory_size__gte=job.min_memory_size,
+            tags__contains=job.node_tags,
+        ).exclude(blocks__job=job)
+
 
 class RenderNode(Row):
     """A machine (or a share of one) that renders. It renews `heartbeat_at`; lost is what does not.

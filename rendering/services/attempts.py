@@ -294,8 +294,8 @@ def judge(attempt: Attempt, frames: QuerySet[Frame], failure: Failure) -> int:
 
 
 def more_memory(attempt: Attempt) -> int:
-    """Twice what the attempt had, as far as a living node has it, in bytes; 0 where none has more."""
-    nodes = RenderNode.objects.living().filter(engines__has_key=attempt.job.engine)
+    """Twice what the attempt had, as far as a node for the job has it, in bytes; 0 where none has more."""
+    nodes = RenderNode.objects.living().filter(state=RenderNode.State.ENABLED).fit_for(attempt.job)
     largest = nodes.aggregate(size=Max("memory_size"))["size"] or 0
     return min(2 * attempt.memory_size, largest) if largest > attempt.memory_size else 0
 
@@ -306,12 +306,7 @@ def block_node(attempt: Attempt) -> None:
         return
     job = attempt.job
     failures = Attempt.objects.filter(job=job, node=attempt.node, status=Attempt.Status.FAILED)
-    others = (
-        RenderNode.objects.taking_work()
-        .filter(engines__has_key=job.engine)
-        .exclude(pk=attempt.node.pk)
-        .exclude(blocks__job=job)
-    )
+    others = RenderNode.objects.taking_work().fit_for(job).exclude(pk=attempt.node.pk)
     spent = failures.exclude(failure_code__in=BLAMES_NO_NODE).count() >= settings.RENDER_BLOCK_AFTER
     if spent and others.exists() and NodeBlock.objects.get_or_create(job=job, node=attempt.node)[1]:
         line = _("Node %(node)s failed this task repeatedly and gets no more of its frames.")

@@ -14,7 +14,7 @@ def move_job(*, job: RenderJob) -> list[str]:
     """Give back what runs of the job and keep it from the nodes that had it; their names. Other nodes go on.
 
     Frames under way start anew and lose no try. Raises TransitionNotAllowed where the job does not render;
-    NoNodeFits where no other node has its engine.
+    NoNodeFits where no other node can render it.
     """
     with transaction.atomic():
         locked = RenderJob.objects.select_for_update(no_key=True).get(pk=job.pk)
@@ -22,9 +22,8 @@ def move_job(*, job: RenderJob) -> list[str]:
             raise locked.refusal()
         running = Attempt.objects.filter(job=locked, status=Attempt.Status.RUNNING)
         nodes = list(RenderNode.objects.filter(pk__in=running.values("node")).order_by("pk"))
-        others = RenderNode.objects.taking_work().filter(engines__has_key=locked.engine)
-        blocked = NodeBlock.objects.filter(job=locked).values("node")
-        if not others.exclude(pk__in=blocked).exclude(pk__in=[node.pk for node in nodes]).exists():
+        others = RenderNode.objects.taking_work().fit_for(locked)
+        if not others.exclude(pk__in=[node.pk for node in nodes]).exists():
             raise NoNodeFits
         blocks = [NodeBlock(job=locked, node=node) for node in nodes]
         NodeBlock.objects.bulk_create(blocks, ignore_conflicts=True)

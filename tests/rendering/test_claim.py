@@ -11,7 +11,7 @@ from django.utils import timezone
 from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
 from accounts.models import User
-from rendering.models import Attempt, Frame, RenderJob, RenderNode
+from rendering.models import Attempt, Frame, NodeBlock, RenderJob, RenderNode
 from rendering.services import claims
 from rendering.services.frames import lock_against_claims, stop_strays
 from rendering.services.jobs import cancel_job, pause_job, resume_job
@@ -165,16 +165,33 @@ def test_a_frame_that_failed_here_is_left_to_another_node_for_a_minute(owner: Us
         {"state": "disabled"},
         {"rests_until": timezone.now() + timedelta(hours=1)},
         {"engines": {"maya": ["2025"]}},
+        {"engines": {"blender": ["4.2.0"]}},
+        {"tags": []},
+        {"cores": 1},
+        {"memory_size": 1 << 30},
         {"heartbeat_at": timezone.now() - timedelta(hours=1)},
     ],
 )
 def test_without_another_node_it_is_tried_again_here(
     owner: User, node: RenderNode, fields: dict[str, object]
 ) -> None:
-    second_node(**fields)
-    makers.queued(owner, frames="1")
+    able = {"cores": 4, "memory_size": 4 << 30, "tags": ["gpu"]}
+    RenderNode.objects.filter(pk=node.pk).update(**able)
+    node.refresh_from_db()
+    second_node(**{**able, **fields})
+    makers.queued(owner, frames="1", min_cores=2, min_memory_size=2 << 30, node_tags=["gpu"])
     makers.fail(makers.claimed(node))
 
+    assert makers.frame_of(makers.claimed(node)) == 1
+
+
+def test_a_node_that_is_kept_from_the_job_is_no_other_node(owner: User, node: RenderNode) -> None:
+    other = second_node()
+    job = makers.queued(owner, frames="1")
+    makers.fail(makers.claimed(node))
+    assert claims.claim(node=node, engine="blender") is None
+
+    NodeBlock.objects.create(job=job, node=other)
     assert makers.frame_of(makers.claimed(node)) == 1
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import transaction
 from django.test import Client
 from django.urls import reverse
@@ -346,6 +347,32 @@ def test_out_of_memory_on_the_largest_node_is_the_end(owner: User, node: RenderN
     makers.queued(owner, frames="1")
     makers.fail(makers.claimed(node), "out_of_memory")
     assert Frame.objects.get().status == "failed"
+
+
+def test_memory_that_only_a_node_without_the_tags_has_is_not_waited_for(
+    owner: User, node: RenderNode
+) -> None:
+    RenderNode.objects.filter(pk=node.pk).update(tags=["gpu"], memory_size=32 * GIB, slots=1)
+    node.refresh_from_db()
+    another_node("large", memory_size=128 * GIB)
+    makers.queued(owner, frames="1", node_tags=["gpu"])
+
+    makers.fail(makers.claimed(node), "out_of_memory")
+
+    assert Frame.objects.get().status == "failed"
+
+
+def test_the_only_node_with_the_tags_is_not_kept_from_the_job(owner: User, node: RenderNode) -> None:
+    RenderNode.objects.filter(pk=node.pk).update(tags=["gpu"])
+    node.refresh_from_db()
+    another_node("plain")
+    makers.queued(owner, frames="1-4", node_tags=["gpu"])
+
+    for _number in range(settings.RENDER_BLOCK_AFTER):
+        makers.fail(makers.claimed(node))
+
+    assert not NodeBlock.objects.exists()
+    assert makers.claimed(node)
 
 
 def test_a_licence_that_is_short_delays_and_spends_no_try(owner: User, node: RenderNode) -> None:
