@@ -143,13 +143,15 @@ def stop_frames(job: RenderJob, target: Frame.Status, *, running_only: bool = Fa
     )
 
 
-def lock_against_claims(job: RenderJob) -> RenderJob:
-    """The job's row, locked once the claims of its frames that are under way are over; new ones pass it by.
+def wait_for_claims(job: RenderJob) -> None:
+    """Return once the claims of the job's frames that are under way are over. In a transaction it stays locked.
 
-    Call inside a transaction, before anything else is locked: a claim locks the job's key (services/claims.py), which
-    leaves it to everybody else who locks jobs.
+    A claim locks the job's key (services/claims.py), which leaves it to everybody else who locks jobs; one that comes
+    to it later sees the status that is committed now. Nobody holds the whole row any longer than this: whoever writes
+    of the job to others (a log, what waits for it) would wait for it, with money or places of the owner in hand.
     """
-    return RenderJob.objects.select_for_update().get(pk=job.pk)
+    with transaction.atomic():
+        RenderJob.objects.select_for_update().only("pk").get(pk=job.pk)
 
 
 def stop_strays(job: RenderJob) -> None:
@@ -158,8 +160,11 @@ def stop_strays(job: RenderJob) -> None:
     Call once its new status is committed: a claim that still saw the old one has taken its frame before this, and is
     stopped here, or sees the new one. The status is read once more: a job that goes on meanwhile keeps its frames.
     """
+    wait_for_claims(job)
     with transaction.atomic():
-        status = lock_against_claims(job).status
+        status = (
+            RenderJob.objects.select_for_update(no_key=True).values_list("status", flat=True).get(pk=job.pk)
+        )
         if status in RenderJob.FINAL_STATUSES:
             stop_frames(job, Frame.Status.CANCELLED)
         elif status == RenderJob.Status.PAUSED:

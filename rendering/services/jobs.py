@@ -16,11 +16,11 @@ from rendering.services import news
 from rendering.services.dependencies import tell_dependents
 from rendering.services.dispatch import dispatch_on_commit
 from rendering.services.frames import (
-    lock_against_claims,
     release_on_commit,
     show_ready,
     stop_frames,
     stop_strays,
+    wait_for_claims,
 )
 from rendering.services.guards import lock_for, require
 from rendering.services.money import cover, expected_cost, left_of, open_hold, payer_of, require_more, settle
@@ -73,8 +73,9 @@ def go_on(job: RenderJob) -> RenderJob:
     """
     reason = job.pause_reason
     approval = {"approved_at": timezone.now()} if reason == Reason.APPROVAL else {}
+    wait_for_claims(job)
     with transaction.atomic():
-        locked = lock_against_claims(job)
+        locked = RenderJob.objects.select_for_update(no_key=True).get(pk=job.pk)
         if (locked.status, locked.pause_reason) != (Status.PAUSED, reason):
             raise locked.refusal()
         if reason == Reason.BALANCE:

@@ -13,7 +13,7 @@ from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 from accounts.models import User
 from rendering.models import Attempt, Frame, NodeBlock, RenderJob, RenderNode
 from rendering.services import claims
-from rendering.services.frames import lock_against_claims, stop_strays
+from rendering.services.frames import stop_strays
 from rendering.services.jobs import cancel_job, pause_job, resume_job
 from tests.factories import make_user
 from tests.racing import race, somebody_waits_for_a_lock, wait_for
@@ -276,7 +276,7 @@ def test_a_claim_passes_by_a_job_that_is_being_stopped(owner: User, stranger: Us
 
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            lock_against_claims(job)
+            RenderJob.objects.select_for_update().get(pk=job.pk)
             claim = pool.submit(race, 1, lambda _number: makers.claimed(node))
             with pytest.raises(TimeoutError):
                 claim.result(timeout=0.2)

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from accounts.models import Notification, User
@@ -17,8 +19,9 @@ from rendering.models import Frame, JobDependency, RenderJob, RenderNode
 from rendering.services import claims
 from rendering.services.attempts import lose
 from rendering.services.dependencies import Wait, set_dependencies
-from rendering.services.frames import release_all
-from rendering.services.jobs import cancel_job
+from rendering.services.frames import release_all, show_ready
+from rendering.services.idle_holds import expire_holds
+from rendering.services.jobs import cancel_job, pause_job, resume_job
 from tests.conftest import Client
 from tests.racing import race, somebody_waits_for_a_lock, wait_for
 from tests.rendering import makers
@@ -331,3 +334,45 @@ def test_what_a_dead_process_did_not_release_is_released(
 
     assert numbers(job, "ready") == [1, 2, 3]
     assert makers.claimed(node).job == job
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_goes_on_while_the_one_it_waits_for_is_cancelled(owner: User, node: RenderNode) -> None:
+    """The cancel has the money and tells who waits; who goes on wants that money: neither holds the other up."""
+    first = makers.queued(owner, frames="1")
+    second = makers.queued(owner, frames="1", depends_on=[Wait(first.pk)])
+    pause_job(job=second)
+    expire_holds(now=timezone.now() + timedelta(days=365))
+    paused = RenderJob.objects.get(pk=second.pk)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            cancel_job(job=first)
+            resume = pool.submit(race, 1, lambda _number: resume_job(job=paused))
+            wait_for(somebody_waits_for_a_lock)
+        resume.result()
+
+    assert set(RenderJob.objects.values_list("status", flat=True)) == {Status.CANCELLED, Status.QUEUED}
+    assert makers.audit() == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_is_paused_while_the_one_it_waits_for_fails(owner: User, node: RenderNode) -> None:
+    """Both give back a place of their owner, and the one that fails tells the other."""
+    first = makers.queued(owner, frames="1")
+    second = makers.queued(owner, frames="1-2", depends_on=[Wait(first.pk)])
+    Frame.objects.filter(job=second, number=1).update(status="ready")
+    show_ready(second)
+    running, other = makers.claimed(node), makers.claimed(node)
+    assert (running.job_id, other.job_id) == (first.pk, second.pk)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            makers.fail(running, is_permanent=True)
+            pause = pool.submit(race, 1, lambda _number: pause_job(job=RenderJob.objects.get(pk=second.pk)))
+            wait_for(somebody_waits_for_a_lock)
+        pause.result()
+
+    other.refresh_from_db()
+    assert other.status == "stopped"
+    assert makers.audit() == {}
