@@ -45,12 +45,18 @@ def shelve(owner: Hashable, number: int, memory: mmap) -> None:
 
     Who needs some and finds no other gets it: the highest number of the owner who has shelved nothing for longest.
     """
+    unused = []
     with lock:
         numbers = shelved.setdefault(owner, {})
         shelved.move_to_end(owner)
-        replaced, numbers[number] = numbers.get(number), memory
-    if replaced:
-        give_back(replaced)
+        if number in numbers:
+            unused.append(numbers[number])
+        numbers[number] = memory
+        if count > MOST:  # more were in use at once than are kept
+            stalest = next(iter(shelved))
+            unused.append(take_off(stalest, max(shelved[stalest])))
+    for memory in unused:
+        give_back(memory)
 
 
 def take(owner: Hashable, number: int) -> mmap | None:

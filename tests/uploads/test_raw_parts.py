@@ -201,6 +201,17 @@ def test_a_hasher_that_was_taken_is_left_alone(sender: Sender) -> None:
     assert (hasher.size, late.busy) == (PART, False)
 
 
+def test_what_many_have_shelved_at_once_is_not_kept() -> None:
+    lent = [memory.lend() for _number in range(memory.MOST + 4)]
+    for number, piece in enumerate(lent):
+        memory.shelve("one" if number % 2 else "other", number, piece)
+    assert memory.count == memory.MOST == len(memory.free) + sum(map(len, memory.shelved.values()))
+    assert memory.take("one", 11) is lent[11]
+    memory.give_back(lent[11])
+    memory.shelved.clear()
+    memory.count = len(memory.free)
+
+
 class Died(BaseException):
     """The end of the server at this very point."""
 
