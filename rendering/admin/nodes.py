@@ -16,6 +16,7 @@ from common.admin import ReadOnlyAdmin, ReadOnlyInline
 from common.columns import choice_column
 from common.deeds import deed
 from rendering.models import Attempt, RenderNode
+from rendering.services.nodes import set_state
 
 State = RenderNode.State
 STATE_COLOURS = {"enabled": "success", "draining": "warning", "disabled": "danger"}
@@ -132,9 +133,8 @@ class RenderNodeAdmin(ReadOnlyAdmin):
     def enable(self, request: HttpRequest, rows: QuerySet[RenderNode], given: dict[str, Any]) -> None:
         self.put_into(request, rows, State.ENABLED)
 
-    def put_into(self, request: HttpRequest, rows: QuerySet[RenderNode], state: str) -> None:
-        changed = RenderNode.objects.filter(pk__in=rows.values("pk")).exclude(state=state)
-        count = changed.update(state=state, updated_at=timezone.now())
+    def put_into(self, request: HttpRequest, rows: QuerySet[RenderNode], state: RenderNode.State) -> None:
+        count = set_state(nodes=rows, state=state)
         self.message_user(request, _("%(count)s nodes changed.") % {"count": count}, messages.SUCCESS)
 
     def has_change_work_permission(self, request: HttpRequest, object_id: Any = None) -> bool:

@@ -1,10 +1,14 @@
 """What operators do with tasks in the back office."""
 
+from typing import Any
+
 import pytest
+from celery import current_app
 from django.test import Client
 
 from accounts.models import User
 from accounts.permissions import StaffGroup
+from rendering.messages import queue_of
 from rendering.models import RenderJob, RenderNode
 from rendering.services.jobs import pause_job
 from tests.accounts.staff import act, office_of, operator, page
@@ -92,6 +96,23 @@ def test_nodes_are_taken_out_and_let_in_again(office: Client, owner: User, node:
     act(office_of(operator(StaffGroup.AUDITOR)), "disable", node)
     node.refresh_from_db()
     assert node.state == "enabled"
+
+
+def test_what_waits_for_a_node_goes_to_it_as_soon_as_it_is_let_in_again(
+    office: Client, owner: User, node: RenderNode, django_capture_on_commit_callbacks: Any
+) -> None:
+    makers.queued(owner, frames="1-2")
+    act(office, "disable", node)
+
+    def messages() -> int:
+        with current_app.connection_for_read() as connection:
+            channel: Any = connection.default_channel
+            return int(channel.queue_declare(queue_of("blender")).message_count)
+
+    before = messages()
+    with django_capture_on_commit_callbacks(execute=True):
+        act(office, "enable", node)
+    assert messages() == before + 2
 
 
 def test_tasks_are_narrowed(office: Client, owner: User, node: RenderNode) -> None:
