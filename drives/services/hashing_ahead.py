@@ -34,11 +34,15 @@ class Piece(NamedTuple):
 
 
 class Ahead:
-    """A file that arrives: the hasher of its beginning, and the pieces that come after, by their starts."""
+    """A file that arrives: the hasher of its beginning, and the pieces that come after, by their starts.
+
+    `noted` are the starts of all there ever were.
+    """
 
     def __init__(self, path: Path, *, with_md5: bool) -> None:
         self.path, self.hasher = path, Hasher(with_md5=with_md5)
         self.waiting: dict[int, Piece] = {}
+        self.noted: set[int] = set()
         self.busy = self.stopped = self.failed = False
         self.turn: Future[None] | None = None
         self.change = Condition()
@@ -46,6 +50,7 @@ class Ahead:
     def add(self, start: int, piece: Piece) -> None:
         """Note a piece that lies in its place, and have it hashed as soon as all before it is."""
         with self.change:
+            self.noted.add(start)
             if start < self.hasher.size:
                 return
             self.waiting[start] = piece
@@ -133,6 +138,16 @@ def note(staging_id: str, path: Path, *, start: int, stop: int, copy: mmap | Non
         memory.shelve(ahead, start, copy)
     ahead.add(start, Piece(stop, is_on_disk=copy is not None))
     ahead.let_catch_up(start)
+
+
+def forget(staging_id: str, start: int) -> None:
+    """Other bytes come to `start`: where those that are there were noted, the hasher is of no use any more."""
+    with lock:
+        ahead = files.get(staging_id)
+        if ahead is None or start not in ahead.noted:
+            return
+        del files[staging_id]
+    ahead.end()
 
 
 def take(staging_id: str) -> Hasher | None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import selectors
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 from shutil import which
 
-from common.processes import end_tree, stat_of, tree_of
+from common.processes import end_tree, tree_of
 from rendering.runner.meter import TreeMeter, oom_kills
 from rendering.runner.pump import Pump
 
@@ -102,8 +103,7 @@ def run(
     started.
     """
     kills_before = oom_kills()
-    own = stat_of(os.getpid())
-    own_size = own.resident_size if own else 0
+    own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     variables = {**(variables or {}), **environment(token, cwd)}
     process = subprocess.Popen(
         launched(command, variables),
@@ -135,9 +135,9 @@ def run(
         raise RuntimeError(f"processes {sorted(left)} cannot be ended")
     if end is End.EXITED and process.returncode in KILLED and oom_kills() > kills_before:
         end = End.MEMORY
-    # The kernel remembers across exec what the child was before it: a copy of this process.
+    # The kernel remembers across exec what the child was before it: this process, with the most it has ever had.
     peak = usage.ru_maxrss * 1024
-    is_its_own = peak > OWN_MEMORY_FACTOR * own_size or not meter.peak_memory_size
+    is_its_own = usage.ru_maxrss > OWN_MEMORY_FACTOR * own_peak or not meter.peak_memory_size
     return Outcome(
         end,
         process.returncode,

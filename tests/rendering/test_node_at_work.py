@@ -263,7 +263,7 @@ done()
 
     job.refresh_from_db()
     attempt = Attempt.objects.get()
-    assert (job.status, attempt.progress) == (Status.COMPLETED, 0)
+    assert (job.status, attempt.progress) == (Status.COMPLETED, 100)
     assert "line 4999\nnul \ufffd and \ufffd and" in attempt.log_tail
     assert len(attempt.log_tail.splitlines()) == 200
 

@@ -223,6 +223,16 @@ def test_memory_that_processes_share_counts_once(program: Program) -> None:
     assert 60_000_000 < outcome.peak_memory_size < 200 * MIB
 
 
+def test_memory_that_the_node_once_had_is_none_of_the_program(program: Program) -> None:
+    had = b"x" * 500_000_000
+    assert had
+    del had
+
+    outcome = program.run("import time; time.sleep(0.5)")
+
+    assert 0 < outcome.peak_memory_size < 200 * MIB
+
+
 BURN = "import time\nwhile time.process_time() < 0.5: pass\nopen('burnt', 'w')\n"
 WAIT = "import os, subprocess, sys, time\n{}\nwhile not os.path.exists('burnt'): time.sleep(0.05)\ntime.sleep({})"
 DAEMON = "subprocess.run(['setsid', '-f', sys.executable, '-c', {!r}])"

@@ -428,6 +428,16 @@ def test_what_the_disk_has_lost_is_missing(sender: Sender) -> None:
     assert_stored(sender, CONTENT)
 
 
+def test_a_part_whose_row_is_lost_may_come_again_with_other_content(sender: Sender) -> None:
+    """As after a crash of the database alone: this process has hashed what was there."""
+    send_all(sender)
+    hashed(sender, len(CONTENT))
+    UploadPart.objects.filter(number=3).delete()
+    assert put(sender, 3, OTHER).status_code == 200
+    assert sender.complete().status_code == 200
+    assert_stored(sender, CHANGED)
+
+
 def test_an_upload_that_is_given_up_leaves_no_file_open(sender: Sender) -> None:
     for number, part in list(enumerate(PARTS, 1))[:3]:
         put(sender, number, part)

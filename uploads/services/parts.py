@@ -178,6 +178,8 @@ def place_part(task_file: TaskFile, number: int, gathered: Gathered, file: Binar
         there = None
     else:
         there = task_file.parts.filter(number=number).only("staging_id").first()
+        if there is None:  # a crash of the database may have taken the row
+            hashing_ahead.forget(task_file.upload_id, start)
     if there is None:
         gathered.write_to(file, start)
         part = note_part(task_file, number=number, size=gathered.size, etag=gathered.etag)
