@@ -286,3 +286,9 @@ def registered(name: str) -> Node:
     node = Node(name=name, slots=1)
     node.row = node.register()
     return node
+
+
+def pending_without_report(owner: User, **wishes: str) -> tuple[RenderJob, File]:
+    """A submitted job whose scene nobody has read yet, and the scene."""
+    file = put(owner, "/proj/unread.blend", b"BLENDER unread")
+    return submit_job(job=draft(owner, file, **wishes)), file
