@@ -292,3 +292,19 @@ def pending_without_report(owner: User, **wishes: str) -> tuple[RenderJob, File]
     """A submitted job whose scene nobody has read yet, and the scene."""
     file = put(owner, "/proj/unread.blend", b"BLENDER unread")
     return submit_job(job=draft(owner, file, **wishes)), file
+
+
+def another_node(name: str = "node-2", **fields: Any) -> RenderNode:
+    """A node that is alive, with Blender 5.0.1 unless `fields` say otherwise."""
+    facts = {"host": "localhost", "engines": {"blender": ["5.0.1"]}, "heartbeat_at": timezone.now(), **fields}
+    return RenderNode.objects.create(name=name, **facts)
+
+
+def needs(job: RenderJob, **fields: Any) -> RenderJob:
+    """The job, with these columns written into its row."""
+    RenderJob.objects.filter(pk=job.pk).update(**fields)
+    return job
+
+
+def nothing_for(node: RenderNode) -> bool:
+    return claims.claim(node=node, engine="blender") is None

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.db import transaction
 from django.test import Client
 from django.urls import reverse
@@ -17,7 +16,7 @@ from accounts.services.teams import create_team
 from billing.models import MembershipPlan
 from common.errors import TransitionNotAllowed
 from rendering.errors import LateResult, NothingToRender
-from rendering.models import Attempt, ConcurrencyLimit, Frame, NodeBlock, RenderJob, RenderNode
+from rendering.models import Attempt, ConcurrencyLimit, Frame, RenderJob, RenderNode
 from rendering.services import attempts, claims, limits
 from rendering.services.jobs import cancel_job, pause_job, resume_job
 from rendering.services.reopening import add_frames, retry_frames
@@ -30,18 +29,8 @@ pytestmark = pytest.mark.django_db
 GIB = 1 << 30
 
 
-def another_node(name: str = "node-2", **fields: Any) -> RenderNode:
-    facts = {"host": "localhost", "engines": {"blender": ["5.0.1"]}, "heartbeat_at": timezone.now(), **fields}
-    return RenderNode.objects.create(name=name, **facts)
-
-
 def owners_of(node: RenderNode, count: int) -> list[str]:
     return [makers.claimed(node).job.user.username or "" for _number in range(count)]
-
-
-def needs(job: RenderJob, **fields: Any) -> RenderJob:
-    RenderJob.objects.filter(pk=job.pk).update(**fields)
-    return job
 
 
 def of_team(user: User, team: Any, **wishes: Any) -> RenderJob:
@@ -52,10 +41,6 @@ def of_team(user: User, team: Any, **wishes: Any) -> RenderJob:
 
 def plan(level: int, frames: int | None, weight: int = 1) -> None:
     MembershipPlan.objects.filter(level=level).update(concurrent_frames=frames, weight=weight)
-
-
-def nothing_for(node: RenderNode) -> bool:
-    return claims.claim(node=node, engine="blender") is None
 
 
 # --- Fair share -------------------------------------------------------------------------------------------
@@ -123,7 +108,7 @@ def test_jobs_of_one_owner_go_by_priority_and_age(owner: User, node: RenderNode)
     first = makers.queued(owner, frames="1-100")
     second = makers.queued(owner, frames="1-3")
     assert makers.claimed(node).job_id == first.pk
-    needs(second, priority=2)
+    makers.needs(second, priority=2)
     assert makers.claimed(node).job_id == second.pk
 
 
@@ -133,7 +118,7 @@ def test_a_level_counts_at_once_for_what_is_queued(owner: User, node: RenderNode
     makers.queued(owner, frames="1-10")
     for _number in range(4):
         makers.claimed(node)
-    assert nothing_for(node)
+    assert makers.nothing_for(node)
     office = Client()
     office.force_login(User.objects.create_superuser("boss", PASSWORD))
     page = reverse("admin:accounts_user_change", args=[owner.pk])
@@ -143,7 +128,7 @@ def test_a_level_counts_at_once_for_what_is_queued(owner: User, node: RenderNode
 
     for _number in range(4):
         makers.claimed(node)
-    assert nothing_for(node)
+    assert makers.nothing_for(node)
     [limit] = ConcurrencyLimit.objects.all()
     assert (limit.maximum, limit.weight, limit.running) == (8, 2, 8)
 
@@ -157,7 +142,7 @@ def test_what_operators_set_for_a_user_stays(owner: User, node: RenderNode) -> N
     page = reverse("admin:rendering_concurrencylimit_change", args=[limit.pk])
     assert office.post(page, {"maximum": "1", "weight": "3"}).status_code == 302
 
-    assert nothing_for(node)
+    assert makers.nothing_for(node)
     makers.queued(owner, frames="1-10")
     limits.level_changed(owner)
     limit.refresh_from_db()
@@ -173,10 +158,10 @@ def test_a_user_has_so_many_frames_at_once(owner: User, stranger: User, node: Re
     running = [makers.claimed(node) for _number in range(4)]
     makers.queued(stranger, frames="1", priority=0)
     assert owners_of(node, 1) == ["stranger"]
-    assert nothing_for(node)
+    assert makers.nothing_for(node)
     makers.succeed(running[0])
     assert owners_of(node, 1) == ["owner"]
-    assert nothing_for(node)
+    assert makers.nothing_for(node)
 
 
 def test_a_team_has_so_many_frames_at_once(
@@ -188,7 +173,7 @@ def test_a_team_has_so_many_frames_at_once(
     of_team(stranger, team, frames="1-10")
     for _number in range(3):
         makers.claimed(node)
-    assert nothing_for(node)
+    assert makers.nothing_for(node)
     makers.queued(stranger, frames="1")
     assert owners_of(node, 1) == ["stranger"]
 
@@ -201,7 +186,7 @@ def test_a_member_at_their_limit_does_not_hold_up_their_team(
     of_team(owner, team, frames="1-10")
     of_team(stranger, team, frames="1-10")
     assert owners_of(node, 4) == ["owner", "owner", "stranger", "stranger"]
-    assert nothing_for(node)
+    assert makers.nothing_for(node)
 
 
 def test_a_licence_is_limited_by_operators(owner: User, stranger: User, node: RenderNode) -> None:
@@ -221,7 +206,7 @@ def test_a_licence_is_limited_by_operators(owner: User, stranger: User, node: Re
     makers.queued(stranger, frames="1", renderer="EEVEE", priority=0)
     assert owners_of(node, 1) == ["stranger"]
     assert makers.claimed(node).job.renderer == "EEVEE"
-    assert nothing_for(node)
+    assert makers.nothing_for(node)
     makers.succeed(running)
     assert makers.claimed(node).job.renderer.lower() == "cycles"
     assert makers.audit() == {}
@@ -235,10 +220,10 @@ def test_a_licence_counts_for_what_the_scene_says(owner: User, node: RenderNode)
     assert (licence.key, licence.running) == ("blender/cycles", 1)
     makers.queued(owner, frames="3-4")
     makers.claimed(node)
-    assert nothing_for(node)
+    assert makers.nothing_for(node)
     ConcurrencyLimit.objects.filter(pk=licence.pk).update(maximum=3)
     makers.claimed(node)
-    assert nothing_for(node)
+    assert makers.nothing_for(node)
     assert limits.licence_key("maya", "V-Ray") == limits.licence_key("maya", "vray") == "maya/vray"
 
 
@@ -246,7 +231,7 @@ def test_a_licence_counts_for_what_the_scene_says(owner: User, node: RenderNode)
 def test_a_licence_is_limited_while_others_change_their_jobs(owner: User, node: RenderNode) -> None:
     """Jobs are locked in their order: whoever holds the first gets the next, too."""
     first, second = makers.queued(owner), makers.queued(owner)
-    needs(first, priority=2)  # in the order of the table it comes after the other now
+    makers.needs(first, priority=2)  # in the order of the table it comes after the other now
     rows = RenderJob.objects.select_for_update(no_key=True, nowait=True)
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
@@ -258,7 +243,7 @@ def test_a_licence_is_limited_while_others_change_their_jobs(owner: User, node: 
 
     assert set(RenderJob.objects.filter(limits__contains=[licence.pk])) == {first, second}
     makers.claimed(node)
-    assert nothing_for(node)
+    assert makers.nothing_for(node)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -268,125 +253,11 @@ def test_eight_claimers_never_exceed_a_limit(owner: User, stranger: User, node: 
         makers.queued(user, frames="1-30")
 
     def claim(_number: int) -> int:
-        return sum(not nothing_for(node) for _turn in range(3))
+        return sum(not makers.nothing_for(node) for _turn in range(3))
 
     assert sum(race(8, claim)) == 5
     assert Attempt.objects.filter(status="running").count() == 5
     assert makers.audit() == {}
-
-
-# --- What a node can do -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("need", "lacks", "has"),
-    [
-        ({"engine_version": "5.1"}, {}, {"engines": {"blender": ["5.0.1", "5.1"]}}),
-        ({"min_cores": 16}, {"cores": 8}, {"cores": 16}),
-        ({"min_memory_size": 64 * GIB}, {"memory_size": 32 * GIB}, {"memory_size": 64 * GIB}),
-        ({"node_tags": ["gpu", "xl"]}, {"tags": ["gpu"]}, {"tags": ["xl", "gpu", "paris"]}),
-    ],
-)
-def test_a_job_goes_where_its_needs_are_met(
-    owner: User, node: RenderNode, need: dict[str, Any], lacks: dict[str, Any], has: dict[str, Any]
-) -> None:
-    needs(makers.queued(owner, frames="1-2"), **need)
-    behind = makers.queued(owner, frames="1")
-
-    assert makers.claimed(another_node("lacks", **lacks)).job_id == behind.pk
-    assert nothing_for(another_node("lacks too", **lacks))
-    assert makers.claimed(another_node("has", **has)).job_id != behind.pk
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"state": "draining"},
-        {"state": "disabled"},
-        {"rests_until": timezone.now() + timedelta(hours=1)},
-    ],
-)
-def test_a_node_that_takes_no_work_gets_none(owner: User, node: RenderNode, fields: dict[str, Any]) -> None:
-    makers.queued(owner, frames="1")
-    RenderNode.objects.filter(pk=node.pk).update(**fields)
-    assert nothing_for(node)
-    RenderNode.objects.filter(pk=node.pk).update(state="enabled", rests_until=None)
-    assert not nothing_for(node)
-
-
-def test_a_node_that_failed_a_job_three_times_gets_no_more_of_it(owner: User, node: RenderNode) -> None:
-    other = another_node(slots=4)
-    job = makers.queued(owner, frames="1-5")
-    behind = makers.queued(owner, frames="1")
-    for _number in range(3):
-        makers.fail(makers.claimed(node))
-
-    assert list(NodeBlock.objects.values_list("node", "job")) == [(node.pk, job.pk)]
-    assert makers.claimed(node).job_id == behind.pk
-    assert nothing_for(node)
-    assert makers.claimed(other).job_id == job.pk
-
-
-def test_out_of_memory_is_tried_once_more_where_there_is_more(owner: User, node: RenderNode) -> None:
-    RenderNode.objects.filter(pk=node.pk).update(memory_size=32 * GIB, slots=2)
-    node.refresh_from_db()
-    large = another_node("large", memory_size=128 * GIB)
-    makers.queued(owner, frames="1")
-    first = makers.claimed(node)
-    assert first.memory_size == 16 * GIB
-    makers.fail(first, "out_of_memory")
-    assert Frame.objects.get().memory_size == 32 * GIB
-    again = makers.claimed(large)
-    assert again.memory_size == 128 * GIB
-    makers.fail(again, "out_of_memory")
-    frame = Frame.objects.get()
-    assert (frame.status, frame.failures, frame.failure_code) == ("failed", 2, "out_of_memory")
-
-
-def test_out_of_memory_on_the_largest_node_is_the_end(owner: User, node: RenderNode) -> None:
-    makers.queued(owner, frames="1")
-    makers.fail(makers.claimed(node), "out_of_memory")
-    assert Frame.objects.get().status == "failed"
-
-
-def test_memory_that_only_a_node_without_the_tags_has_is_not_waited_for(
-    owner: User, node: RenderNode
-) -> None:
-    RenderNode.objects.filter(pk=node.pk).update(tags=["gpu"], memory_size=32 * GIB, slots=1)
-    node.refresh_from_db()
-    another_node("large", memory_size=128 * GIB)
-    makers.queued(owner, frames="1", node_tags=["gpu"])
-
-    makers.fail(makers.claimed(node), "out_of_memory")
-
-    assert Frame.objects.get().status == "failed"
-
-
-def test_the_only_node_with_the_tags_is_not_kept_from_the_job(owner: User, node: RenderNode) -> None:
-    RenderNode.objects.filter(pk=node.pk).update(tags=["gpu"])
-    node.refresh_from_db()
-    another_node("plain")
-    makers.queued(owner, frames="1-4", node_tags=["gpu"])
-
-    for _number in range(settings.RENDER_BLOCK_AFTER):
-        makers.fail(makers.claimed(node))
-
-    assert not NodeBlock.objects.exists()
-    assert makers.claimed(node)
-
-
-def test_a_licence_that_is_short_delays_and_spends_no_try(owner: User, node: RenderNode) -> None:
-    makers.queued(owner, frames="1-2")
-    makers.fail(makers.claimed(node), "licence_unavailable")
-    makers.claimed(node)
-    assert nothing_for(node)
-    frame = Frame.objects.get(number=1)
-    assert (frame.status, frame.failures, frame.losses) == ("ready", 0, 0)
-    assert frame.due_at is not None
-    assert timedelta(seconds=50) < frame.due_at - timezone.now() <= timedelta(seconds=60)
-    Frame.objects.update(due_at=timezone.now())
-    # On another node, if it can be: it was this one that had no licence.
-    assert makers.frame_of(makers.claimed(another_node())) == 1
 
 
 # --- The count --------------------------------------------------------------------------------------------
@@ -402,7 +273,7 @@ def test_whatever_happens_in_which_order_the_count_is_right(
     team = create_team(owner=owner, name="Lighting")
     jobs = [
         makers.queued(owner, frames="1-12"),
-        needs(makers.queued(stranger, frames="1-12"), chunk_size=3),
+        makers.needs(makers.queued(stranger, frames="1-12"), chunk_size=3),
         of_team(stranger, team, frames="1-12"),
     ]
 
