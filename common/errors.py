@@ -50,7 +50,8 @@ class NotVisible(DomainError):
 class Invalid(DomainError):
     """A value that a service refuses; answered like the serializers' errors, 422.
 
-    `field` is the dotted path of the value inside `source`: body, query or path; digits in it are places in a list.
+    `field` is the dotted path of the value inside `source`: body, query, path or header; digits in it are places in a
+    list. What a GET is refused for stands in its query, as the door says (`common.exceptions`).
     """
 
     code, status, text = "validation_error", 422, _("The request holds a value that is not allowed.")

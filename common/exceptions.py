@@ -9,6 +9,7 @@ from django.db import DataError, OperationalError
 from django.http import Http404
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
@@ -63,10 +64,13 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         # A net under the serializers: a number beyond its column is the client's mistake.
         logger.warning("PostgreSQL refused a value", exc_info=exc)
         exc = Invalid()
+    place = "query" if context["request"].method in SAFE_METHODS else "body"
+    if isinstance(exc, Invalid) and exc.source == "body":
+        exc.source = place
     if isinstance(exc, DomainError):
         status, body, headers = exc.status, exc.body(), exc.headers()
     elif isinstance(exc, exceptions.ValidationError):
-        status, body = 422, validation_body(exc.detail)
+        status, body = 422, validation_body(exc.detail, place)
     elif isinstance(exc, exceptions.APIException):
         status = exc.status_code
         code = {"parse_error": "malformed_body"}.get(exc.default_code, exc.default_code)

@@ -16,7 +16,7 @@ def whole_number(request: Request, name: str, default: int) -> int:
     if not text:
         return default
     if not (text.isascii() and text.isdigit()) or len(text) > 12:
-        raise Invalid(_("A whole number from 0 is expected."), field=name, source="query")
+        raise Invalid(_("A whole number from 0 is expected."), field=name)
     return int(text)
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError, Q, RestrictedError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -141,7 +141,8 @@ def delete_team(*, team: Team, actor: User) -> None:
                 tell(member.user, team, DELETED, by=actor)
             team_deleted.send(sender=Team, team=team)
             Team.objects.filter(pk=team.pk).delete()
-    except (ProtectedError, RestrictedError) as error:
+            connection.check_constraints()  # somebody may have come to need it since it was looked at
+    except (ProtectedError, RestrictedError, IntegrityError) as error:
         raise TeamInUse from error
 
 

@@ -52,7 +52,7 @@ def asked_id(request: Request, name: str) -> UUID | None:
         return None
     found = as_uuid(text)
     if found is None:
-        raise Invalid(field=name, source="query")
+        raise Invalid(field=name)
     return found
 
 
@@ -66,7 +66,7 @@ def asked_day(request: Request, name: str) -> date | None:
     except ValueError:
         found = None
     if found is None or not 2000 <= found.year < 9999:
-        raise Invalid(_("A day is expected, as in 2026-11-30."), field=name, source="query")
+        raise Invalid(_("A day is expected, as in 2026-11-30."), field=name)
     return found
 
 
@@ -80,7 +80,7 @@ def asked_kinds(request: Request) -> list[str]:
     text = request.query_params.get("type")
     kinds = text.split(",") if text else []
     if not set(kinds) <= set(LedgerEntry.Kind.values):
-        raise Invalid(field="type", source="query")
+        raise Invalid(field="type")
     return kinds
 
 
@@ -92,7 +92,6 @@ def asked_period(request: Request) -> tuple[date, date]:
         raise Invalid(
             _("A period has its first day before its last, and at most %(days)s days."),
             field="from",
-            source="query",
             days=LONGEST,
         )
     return first, last

@@ -16,7 +16,7 @@ class NumberedPage(SkipLimitPage):
         self.key = getattr(view, "results_key", "results")
         page = whole_number(request, "page", 1)
         if page < 1:
-            raise Invalid(field="page", source="query")
+            raise Invalid(field="page")
         self.limit = min(max(whole_number(request, "pageSize", self.default_limit), 1), self.max_limit)
         self.skip = (page - 1) * self.limit
         self.total = queryset.count()

@@ -187,7 +187,7 @@ class SpendingView(APIView):
         """
         by = request.query_params.get("by") or Grouping.DAY
         if by not in list(Grouping):
-            raise Invalid(field="by", source="query")
+            raise Invalid(field="by")
         first, last = filters.asked_period(request)
         wallet = filters.asked_wallet(request)
         rows = list(spending(wallet=wallet, first=first, last=last, by=Grouping(by)))

@@ -52,7 +52,7 @@ def size_of(request: Request) -> int:
     """Raises Invalid for other sizes than there are."""
     size = whole_number(request, "size", DEFAULT_SIZE)
     if size not in BlobPreview.SIZES:
-        raise Invalid(field="size", source="query")
+        raise Invalid(field="size")
     return size
 
 

@@ -40,11 +40,11 @@ def narrowed(rows: QuerySet[RenderJob], request: Request) -> QuerySet[RenderJob]
         rows = rows.filter(engine=engine)
     if text := wanted.get("priority"):
         if text not in map(str, RenderJob.Priority.values):
-            raise Invalid(field="priority", source="query")
+            raise Invalid(field="priority")
         rows = rows.filter(priority=int(text))
     if text := wanted.get("search", "").strip():
         if "\0" in text:
-            raise Invalid(field="search", source="query")
+            raise Invalid(field="search")
         rows = rows.filter(task_name__icontains=text)
     if text := wanted.get("created_after"):
         rows = rows.filter(created_at__gte=moment(text, "created_after"))
@@ -61,7 +61,7 @@ def statuses(text: str, request: Request) -> list[int]:
         numbers = {"1": [], **{str(desktop_status(number)): [number] for number in Status.values}}
     asked = text.split(",")
     if not set(asked) <= set(numbers):
-        raise Invalid(field="status", source="query")
+        raise Invalid(field="status")
     return [number for each in asked for number in numbers[each]]
 
 
@@ -75,14 +75,14 @@ def moment(text: str, field: str) -> datetime:
     if day:
         found = datetime.combine(day, time(), UTC)
     if found is None:
-        raise Invalid(field=field, source="query")
+        raise Invalid(field=field)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def ordered(rows: QuerySet[RenderJob], text: str) -> QuerySet[RenderJob]:
     name, is_descending = text.removeprefix("-"), text.startswith("-")
     if name not in ORDERS:
-        raise Invalid(field="ordering", source="query")
+        raise Invalid(field="ordering")
     if is_descending:
         return rows.order_by(F(name).desc(nulls_last=True), "-pk")
     return rows.order_by(F(name).asc(nulls_last=True), "pk")

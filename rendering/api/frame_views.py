@@ -41,7 +41,7 @@ class TaskFramesViewSet(TaskDoors):
     def with_status(self, rows: QuerySet, known: list[str]) -> QuerySet:
         wanted = self.asked("status")
         if wanted and wanted not in known:
-            raise Invalid(field="status", source="query")
+            raise Invalid(field="status")
         return rows.filter(status=wanted) if wanted else rows
 
     @extend_schema(responses=shapes.TaskLogSerializer(many=True))
@@ -118,7 +118,7 @@ class TaskFramesViewSet(TaskDoors):
             rows = rows.filter(frame__step__name=step)
         if text := self.asked("frame"):
             if not (text.isdecimal() and len(text) < 10):
-                raise Invalid(field="frame", source="query")
+                raise Invalid(field="frame")
             rows = rows.filter(frame__number=int(text))
         rows = rows.order_by("frame__number", "frame__step__name", "name")
         return self.rows(rows, shapes.OutputSerializer, "outputs", 100, 1000)

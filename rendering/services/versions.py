@@ -1,5 +1,6 @@
 """Which version of its engine renders a job, and whether there is a node for it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from rendering.engines import engine_for
@@ -56,14 +57,17 @@ def check_nodes(job: RenderJob, version: str) -> None:
         return
     nodes = RenderNode.objects.filter(state=RenderNode.State.ENABLED, engines__has_key=job.engine)
     found = [node for node in nodes if not version or version in node.engines[job.engine]]
-    if not any(
-        node.cores >= job.min_cores
-        and node.memory_size >= job.min_memory_size
-        and set(job.node_tags) <= set(node.tags)
-        for node in found
-    ):
+    asked: dict[str, Callable[[RenderNode], bool]] = {
+        "min_cores": lambda node: node.cores >= job.min_cores,
+        "min_memory_size": lambda node: node.memory_size >= job.min_memory_size,
+        "node_tags": lambda node: set(job.node_tags) <= set(node.tags),
+    }
+    if not any(all(fits(node) for fits in asked.values()) for node in found):
+        # Where each can be had, but not together, any of them may give way.
+        alone = [field for field, fits in asked.items() if not any(map(fits, found))]
         have = {(node.cores, node.memory_size, tuple(sorted(node.tags))) for node in found}
         names = ("cores", "memory_size", "tags")
         raise NoNodeFits(
-            field="min_cores", nodes=[dict(zip(names, each, strict=True)) for each in sorted(have)]
+            field=alone[0] if alone else "min_cores",
+            nodes=[dict(zip(names, each, strict=True)) for each in sorted(have)],
         )

@@ -8,18 +8,21 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
+from accounts.errors import TeamInUse
 from accounts.models import User
+from accounts.services.teams import create_team, delete_team
 from billing.errors import HoldExceeded, InsufficientBalance
 from billing.models import Bill, Hold, LedgerEntry
 from billing.services.bills import Charge
 from billing.services.credits import credit
 from billing.services.holds import place_hold, settle_hold
-from billing.services.ledger import wallet_of
+from billing.services.ledger import post_entry, wallet_of
 from common.errors import DomainError
 from common.ids import new_id
 from tests.billing.audit import violations
+from tests.racing import somebody_waits_for_a_lock, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 THREADS = 8
@@ -123,4 +126,24 @@ def test_random_operations_leave_every_invariant(owner: User, stranger: User) ->
     assert sum(isinstance(item, Bill) for item in found) > 10
     assert not [item for item in found if isinstance(item, DomainError) and item.status not in (402, 409)]
     assert any(isinstance(item, HoldExceeded) for item in found)
+    assert violations() == []
+
+
+def test_a_team_that_gets_its_first_money_while_it_is_deleted_stays(owner: User) -> None:
+    team = create_team(owner=owner, name="灯笼")
+    wallet, has_paid = wallet_of(team), threading.Event()
+
+    def pay() -> None:
+        with transaction.atomic():
+            post_entry(wallet=wallet, kind=LedgerEntry.Kind.RECHARGE, amount=Decimal(7), key="first")
+            has_paid.set()
+            wait_for(somebody_waits_for_a_lock)
+
+    def delete() -> None:
+        has_paid.wait(10)
+        delete_team(team=team, actor=owner)
+
+    _paid, refusal = at_once([pay, delete])
+    assert isinstance(refusal, TeamInUse)
+    assert wallet_of(team).balance == 7
     assert violations() == []

@@ -103,6 +103,7 @@ def test_machines_that_there_are_not(
     error = submitted(owner_api, scene, **wishes)
 
     assert error["code"] == "no_node_fits"
+    assert error["errors"][0]["loc"] == ["body", *wishes]
     assert error["nodes"] == [
         {"cores": 0, "memory_size": 0, "tags": []},
         {"cores": 64, "memory_size": 2**38, "tags": ["gpu", "north"]},
