@@ -16,26 +16,29 @@ from drives.models import (
     Folder,
 )
 from drives.paths import split
+from drives.permissions import Right
 from drives.services.operations import path_of_entry
 from drives.services.places import OnClash
 from drives.services.previews import PREVIEW_ENDINGS
 
 
 class DriveSerializer(serializers.ModelSerializer):
-    """A drive; `available_size` is -1 where there is no limit."""
+    """A drive; `available_size` is -1 where there is no limit. `rights` are those of who asks, told by the view."""
 
     usage_percentage = serializers.SerializerMethodField()
     available_size = serializers.SerializerMethodField()
     file_count = serializers.IntegerField(read_only=True, default=0)
     drive_letter = serializers.SerializerMethodField()
     is_team_drive = serializers.SerializerMethodField()
+    owner_name = serializers.SerializerMethodField()
+    rights = serializers.SerializerMethodField()
 
     class Meta:
         model = Drive
         fields = (
             "id", "name", "icon", "description", "total_size", "used_size", "reserved_size", "available_size",
             "usage_percentage", "file_count", "drive_letter", "user_id", "team_id", "is_team_drive", "is_active",
-            "created_at", "updated_at",
+            "is_default", "owner_name", "rights", "created_at", "updated_at",
         )  # fmt: skip
 
     @extend_schema_field(serializers.FloatField())
@@ -53,6 +56,15 @@ class DriveSerializer(serializers.ModelSerializer):
     @extend_schema_field(serializers.BooleanField())
     def get_is_team_drive(self, drive: Drive) -> bool:
         return drive.team_id is not None
+
+    @extend_schema_field(serializers.CharField(help_text="Of the person or the team whose drive it is."))
+    def get_owner_name(self, drive: Drive) -> str:
+        return drive.user.username if drive.user else drive.team.name if drive.team else ""
+
+    @extend_schema_field(serializers.ListField(child=serializers.ChoiceField(choices=[*Right])))
+    def get_rights(self, drive: Drive) -> list[str]:
+        rights = self.context["rights"][drive.pk]
+        return [right.value for right in Right if right in rights]
 
 
 class UsageSampleSerializer(serializers.ModelSerializer):
@@ -79,6 +91,12 @@ class DriveInputSerializer(serializers.Serializer):
     description = serializers.CharField(max_length=255, required=False, allow_blank=True)
     total_size = serializers.IntegerField(min_value=0, max_value=2**60, required=False, allow_null=True)
     letter = serializers.RegexField("^[D-Z]?$", required=False, allow_blank=True)
+
+
+class ChangedDriveSerializer(DriveInputSerializer):
+    is_default = serializers.BooleanField(
+        required=False, help_text="Whether its owner means this drive where they name none."
+    )
 
 
 class NewDriveSerializer(DriveInputSerializer):

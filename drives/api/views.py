@@ -1,5 +1,6 @@
 """Doors of drives: /drives."""
 
+from collections.abc import Sequence
 from typing import cast
 from uuid import UUID
 
@@ -8,9 +9,9 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
-from rest_framework.mixins import RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from accounts.models import User
 from common.errors import Forbidden, Invalid
@@ -23,13 +24,14 @@ from drives.api import serializers as shapes
 from drives.api.entries import PAGE, PATH, SORT, EntryPages
 from drives.models import Drive, DriveQuerySet, FileOperation
 from drives.paths import clean_path
+from drives.permissions import rights_in_each
 from drives.services import drives, members, trash
 
 TREE_LIMIT = 5000
 
 
 @extend_schema(tags=["drives"])
-class DriveViewSet(RetrieveModelMixin, EntryPages):
+class DriveViewSet(EntryPages):
     """The user's own drives, those of their teams and those shared with them, newest first."""
 
     model = Drive
@@ -53,14 +55,25 @@ class DriveViewSet(RetrieveModelMixin, EntryPages):
     def narrow(self, rows: QuerySet) -> QuerySet:
         # Counting the files is for answers that show the drive, not for those that only look into it.
         ordered = cast(DriveQuerySet, rows).order_by("-created_at", "-pk")
-        return ordered.with_file_count() if self.action in ("list", "retrieve") else ordered
+        if self.action not in ("list", "retrieve"):
+            return ordered
+        return ordered.with_file_count().select_related("user", "team")
 
     def shown(self, drive: Drive, code: int = status.HTTP_200_OK) -> Response:
-        fresh = Drive.objects.with_file_count().get(pk=drive.pk)
-        return Response(shapes.DriveSerializer(fresh).data, status=code)
+        fresh = Drive.objects.with_file_count().select_related("user", "team").get(pk=drive.pk)
+        return Response(self.shape([fresh]).data[0], status=code)
+
+    def shape(self, rows: Sequence[Drive]) -> BaseSerializer:
+        """The drives with what the user may do in each."""
+        rights = rights_in_each(self.actor, rows)
+        return shapes.DriveSerializer(rows, many=True, context={"rights": rights})
 
     def list(self, request: Request) -> Response:
-        return self.page(self.get_queryset())
+        found = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.shape(found).data)
+
+    def retrieve(self, request: Request, pk: UUID) -> Response:
+        return Response(self.shape([self.get_object()]).data[0])
 
     @extend_schema(request=shapes.NewDriveSerializer, responses={201: shapes.DriveSerializer})
     def create(self, request: Request) -> Response:
@@ -70,9 +83,9 @@ class DriveViewSet(RetrieveModelMixin, EntryPages):
             raise Invalid(field="team_id")
         return self.shown(drives.create_drive(user=self.actor, **data), status.HTTP_201_CREATED)
 
-    @extend_schema(request=shapes.DriveInputSerializer, responses=shapes.DriveSerializer)
+    @extend_schema(request=shapes.ChangedDriveSerializer, responses=shapes.DriveSerializer)
     def update(self, request: Request, pk: UUID) -> Response:
-        data = self.valid(shapes.DriveInputSerializer, request, partial=True)
+        data = self.valid(shapes.ChangedDriveSerializer, request, partial=True)
         return self.shown(drives.update_drive(drive=self.get_object(), actor=self.actor, **data))
 
     @extend_schema(responses={200: DoneSerializer})
@@ -83,7 +96,7 @@ class DriveViewSet(RetrieveModelMixin, EntryPages):
     @extend_schema(responses=shapes.DriveSerializer)
     @action(detail=False)
     def default(self, request: Request) -> Response:
-        """The oldest drive, created where there is none."""
+        """The drive that the user chose (`is_default`), else their oldest, created where there is none."""
         return self.shown(drives.default_drive(user=self.actor))
 
     @extend_schema(responses=shapes.DriveStatsSerializer, filters=False)

@@ -37,7 +37,8 @@ class DriveQuerySet(models.QuerySet["Drive"]):
 class Drive(Row):
     """A tree of folders and files with a quota, of one person or of one team.
 
-    `total_size` null means no limit (operators only). `letter` is the one a desktop mounts it under.
+    `total_size` null means no limit (operators only). `letter` is the one a desktop mounts it under. `is_default` is
+    its owner's choice of the drive that is meant where none is named; without one it is their oldest.
     """
 
     user = models.ForeignKey(
@@ -59,6 +60,7 @@ class Drive(Row):
     used_size = models.PositiveBigIntegerField(_("used"), default=0)
     reserved_size = models.PositiveBigIntegerField(_("reserved by uploads"), default=0)
     is_active = models.BooleanField(_("active"), default=True)
+    is_default = models.BooleanField(_("default drive"), default=False, db_default=False)
 
     objects = DriveQuerySet.as_manager()
 
@@ -79,6 +81,12 @@ class Drive(Row):
                 fields=["user", "letter"],
                 condition=Q(is_active=True) & ~Q(letter=""),
                 name="drives_drive_letter",
+            ),
+            models.UniqueConstraint(
+                fields=["user"], condition=Q(is_active=True, is_default=True), name="drives_drive_one_default"
+            ),
+            models.CheckConstraint(
+                condition=Q(is_default=False) | Q(user__isnull=False), name="drives_drive_default_of_a_person"
             ),
         ]
 

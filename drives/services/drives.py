@@ -17,7 +17,7 @@ from accounts.permissions import require as require_in_team
 from billing.models import MembershipPlan
 from billing.services.plans import plan_of
 from common.compiled import Compiled
-from common.errors import Invalid, NotVisible
+from common.errors import Forbidden, Invalid, NotVisible
 from common.ids import new_id
 from drives.errors import LetterTaken, QuotaExceeded, TooManyDrives
 from drives.models import Drive
@@ -43,13 +43,16 @@ def lock_owners(drives: Collection[Drive]) -> None:
 
 
 def default_drive(*, user: User) -> Drive:
-    """The user's oldest drive, created where there is none. The user row is the lock: two callers get one drive."""
-    oldest = Drive.objects.filter(user=user, is_active=True).order_by("created_at", "pk")
-    if drive := oldest.first():
+    """The drive that the user chose, else their oldest, created where there is none.
+
+    The user row is the lock: two callers get one drive.
+    """
+    meant = Drive.objects.filter(user=user, is_active=True).order_by("-is_default", "created_at", "pk")
+    if drive := meant.first():
         return drive
     with transaction.atomic():
         lock_owners([Drive(user=user)])
-        return oldest.first() or Drive.objects.create(
+        return meant.first() or Drive.objects.create(
             user=user,
             name=_("Default drive"),
             icon="📁",
@@ -105,14 +108,19 @@ def checked_letter(user: User, letter: str, drive: Drive | None = None) -> str:
 
 
 def update_drive(*, drive: Drive, actor: User, **fields: Any) -> Drive:
-    """Change name, icon, description, quota or letter. Raises Forbidden, Invalid, LetterTaken."""
+    """Change name, icon, description, quota or letter; `is_default` makes it, or no longer, the one that is meant where
+    its owner names none, who alone may say so. Raises Forbidden, Invalid, LetterTaken."""
     require(actor, Right.MANAGE, drive)
+    if "is_default" in fields and drive.user_id != actor.pk:
+        raise Forbidden
     if "total_size" in fields:
         fields["total_size"] = checked_quota(fields["total_size"], drive.owner)
     with transaction.atomic():
         lock_owners([drive])
         if drive.user and "letter" in fields:
             checked_letter(drive.user, fields["letter"], drive)
+        if fields.get("is_default"):
+            Drive.objects.filter(user=drive.user_id, is_default=True).update(is_default=False)
         Drive.objects.filter(pk=drive.pk).update(**fields, updated_at=timezone.now())
     drive.refresh_from_db()
     return drive
@@ -139,7 +147,7 @@ def delete_drive(*, drive: Drive, actor: User) -> None:
     Raises Forbidden.
     """
     require(actor, Right.DELETE, drive)
-    Drive.objects.filter(pk=drive.pk).update(is_active=False, updated_at=timezone.now())
+    Drive.objects.filter(pk=drive.pk).update(is_active=False, is_default=False, updated_at=timezone.now())
 
 
 def reserve(*, drive: Drive, size: int) -> None:

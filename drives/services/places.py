@@ -103,6 +103,18 @@ def file_places(drive: Drive, places: Collection[Place]) -> Iterable[Place]:
     return rows.values_list("folder_id", "name")
 
 
+def living_places(drive: Drive, folders: Collection[UUID | None]) -> Iterator[Place]:
+    """Places of all living files and folders directly in the folders (None is the root)."""
+    for rows, parent in (
+        (Folder.objects.living(), "parent"),
+        (File.objects.filter(trashed_at=None), "folder"),
+    ):
+        inside = Q(**{f"{parent}__in": [pk for pk in folders if pk]})
+        if None in folders:
+            inside |= Q(**{f"{parent}__isnull": True})
+        yield from rows.filter(inside, drive=drive).values_list(parent, "name")
+
+
 def file_in(drive: Drive, folder: Folder | None, name: str) -> File | None:
     """The living file of this name in a living folder (None is the root) with its content, or None."""
     found: File | None = FILE_IN.first(drive=drive.pk, folder=folder.pk if folder else None, name=name)

@@ -9,9 +9,9 @@ from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts.models import User
+from accounts.models import Team, TeamMember, User
 from drives.errors import QuotaExceeded
-from drives.models import Drive
+from drives.models import Drive, DriveMember
 from drives.services import drives
 from tests.conftest import Client
 from tests.factories import PASSWORD, put
@@ -115,6 +115,41 @@ def test_the_default_drive_is_the_oldest_and_comes_back(owner: User, owner_api: 
     fresh = owner_api.get("/drives/default").json()
     assert fresh["id"] != first["id"]
     assert Drive.objects.visible_to(owner).count() == 1
+
+
+def test_the_default_drive_is_the_one_that_its_owner_chose(
+    owner: User, owner_api: Client, stranger: User
+) -> None:
+    first, second = drives.default_drive(user=owner), drives.create_drive(user=owner, name="second")
+    third = drives.create_drive(user=owner, name="third")
+    for drive in (third, second):
+        answer = owner_api.put(f"/drives/{drive.pk}", {"is_default": True})
+        assert (answer.status_code, answer.json()["is_default"]) == (200, True)
+        assert owner_api.get("/drives/default").json()["id"] == str(drive.pk)
+    # Nobody else says so, whatever else they may do there, and a drive of a team is nobody's own.
+    DriveMember.objects.create(drive=third, user=stranger, role="manager")
+    assert Client(stranger).put(f"/drives/{third.pk}", {"is_default": True}).status_code == 403
+    team = Team.objects.create(name="Studio")
+    TeamMember.objects.create(team=team, user=owner, role="owner")
+    shots = drives.create_drive(user=owner, team_id=team.pk, name="Shots")
+    assert owner_api.put(f"/drives/{shots.pk}", {"is_default": True}).status_code == 403
+    assert drives.default_drive(user=owner) == second
+    # Where it goes, it is the oldest again.
+    owner_api.delete(f"/drives/{second.pk}")
+    assert drives.default_drive(user=owner) == first
+    Drive.objects.filter(pk=second.pk).update(is_active=True)
+    assert drives.default_drive(user=owner) == first
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_choices_of_a_default_drive_one_stays(owner: User) -> None:
+    made = [drives.create_drive(user=owner, name=f"{number}") for number in range(4)]
+
+    def choose(number: int) -> int:
+        return int(Client(owner).put(f"/drives/{made[number].pk}", {"is_default": True}).status_code)
+
+    assert race(4, choose) == [200] * 4
+    assert Drive.objects.filter(user=owner, is_default=True).count() == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,5 +1,7 @@
 """Drives of teams, and members of drives. What each may do at every door: test_matrix.py."""
 
+from typing import Any
+
 import pytest
 
 from accounts.models import Team, TeamMember, User
@@ -101,3 +103,28 @@ def test_a_move_needs_rights_at_both_ends(people: dict[str, User], owner: User, 
     # What one may read one may copy into one's own drive.
     post(viewer, f"/files/{file}/copy", 201, folder_path="/", drive_id=str(theirs.pk))
     assert names(viewer) == ["own", "x"]
+
+
+def test_a_list_says_what_one_may_do_in_each_drive(
+    people: dict[str, User], drive: Drive, django_assert_num_queries: Any
+) -> None:
+    team = Team.objects.create(name="Studio")
+    TeamMember.objects.create(team=team, user=people["viewer"], role="member")
+    Drive.objects.create(team=team, name="Shots")
+    viewer = Client(people["viewer"])
+    viewer.get("/drives")  # with its session looked up
+    with django_assert_num_queries(5):
+        listed = viewer.get("/drives").json()["drives"]
+    shown = {each["name"]: (each["owner_name"], each["rights"]) for each in listed}
+    assert shown["Shots"] == ("Studio", ["read", "write"])
+    assert shown[drive.name] == ("owner", ["read"])
+    rights = {
+        name: Client(user).get(f"/drives/{drive.pk}").json().get("rights") for name, user in people.items()
+    }
+    assert rights == {
+        "owner": ["read", "write", "share", "manage", "delete"],
+        "manager": ["read", "write", "share", "manage"],
+        "editor": ["read", "write"],
+        "viewer": ["read"],
+        "stranger": None,
+    }

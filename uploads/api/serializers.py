@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from common.parsers import snake
 from drives.links import link_to
+from drives.services.places import OnClash
 from uploads.api.long_lists import CheckedFiles, ManifestFiles, Md5Field, PlainText
 from uploads.models import TaskFile, UploadTask
 from uploads.selectors import is_there, path_of, percentage
@@ -28,7 +29,16 @@ class ManifestSerializer(serializers.Serializer):
     total_files = serializers.IntegerField(min_value=0, required=False, allow_null=True, default=None)
     total_size = serializers.IntegerField(min_value=0, required=False, allow_null=True, default=None)
     client_info = ClientInfoSerializer(required=False, allow_null=True, default=None)
+    on_clash = serializers.ChoiceField(
+        choices=OnClash.choices,
+        default=OnClash.REPLACE,
+        help_text="What becomes of files whose names are taken: refused (`name_taken` with their `paths`), put beside "
+        "what is there under free names, or in its place, whose content becomes a version.",
+    )
     files = ManifestFiles()
+
+    def validate_on_clash(self, value: str) -> OnClash:
+        return OnClash(value)
 
 
 # Named apart from the render tasks in the OpenAPI document.

@@ -19,9 +19,10 @@ from drives.errors import NameTaken
 from drives.models import Drive, Folder
 from drives.permissions import Right, require
 from drives.services import drives
-from drives.services.places import ensure_folders
+from drives.services.places import OnClash, ensure_folders
 from uploads.errors import UploadClosed, UploadPaused
 from uploads.models import TaskFile, UploadPart, UploadTask
+from uploads.services.clashes import settle_clashes
 from uploads.services.leftovers import SentSoFar, drop_parts
 from uploads.services.manifests import ManifestFile, check_manifest, task_files
 from uploads.services.news import announce
@@ -39,9 +40,11 @@ def create_task(
     task_description: str = "",
     client_info: dict[str, Any] | None = None,
     client_key: str = "",
+    on_clash: OnClash = OnClash.REPLACE,
 ) -> UploadTask:
     """Take a manifest: task, files, missing folders and the quota, in one transaction and a handful of statements.
 
+    `on_clash` says what becomes of files whose names are taken at this moment; what comes later is replaced.
     Raises NotVisible (drive), ManifestInvalid, BadName, FileTypeNotAllowed, NameTaken, QuotaExceeded, DriveReadOnly.
     """
     drive = (
@@ -71,10 +74,11 @@ def create_task(
             expires_at=timezone.now() + settings.UPLOAD_LIFETIME,
         )
         folders = ensure_folders(drive=drive, paths={row.target_folder_path for row in rows})
-        require_no_folders(drive, [row.virtual_path for row in rows])
         for row in rows:
             folder = folders[row.target_folder_path]
             row.task_id, row.folder_id = task.pk, folder.pk if folder else None
+        settle_clashes(drive, rows, on_clash)
+        require_no_folders(drive, [row.virtual_path for row in rows])
         copy_in(rows)
     return task
 
