@@ -59,7 +59,7 @@ class DriveSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(serializers.CharField(help_text="Of the person or the team whose drive it is."))
     def get_owner_name(self, drive: Drive) -> str:
-        return drive.user.username if drive.user else drive.team.name if drive.team else ""
+        return drive.user.public_name if drive.user else drive.team.name if drive.team else ""
 
     @extend_schema_field(serializers.ListField(child=serializers.ChoiceField(choices=[*Right])))
     def get_rights(self, drive: Drive) -> list[str]:
@@ -284,7 +284,7 @@ class CountSerializer(serializers.Serializer):
 
 
 class OperationSerializer(serializers.ModelSerializer):
-    actor_name = serializers.CharField(source="actor.username", default="")
+    actor_name = serializers.CharField(source="actor.public_name", default="")
 
     class Meta:
         model = FileOperation
@@ -303,7 +303,7 @@ class NewDriveMemberSerializer(DriveRoleSerializer):
 
 
 class DriveMemberSerializer(serializers.ModelSerializer):
-    username = serializers.CharField(source="user.username")
+    username = serializers.CharField(source="user.public_name")
 
     class Meta:
         model = DriveMember

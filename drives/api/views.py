@@ -69,7 +69,7 @@ class DriveViewSet(EntryPages):
         return shapes.DriveSerializer(rows, many=True, context={"rights": rights})
 
     def list(self, request: Request) -> Response:
-        found = self.paginate_queryset(self.get_queryset())
+        found = cast(list[Drive], self.paginate_queryset(self.get_queryset()))
         return self.get_paginated_response(self.shape(found).data)
 
     def retrieve(self, request: Request, pk: UUID) -> Response:
