@@ -1,4 +1,4 @@
-"""Our own pages: /login, /account and /invitation. They show; what they do goes by the API, as for every other client.
+"""Our own pages: /login, /account, /teams and /invitation. They show; what they do goes by the API, as for all clients.
 
 /verify-email alone acts: whoever opens a mailed link need not be signed in where they read their mail.
 """
@@ -39,9 +39,21 @@ def account(request: HttpRequest) -> HttpResponse:
 def with_qr_code(request: HttpRequest, template: str) -> HttpResponse:
     """A page that may show a QR code of WeChat; one is good in this browser alone."""
     wechat = {"offered": bool(client.apps()), "scannable": client.scannable()}
-    page = render(request, template, {"wechat": wechat, "embedded": settings.EMBEDDED_PROFILE})
+    context = {
+        "wechat": wechat,
+        "embedded": settings.EMBEDDED_PROFILE,
+        "days_of_grace": settings.ACCOUNT_DELETION_DAYS,
+    }
+    page = render(request, template, context)
     mark_browser(request, page)
     return page
+
+
+@require_safe
+@never_cache
+def teams(request: HttpRequest) -> HttpResponse:
+    """GET /teams: the teams of who is signed in, with members and invitations; the page asks the API for all of it."""
+    return render(request, "accounts/teams.html")
 
 
 @require_safe

@@ -31,6 +31,7 @@ urlpatterns = [
     path("health", common_api.health_view),
     re_path("^login/?$", pages.login, name="login"),
     re_path("^account/?$", pages.account, name="account"),
+    re_path("^teams/?$", pages.teams, name="teams"),
     re_path("^billing/?$", billing, name="billing"),
     re_path("^invitation/?$", pages.invitation, name="invitation"),
     re_path("^drive/?$", drive, name="drive"),

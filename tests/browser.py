@@ -1,13 +1,19 @@
 """A real Chromium over our pages. Whatever a page may not do fails its test: errors, foreign addresses, CSP."""
 
 import shutil
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import uvicorn
+from django.db import connections
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+
+from config.asgi import application
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -76,4 +82,46 @@ def pages_of(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:
 def open_page(chromium: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
     """Opens pages of the live server, see `pages_of`."""
     with pages_of(chromium, live_server.url) as open_page:
+        yield open_page
+
+
+class Server:
+    """The web process of `make run` in threads of this one: pages, API and the socket."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.uvicorn = uvicorn.Server(uvicorn.Config(application, log_level="error", lifespan="off"))
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self) -> None:
+        self.uvicorn.run(sockets=[self.listener])
+
+    def cut(self) -> None:
+        """Break every socket, as a network does."""
+        every = list(self.uvicorn.server_state.connections)
+        for connection in [each for each in every if ".websockets." in type(each).__module__]:
+            connection.loop.call_soon_threadsafe(connection.transport.abort)
+
+    def close(self) -> None:
+        self.uvicorn.should_exit = self.uvicorn.force_exit = True
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def server(django_db_setup: None) -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as patch:
+        # Its threads end without closing what they would keep for the next request.
+        patch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
+        running = Server()
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def open_live_page(chromium: Browser, server: Server) -> Iterator[Callable[..., Page]]:
+    """Opens pages of a server that has the socket, too, see `pages_of`."""
+    with pages_of(chromium, server.url) as open_page:
         yield open_page

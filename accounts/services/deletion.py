@@ -30,7 +30,7 @@ from accounts.models import (
 )
 from accounts.permissions import Role
 from accounts.services import audit, avatars, codes, lockout, passwords, teams
-from accounts.services.notifications import notify
+from accounts.services.notifications import SECURITY, notify
 from accounts.services.sessions import End, end_sessions
 from accounts.signals import user_deleted
 from common.errors import Forbidden, Invalid
@@ -74,6 +74,7 @@ def request_deletion(*, user: User, session: Session, password: str, code: str, 
                     "On %(date)s it goes with everything in it. Until then you can call it off in your profile."
                 ),
                 level=Notification.Level.WARNING,
+                action_url=SECURITY,
                 # The day where the platform is; requests of the API are in UTC.
                 params={"date": f"{timezone.localtime(due, timezone.get_default_timezone()):%Y-%m-%d}"},
             )
@@ -114,6 +115,7 @@ def cancel_deletion(*, user: User) -> None:
                 title=gettext_noop("Your account stays"),
                 message=gettext_noop("The deletion was called off."),
                 level=Notification.Level.SUCCESS,
+                action_url=SECURITY,
             )
 
 
@@ -181,7 +183,7 @@ def leave_teams(user: User) -> None:
                 close_team(team, user)
                 continue
             teams.set_role(heir, Role.OWNER, actor=user)
-            teams.tell(heir.user, team, teams.NOW[Role.OWNER], by=user)
+            teams.tell(heir.user, team, teams.NOW[Role.OWNER], by=user, action_url=teams.page_of(team))
         teams.set_role(mine, None, actor=user)
 
 

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_noop
 from accounts.errors import EmailLinkInvalid, MailFailed
 from accounts.models import AuditEvent, Notification, User
 from accounts.services import audit
-from accounts.services.notifications import notify
+from accounts.services.notifications import PROFILE, notify
 from accounts.services.registration import taken
 from common import limits
 from common.ids import as_uuid
@@ -79,6 +79,7 @@ def store(user: User, address: str | None) -> None:
                 "%(email)s no longer belongs to your account. If it was not you, contact the operators at once."
             ),
             level=Notification.Level.WARNING,
+            action_url=PROFILE,
             params={"email": before.email or ""},
         )
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_noop
 from accounts.errors import AlreadyInvited, AlreadyMember, InvitationClosed, TeamFull
 from accounts.models import Team, TeamInvitation, TeamMember, User
 from accounts.permissions import MANAGED_ROLES, Action, Role
-from accounts.services.teams import lock, locked, record_role, require_phone, tell
+from accounts.services.teams import lock, locked, page_of, record_role, require_phone, tell
 from common import limits
 from common.errors import Forbidden, NotVisible
 from common.ids import as_uuid
@@ -119,7 +119,7 @@ def accept(*, user: User, key: str) -> Team:
             raise TeamFull(limit=team.max_members)
         TeamMember.objects.create(team=team, user=user, role=invitation.role)
         record_role(team, user, actor=user, after=invitation.role)
-        tell(invitation.invited_by, team, JOINED, by=user, name=user.public_name)
+        tell(invitation.invited_by, team, JOINED, by=user, action_url=page_of(team), name=user.public_name)
     return team
 
 

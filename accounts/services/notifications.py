@@ -11,6 +11,8 @@ from accounts.models import Notification, User
 from common.realtime import publish_on_commit
 
 KEPT = timedelta(days=90)
+PROFILE, SECURITY = "/account#profile", "/account#security"
+"""Where a user sees to what a notification of their account is about."""
 
 
 def rendered(text: str, params: dict[str, Any]) -> str:

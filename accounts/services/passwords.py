@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop
 from accounts.errors import AccountBlocked, Busy, PhoneNotRegistered, WrongCredentials, WrongPassword
 from accounts.models import AuditEvent, Notification, Session, User
 from accounts.services import app_passwords, audit, codes, lockout
-from accounts.services.notifications import notify
+from accounts.services.notifications import SECURITY, notify
 from accounts.services.sessions import End, end_sessions
 from common import limits
 from common.errors import Invalid
@@ -115,6 +115,7 @@ def note_failure(user: User | None, account: str, ip: str) -> None:
                     "If it was not you, change your password."
                 ),
                 level=Notification.Level.WARNING,
+                action_url=SECURITY,
                 params={"ip": ip, "minutes": settings.LOGIN_LOCK_SECONDS // 60},
             )
 
@@ -178,4 +179,5 @@ def note_change(user: User, *, actor: User, keep: Session | None = None) -> None
             "contact the operators at once."
         ),
         level=Notification.Level.WARNING,
+        action_url=SECURITY,
     )

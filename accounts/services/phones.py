@@ -9,7 +9,7 @@ from accounts.models import AuditEvent, Notification, PhoneCode, User
 from accounts.models.users import masked
 from accounts.services import codes
 from accounts.services.audit import record
-from accounts.services.notifications import notify
+from accounts.services.notifications import PROFILE, notify
 from accounts.services.registration import taken
 from accounts.signals import phone_bound
 from common import limits
@@ -63,5 +63,6 @@ def tell(user: User, before: str | None, after: str) -> None:
                 "You now sign in with %(phone)s. If it was not you, contact the operators at once."
             ),
             level=Notification.Level.WARNING,
+            action_url=PROFILE,
             params={"phone": masked(after)},
         )

@@ -17,7 +17,7 @@ from rest_framework_simplejwt.settings import api_settings
 from accounts.errors import TokenInvalid, TokenReused, WrongCredentials
 from accounts.models import AuditEvent, Notification, Session, User
 from accounts.services import audit, auth_cache, tokens
-from accounts.services.notifications import notify
+from accounts.services.notifications import SECURITY, notify
 from accounts.services.tokens import TokenPack
 from common import realtime
 from common.ids import as_uuid, new_id
@@ -111,6 +111,7 @@ def end_stolen(session: Session) -> None:
                 "if you do not know why, change your password."
             ),
             level=Notification.Level.WARNING,
+            action_url=SECURITY,
             params={"device": session.device[:100] or "?"},
         )
 

@@ -77,6 +77,10 @@ def record_role(team: Team, user: User, *, actor: User, before: str = "", after:
     )
 
 
+def page_of(team: Team) -> str:
+    return f"/teams#{team.pk}"
+
+
 def tell(user: User, team: Team, message: str, *, by: User, action_url: str = "", **params: str) -> None:
     """Notify `user` of what somebody else did."""
     if user != by:
@@ -154,7 +158,7 @@ def change_role(*, team: Team, actor: User, user_id: UUID, role: Role) -> TeamMe
             raise Forbidden
         if member.role != role:
             set_role(member, role, actor=actor)
-            tell(member.user, team, NOW[role], by=actor)
+            tell(member.user, team, NOW[role], by=actor, action_url=page_of(team))
     return member
 
 
@@ -184,7 +188,7 @@ def transfer_ownership(*, team: Team, actor: User, user_id: UUID) -> None:
             raise Invalid(_("Choose another member."), field="user_id")
         if heir.role != Role.OWNER:
             set_role(heir, Role.OWNER, actor=actor)
-            tell(heir.user, team, NOW[Role.OWNER], by=actor)
+            tell(heir.user, team, NOW[Role.OWNER], by=actor, action_url=page_of(team))
         set_role(member_of(team, actor.pk), Role.ADMIN, actor=actor)
 
 
@@ -202,4 +206,4 @@ def appoint_owner(*, team: Team, user: User, actor: User) -> None:
         before = role_in(user, team)
         TeamMember.objects.update_or_create(team=team, user=user, defaults={"role": Role.OWNER})
         record_role(team, user, actor=actor, before=before or "", after=Role.OWNER)
-        tell(user, team, NOW[Role.OWNER], by=actor)
+        tell(user, team, NOW[Role.OWNER], by=actor, action_url=page_of(team))

@@ -1,6 +1,6 @@
 // The REST API as this browser's user: tokens in localStorage, refreshed before they run out and once after a 401.
 
-const KEYS = ["access_token", "refresh_token", "token_expires_at", "user"];
+const KEYS = ["access_token", "refresh_token", "token_expires_at", "user", "unread"];
 const EARLY = 60_000; // milliseconds before its end at which a token counts as stale
 
 export class ApiError extends Error {
@@ -10,6 +10,7 @@ export class ApiError extends Error {
     this.code = body.code;
     this.fields = body.errors ?? [];
     this.hint = body.hint;
+    this.body = body;
     this.retryAfter = retryAfter; // seconds, 0 where the answer named none
   }
 }
@@ -42,15 +43,16 @@ export function placeAfterSignIn() {
   return place;
 }
 
-/** The answer's JSON. Throws ApiError; status 0 where nobody answers. */
+/** The answer's JSON to `body`, which is sent as JSON, or as a form where it is FormData. Throws ApiError; status 0 where nobody answers. */
 export async function call(method, path, body, { token, more } = {}) {
   const headers = { Accept: "application/json", ...more };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const isForm = body instanceof FormData;
+  if (body !== undefined && !isForm) headers["Content-Type"] = "application/json";
   if (token) headers.Authorization = `Bearer ${token}`;
   let answer;
   let data;
   try {
-    answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+    answer = await fetch(path, { method, headers, body: isForm ? body : body && JSON.stringify(body) });
     data = await answer.json();
   } catch {
     throw new ApiError(answer?.status ?? 0, { detail: document.body.dataset.offline, code: "offline" }, 0);
@@ -73,9 +75,12 @@ export async function callSignedIn(method, path, body, more) {
   }
 }
 
+/** Do `act`, which ends the tokens that are kept and keeps others: until then nobody exchanges the old ones. */
+export const whileTokensChange = (act) => navigator.locks.request("yuntu-refresh", act);
+
 /** One tab at a time; the others then find the new pair in place of `refused`. */
 async function refresh(refused) {
-  await navigator.locks.request("yuntu-refresh", async () => {
+  await whileTokensChange(async () => {
     const fresh = Date.now() < Number(localStorage.getItem("token_expires_at")) - EARLY;
     if (fresh && localStorage.getItem("access_token") !== refused) return;
     const refresh_token = localStorage.getItem("refresh_token") ?? "";

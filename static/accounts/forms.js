@@ -4,6 +4,10 @@ import { call } from "./api.js";
 
 // Errors that name no field, and the fields they are about: the first that the form has.
 const FIELDS = {
+  email_taken: ["email"],
+  image_invalid: ["avatar"],
+  mail_failed: ["email"],
+  already_invited: ["phone"],
   code_invalid: ["verification_code", "code"],
   username_taken: ["username"],
   phone_taken: ["phone"],
@@ -21,7 +25,7 @@ function mark(input, text) {
 }
 
 export function clearErrors(form) {
-  for (const input of form.querySelectorAll("input")) mark(input, "");
+  for (const input of form.querySelectorAll("input, select, textarea")) mark(input, "");
   for (const place of form.querySelectorAll(".form-error, .form-done")) place.hidden = true;
 }
 

@@ -19,11 +19,42 @@ export function button(text, classes, act) {
   return made;
 }
 
+/** A button that is busy while `act` works. */
+export function busyButton(text, classes, act) {
+  const made = button(text, classes, async () => {
+    made.disabled = true;
+    try {
+      await act();
+    } finally {
+      made.disabled = false;
+    }
+  });
+  return made;
+}
+
+/** A row of a list: a title, and what is said about it. */
+export function titledRow(title, ...details) {
+  const item = element("li");
+  const about = element("div", "", "about");
+  about.append(element("b", title), element("small", details.filter(Boolean).join(" · ")));
+  item.append(about);
+  return item;
+}
+
+/** A text with its {places} filled. */
+export const fill = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+
+/** The query of an address, of the values that say anything. */
+export const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined && value !== ""));
+
 const times = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 const days = new Intl.DateTimeFormat(language, { dateStyle: "medium" });
 
 export const timeText = (time) => times.format(new Date(time));
 export const dayText = (time) => days.format(new Date(time));
+
+const yuan = new Intl.NumberFormat(language, { style: "currency", currency: "CNY" });
+export const moneyText = (amount) => yuan.format(amount);
 
 export function sizeText(size) {
   const step = size ? Math.min(Math.floor(Math.log2(size) / 10), units.length - 1) : 0;

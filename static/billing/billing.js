@@ -2,6 +2,7 @@
 
 import { callSignedIn, isSignedIn, signInFirst } from "../accounts/api.js";
 import { element, place } from "../accounts/parts.js";
+import { showTab } from "../accounts/tabs.js";
 import { addressOf, narrow, readAddress } from "./address.js";
 import * as balance from "./balance.js";
 import * as bills from "./bills.js";
@@ -35,19 +36,6 @@ function showWallets(wallets, wallet) {
   place("parked").hidden = !wallet.is_parked;
 }
 
-function showTabs(current, filters) {
-  for (const link of page.querySelectorAll("[data-tab]")) {
-    const { tab } = link.dataset;
-    link.href = addressOf(tab, { wallet: filters.wallet });
-    link.removeAttribute("aria-current");
-    place(`${tab}-view`).hidden = tab !== current;
-  }
-  const link = page.querySelector(`[data-tab=${current}]`);
-  link.setAttribute("aria-current", "page");
-  link.parentElement.scrollLeft = link.offsetLeft - link.parentElement.clientWidth / 2;
-  document.title = `${link.textContent} · ${title}`;
-}
-
 /** Show what the address says; what arrives after one has gone elsewhere is not shown. */
 async function arrive() {
   const mine = ++turn;
@@ -60,7 +48,7 @@ async function arrive() {
   page.hidden = false;
   page.removeAttribute("aria-busy");
   showWallets(wallets, wallet);
-  showTabs(tab, filters);
+  showTab(page, tab, title, (name) => addressOf(name, { wallet: filters.wallet }));
   show();
 }
 

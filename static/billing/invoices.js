@@ -2,7 +2,7 @@
 
 import { callSignedIn } from "../accounts/api.js";
 import { submitByApi } from "../accounts/forms.js";
-import { dayText, element, place } from "../accounts/parts.js";
+import { dayText, element, place, titledRow } from "../accounts/parts.js";
 import { narrow } from "./address.js";
 import { doing, download, fill, keyed, money, moved, query } from "./parts.js";
 
@@ -14,21 +14,13 @@ const SHOWN = 20; // rows of a list
 const TONES = { issued: "", requested: "quiet", issuing: "quiet", cancelled: "quiet", rejected: "bad", red_flushed: "bad" };
 let wallet;
 
-function row(title, ...details) {
-  const item = element("li");
-  const words = element("div");
-  words.append(element("b", title), element("small", details.filter(Boolean).join(" · ")));
-  item.append(words);
-  return item;
-}
-
 async function takeBack(invoice) {
   await callSignedIn("POST", `/api/v1/billing/invoices/${invoice.id}/cancel`);
   moved();
 }
 
 function invoiceRow(invoice) {
-  const item = row(invoice.title, dayText(invoice.created_at), invoice.number || invoice.tax_number, invoice.reason);
+  const item = titledRow(invoice.title, dayText(invoice.created_at), invoice.number || invoice.tax_number, invoice.reason);
   const right = element("span", "", "doing");
   right.append(element("span", money(invoice.amount), "amount"));
   right.append(element("span", list.dataset[invoice.status], `tag ${TONES[invoice.status]}`));
@@ -49,7 +41,7 @@ function showChosen() {
 }
 
 function billRow(bill) {
-  const item = row(bill.description, dayText(bill.created_at));
+  const item = titledRow(bill.description, dayText(bill.created_at));
   const box = Object.assign(element("input"), { type: "checkbox", ariaLabel: bill.description });
   box.addEventListener("change", () => {
     if (box.checked) chosen.set(bill.id, bill);

@@ -1,10 +1,13 @@
 // What the parts of /billing have in common: amounts, keys of POSTs that move money, lists that go on, files.
 
-import { callSignedIn, signInFirst } from "../accounts/api.js";
-import { button, element, place } from "../accounts/parts.js";
+import { ApiError, callSignedIn } from "../accounts/api.js";
+import { failing } from "../accounts/failing.js";
+import { List as Rows } from "../accounts/lists.js";
+import { busyButton, element, place } from "../accounts/parts.js";
+
+export { fill, query } from "../accounts/parts.js";
 
 const language = document.documentElement.lang;
-const PAGE = 50; // rows of a list
 const yuan = { style: "currency", currency: "CNY", currencyDisplay: "narrowSymbol" };
 
 function format(amount, options, sign = {}) {
@@ -23,39 +26,10 @@ export const change = (amount, currency = "CNY") =>
 
 export const number = (value) => new Intl.NumberFormat(language, { maximumFractionDigits: 6 }).format(value);
 
-export const fill = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
-
-/** A link with filters, as far as they say anything. */
-export const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined && value !== ""));
-
-export function fail(error) {
-  if (error.status === 401) {
-    signInFirst(place("billing").dataset.login);
-    return;
-  }
-  place("failure").textContent = error.message;
-  place("failure").hidden = false;
-}
-
-/** Do `act`, and say what went wrong with it. */
-export async function attempt(act) {
-  place("failure").hidden = true;
-  try {
-    return await act();
-  } catch (error) {
-    return fail(error);
-  }
-}
+export const { fail, attempt } = failing(place("failure"), place("billing").dataset.login);
 
 /** A button that is busy while `act` works. */
-export function doing(text, classes, act) {
-  const made = button(text, classes, async () => {
-    made.disabled = true;
-    await attempt(act);
-    made.disabled = false;
-  });
-  return made;
-}
+export const doing = (text, classes, act) => busyButton(text, classes, () => attempt(act));
 
 /** Show everything anew: money has moved. */
 export const moved = () => dispatchEvent(new Event("money-moved"));
@@ -82,38 +56,10 @@ export function keyed() {
   };
 }
 
-/** A list in `<id>-rows`, with `<id>-none` for none and `<id>-more` that asks for what follows. */
-export class List {
+/** A list that says here what goes wrong with it. */
+export class List extends Rows {
   constructor(id, key, row) {
-    this.rows = place(`${id}-rows`);
-    this.none = place(`${id}-none`);
-    this.more = place(`${id}-more`);
-    this.key = key;
-    this.row = row;
-    this.more.addEventListener("click", () => attempt(async () => this.add(await this.ask())));
-  }
-
-  /** Ask for the first page; what is returned shows it. */
-  async load(path, filters) {
-    const asked = { path, filters, shown: 0 };
-    const answer = await this.ask(asked);
-    return () => {
-      this.asked = asked;
-      this.rows.replaceChildren();
-      this.add(answer);
-    };
-  }
-
-  ask({ path, filters, shown } = this.asked) {
-    return callSignedIn("GET", `${path}?${query({ ...filters, skip: shown, limit: PAGE })}`);
-  }
-
-  add(answer) {
-    const found = answer[this.key];
-    this.asked.shown += found.length;
-    this.rows.append(...found.map(this.row));
-    this.more.hidden = !found.length || this.asked.shown >= answer.total;
-    this.none.hidden = answer.total > 0;
+    super(id, key, row, { attempt });
   }
 }
 
@@ -133,13 +79,11 @@ export function tableRow(...cells) {
 export async function download(path, name) {
   await callSignedIn("GET", "/api/v1/users/balance"); // with a token that is good for the next call
   const headers = { Authorization: `Bearer ${localStorage.getItem("access_token")}` };
-  let answer;
-  try {
-    answer = await fetch(path, { headers });
-  } catch {
-    throw new Error(document.body.dataset.offline);
-  }
-  if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).detail ?? document.body.dataset.offline);
+  const offline = { detail: document.body.dataset.offline, code: "offline" };
+  const answer = await fetch(path, { headers }).catch(() => {
+    throw new ApiError(0, offline, 0);
+  });
+  if (!answer.ok) throw new ApiError(answer.status, await answer.json().catch(() => offline), 0);
   const link = element("a");
   link.href = URL.createObjectURL(await answer.blob());
   link.download = name;

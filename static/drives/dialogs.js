@@ -1,9 +1,11 @@
 // What the file manager asks in between: a name, how to share, whether one is sure.
 
 import { callSignedIn } from "../accounts/api.js";
+import { ask } from "../accounts/dialogs.js";
 import { clearErrors, submitByApi } from "../accounts/forms.js";
 import { button, element, place, timeText } from "./parts.js";
-import { ask } from "./places.js";
+
+export { askSure } from "../accounts/dialogs.js";
 
 let actOnName = null;
 let settleName = null;
@@ -26,11 +28,6 @@ export function askName(title, name, act) {
     // Once it is open.
     queueMicrotask(() => form.elements.file_name.setSelectionRange(0, end > 0 ? end : name.length));
   });
-}
-
-export function askSure(question) {
-  place("sure-says").textContent = place("sure-says").dataset[question];
-  return ask(place("sure-dialog"), (settle) => (place("sure-yes").onclick = () => settle(true)));
 }
 
 const shareForm = place("share-form");

@@ -1,27 +1,11 @@
 // A folder or a file of a drive, chosen in a dialog (templates/drives/place_dialog.html).
 
 import { callSignedIn } from "../accounts/api.js";
+import { ask } from "../accounts/dialogs.js";
 import { button, element, place } from "./parts.js";
 
 const MOST = 200; // rows asked for at once
 const dialog = place("place-dialog");
-
-for (const close of document.querySelectorAll("dialog [data-close]")) {
-  close.addEventListener("click", () => close.closest("dialog").close());
-}
-
-/** Open a dialog; what `settle(value)` was called with until it closed, else null. */
-export function ask(dialog, begin) {
-  return new Promise((done) => {
-    let answer = null;
-    begin((value) => {
-      answer = value;
-      dialog.close();
-    });
-    dialog.addEventListener("close", () => done(answer), { once: true });
-    dialog.showModal();
-  });
-}
 
 function begin(title, isFile) {
   place("place-title").textContent = place("place-title").dataset[title];

@@ -1,7 +1,7 @@
 // What a file held before: fetched, or brought back.
 
 import { callSignedIn } from "../accounts/api.js";
-import { ask } from "./places.js";
+import { ask } from "../accounts/dialogs.js";
 import { button, element, place, sizeText, timeText } from "./parts.js";
 
 /** Show the earlier versions of a file; true where one was brought back, else null. Throws ApiError. */

@@ -1,8 +1,8 @@
 // One task: where it stands, what may be done with it, its frames, results, log and cost.
 
 import { callSignedIn } from "../accounts/api.js";
+import { askSure } from "../accounts/dialogs.js";
 import { element, place, timeText } from "../accounts/parts.js";
-import { ask } from "../drives/places.js";
 import * as frames from "./frames.js";
 import * as log from "./log.js";
 import * as results from "./results.js";
@@ -143,11 +143,6 @@ async function showReasons() {
 }
 
 // --- What is done ---
-
-function askSure(act) {
-  for (const id of ["sure-says", "sure-yes"]) place(id).textContent = place(id).dataset[act];
-  return ask(place("sure-dialog"), (settle) => (place("sure-yes").onclick = () => settle(true)));
-}
 
 const command = (method, part, body) => async () => {
   await callSignedIn(method, url(part), body);

@@ -1,10 +1,10 @@
 // /tasks: the render tasks of whoever is signed in. The place is in the address: # (all), #/<task>, #new/<scene file>.
 
 import { callSignedIn, isSignedIn, signInFirst } from "../accounts/api.js";
+import { listen } from "../accounts/live.js";
 import { place } from "../accounts/parts.js";
 import * as draft from "./draft.js";
 import * as list from "./list.js";
-import { listen } from "./live.js";
 import * as one from "./one.js";
 import { filled, showText, words } from "./texts.js";
 

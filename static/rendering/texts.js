@@ -5,8 +5,7 @@ import { element, place } from "../accounts/parts.js";
 const language = document.documentElement.lang;
 export const words = place("tasks").dataset;
 
-/** A text with its {places} filled. */
-export const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_whole, name) => values[name]);
+export { fill as filled } from "../accounts/parts.js";
 
 const yuan = new Intl.NumberFormat(language, { style: "currency", currency: "CNY", currencyDisplay: "narrowSymbol" });
 const fine = new Intl.NumberFormat(language, { style: "currency", currency: "CNY", currencyDisplay: "narrowSymbol", maximumFractionDigits: 6 });

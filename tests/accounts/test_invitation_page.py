@@ -10,10 +10,11 @@ from accounts.permissions import Role
 from accounts.services import invitations
 from tests.accounts.conftest import PHONE, codes_sent
 from tests.accounts.crew import Crew, make_crew
-from tests.browser import chromium, open_page
+from tests.browser import chromium, server
+from tests.browser import open_live_page as open_page
 from tests.factories import PASSWORD, make_user
 
-__all__ = ["chromium", "open_page"]  # fixtures
+__all__ = ["chromium", "open_page", "server"]  # fixtures
 pytestmark = pytest.mark.django_db(transaction=True)
 Open = Callable[..., Page]
 
@@ -80,6 +81,7 @@ def test_the_news_of_an_invitation_leads_to_it(open_page: Open, crew: Crew) -> N
     link(crew, Role.MEMBER, phone=user.phone or "")
     page = open_page("/login")
     sign_in(page, user)
+    page.get_by_role("link", name="消息通知").click()
     news = page.get_by_role("region", name="通知").get_by_role("listitem").first
     expect(news).to_contain_text("lead 邀请您加入该团队。")
     news.get_by_role("link", name="查看").click()

@@ -12,17 +12,18 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from accounts.models import PhoneCode, Session, SocialAccount, User, WechatLoginSession
 from tests.accounts.conftest import PHONE, codes_sent
-from tests.browser import chromium, open_page
+from tests.browser import Server, chromium, server
+from tests.browser import open_live_page as open_page
 from tests.factories import PASSWORD, make_user
 
-__all__ = ["chromium", "open_page"]  # fixtures
+__all__ = ["chromium", "open_page", "server"]  # fixtures
 pytestmark = pytest.mark.django_db(transaction=True)
 Open = Callable[..., Page]
 
 
 @pytest.fixture(autouse=True)
-def _own_wechat(live_server: Any, settings: Any) -> None:
-    settings.WECHAT_OPEN_URL = settings.WECHAT_API_URL = f"{live_server.url}/standin/wechat"
+def _own_wechat(server: Server, settings: Any) -> None:
+    settings.WECHAT_OPEN_URL = settings.WECHAT_API_URL = f"{server.url}/standin/wechat"
 
 
 def lands_as(page: Page, username: str) -> None:

@@ -4,8 +4,8 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-
-from tests.conftest import Client
+from django.conf import settings
+from django.test import Client
 
 pytestmark = pytest.mark.django_db
 POLICY = {
@@ -22,6 +22,7 @@ POLICY = {
 PAGES = [
     "/login",
     "/account",
+    "/teams",
     "/invitation",
     "/api/v1/wechat/callback?state=x",
     "/standin/wechat/connect/qrconnect",
@@ -66,8 +67,8 @@ def test_pages_of_others_keep_their_own_policy(path: str) -> None:
 
 
 def test_scripts_load_only_their_neighbours() -> None:
-    for name in ("login.js", "account.js", "qr.js", "forms.js", "api.js"):
-        served = Client().get(f"/static/accounts/{name}")
+    for path in (settings.BASE_DIR / "static" / "accounts").glob("*.js"):
+        served = Client().get(f"/static/accounts/{path.name}")
         text = b"".join(served).decode()
         for module in re.findall(r'from "([^"]+)"', text):
             assert re.fullmatch(r"\./\w+\.js", module)
@@ -75,7 +76,7 @@ def test_scripts_load_only_their_neighbours() -> None:
         served.close()
 
 
-@pytest.mark.parametrize("path", ["/login", "/login/", "/account", "/account/"])
+@pytest.mark.parametrize("path", ["/login", "/login/", "/account", "/account/", "/teams", "/teams/"])
 def test_pages_are_only_read_and_never_kept(path: str) -> None:
     answer = Client().get(path)
     assert answer.status_code == 200

@@ -10,7 +10,7 @@ from django.db import connection, models
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Team, TeamInvitation, TeamMember, User
-from accounts.permissions import Role
+from accounts.permissions import MANAGED_ROLES, TEAM_RIGHTS, Action, Role
 from accounts.services import invitations, teams
 from accounts.services.blocking import block
 from tests.accounts.crew import Crew, join, make_crew, news_of, roles_recorded, state
@@ -39,6 +39,7 @@ def test_a_team_from_creation_to_deletion(owner: User, owner_api: Client) -> Non
     team_id = shown["id"]
     assert {name: shown[name] for name in shown if name not in ("id", "created_at", "updated_at")} == {
         "name": "灯笼工作室", "description": "夜戏\n第二组", "role": "owner", "member_count": 1, "max_members": 50,
+        "rights": list(Action), "managed_roles": ["owner", "admin", "member", "viewer"],
     }  # fmt: skip
     assert owner_api.get(f"/teams/{team_id}").json() == shown
 
@@ -97,6 +98,14 @@ def test_mine_are_listed_with_my_role_the_newest_first(
     ]
     assert (listed["total"], listed["skip"], listed["limit"]) == (2, 0, 20)
     assert [team["id"] for team in api.get("/teams?skip=0&limit=1").json()["teams"]] == [str(own.pk)]
+
+
+@pytest.mark.parametrize("role", Role)
+def test_who_asks_learns_what_they_may_do(crew: Crew, role: Role) -> None:
+    user = crew.owner if role == Role.OWNER else getattr(crew, role)
+    team = Client(user).get(f"/teams/{crew.team.pk}").json()
+    assert team["rights"] == [action for action in Action if role in TEAM_RIGHTS[action]]
+    assert set(team["managed_roles"]) == MANAGED_ROLES[role]
 
 
 @pytest.fixture

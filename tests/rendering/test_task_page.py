@@ -1,68 +1,28 @@
 """/tasks in a real Chromium: an artist's way from a scene to its pictures, live by the socket of a real server."""
 
 import re
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
-from django.db import connections
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from accounts.models import User
 from billing.models import Bill
-from config.asgi import application
 from drives.models import File
 from rendering.models import Attempt, Frame, RenderJob, RenderNode
 from rendering.services import attempts
 from rendering.services.admission import advance_job
 from rendering.services.attempts import FrameResult, Output, Usage
 from rendering.services.jobs import pause_job
-from tests.browser import chromium, pages_of
+from tests.browser import Server, chromium, pages_of, server
 from tests.factories import token_of
 from tests.rendering import makers
 
-__all__ = ["chromium"]  # a fixture
+__all__ = ["chromium", "server"]  # fixtures
 pytestmark = pytest.mark.django_db(transaction=True)
 Status = RenderJob.Status
 Open = Callable[..., Page]
-
-
-class Server:
-    """The web process of `make run` in threads of this one: pages, API and the socket."""
-
-    def __init__(self) -> None:
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        self.uvicorn = uvicorn.Server(uvicorn.Config(application, log_level="error", lifespan="off"))
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-
-    def run(self) -> None:
-        self.uvicorn.run(sockets=[self.listener])
-
-    def cut(self) -> None:
-        """Break every socket, as a network does."""
-        every = list(self.uvicorn.server_state.connections)
-        for connection in [each for each in every if ".websockets." in type(each).__module__]:
-            connection.loop.call_soon_threadsafe(connection.transport.abort)
-
-    def close(self) -> None:
-        self.uvicorn.should_exit = self.uvicorn.force_exit = True
-        self.thread.join(20)
-        assert not self.thread.is_alive()
-
-
-@pytest.fixture(scope="module")
-def server(django_db_setup: None) -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as patch:
-        # Its threads end without closing what they would keep for the next request.
-        patch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
-        running = Server()
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -1,14 +1,16 @@
 """Shapes of teams."""
 
 import unicodedata
+from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api.serializers.base import avatar_of, phone_rule
 from accounts.models import Team, TeamInvitation, TeamMember, User
 from accounts.models.users import masked
-from accounts.permissions import Role
+from accounts.permissions import MANAGED_ROLES, TEAM_RIGHTS, Action, Role
 
 MAX_INVITATION_DAYS = 30
 
@@ -25,17 +27,33 @@ class TeamInputSerializer(serializers.Serializer):
 
 
 class TeamSerializer(serializers.ModelSerializer):
-    """A team, with the role of who asks."""
+    """A team, with the role of who asks, and what it allows them."""
 
     role = serializers.ChoiceField(Role.choices)
     member_count = serializers.IntegerField()
+    rights = serializers.SerializerMethodField()
+    managed_roles = serializers.SerializerMethodField()
 
     class Meta:
         model = Team
         fields = (
-            "id", "name", "description", "role", "member_count", "max_members", "created_at", "updated_at",
+            "id", "name", "description", "role", "rights", "managed_roles", "member_count", "max_members",
+            "created_at", "updated_at",
         )  # fmt: skip
         read_only_fields = fields
+
+    @extend_schema_field(serializers.ListField(child=serializers.ChoiceField(choices=[*Action])))
+    def get_rights(self, team: Any) -> list[str]:
+        return [action.value for action in Action if team.role in TEAM_RIGHTS[action]]
+
+    @extend_schema_field(
+        serializers.ListField(
+            child=serializers.ChoiceField(choices=Role.choices),
+            help_text="Who has one of these roles may be removed or given another of them by who asks.",
+        )
+    )
+    def get_managed_roles(self, team: Any) -> list[str]:
+        return [role.value for role in Role if role in MANAGED_ROLES[team.role]]
 
 
 class MemberSerializer(serializers.ModelSerializer):

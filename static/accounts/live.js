@@ -1,6 +1,6 @@
 // Events of the socket at /ws: it comes back by itself and misses nothing, as docs/rendering.md says.
 
-import { callSignedIn } from "../accounts/api.js";
+import { callSignedIn } from "./api.js";
 
 const PAUSES = [500, 1000, 2000, 5000, 10_000]; // milliseconds before it is tried again
 const PING = 25_000;
@@ -8,7 +8,8 @@ const PATIENCE = 10_000; // milliseconds without a word after a ping until the c
 
 /**
  * `hear(event, data)` gets the events. `turned(isLive, isWhole)` hears when the connection comes and goes; unless
- * `isWhole`, something may have been missed and the state is to be read from the API.
+ * `isWhole`, something may have been missed and the state is to be read from the API. The window hears each event, too,
+ * under its own name: what stands on every page holds no connection of its own.
  */
 export function listen({ hear, turned }) {
   let revision = "";
@@ -45,7 +46,9 @@ export function listen({ hear, turned }) {
         turned(true, false);
       }
       revision = message.revision ?? revision;
-      hear(message.event, message.data ?? {});
+      const data = message.data ?? {};
+      hear(message.event, data);
+      dispatchEvent(new CustomEvent(message.event, { detail: data }));
     };
     socket.onclose = broken;
     ping = setInterval(() => {
