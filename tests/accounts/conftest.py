@@ -53,9 +53,13 @@ def _empty_outbox() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _keep_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To a socket's consumer, the connection that holds the transaction of the test is not an old one to be closed."""
-    monkeypatch.setattr("channels.db.close_old_connections", lambda: None)
+def _keep_the_connection(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a socket's consumer, the connection that holds the transaction of the test is not an old one to be closed.
+
+    Those of a real server are its own.
+    """
+    if "server" not in request.fixturenames:
+        monkeypatch.setattr("channels.db.close_old_connections", lambda: None)
 
 
 @pytest.fixture
