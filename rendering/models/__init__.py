@@ -2,7 +2,7 @@
 
 from rendering.models.frames import Attempt, Frame, FrameOutput
 from rendering.models.jobs import JobDependency, JobFile, JobLog, RenderJob, RenderStep
-from rendering.models.nodes import ConcurrencyLimit, NodeBlock, RenderNode
+from rendering.models.nodes import ConcurrencyLimit, NodeBlock, RenderNode, WaitingOwner
 from rendering.models.scenes import SceneReport
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "RenderNode",
     "RenderStep",
     "SceneReport",
+    "WaitingOwner",
 ]

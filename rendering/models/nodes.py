@@ -131,3 +131,23 @@ class ConcurrencyLimit(Row):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"
+
+
+class WaitingOwner(models.Model):
+    """A mark that an owner has ready frames: it is there wherever there are some, and for a while afterwards.
+
+    Made by a trigger on jobs (migrations/0019), taken away by `claims.forget_emptied`. Two at once may make two: that
+    costs a claim a second look. `since` is the submission of the job that brought it.
+    """
+
+    share = models.ForeignKey(
+        ConcurrencyLimit, models.CASCADE, related_name="+", verbose_name=_("whose fair share")
+    )
+    since = models.DateTimeField(_("since"))
+
+    class Meta:
+        verbose_name = _("owner that waits")
+        verbose_name_plural = _("owners that wait")
+
+    def __str__(self) -> str:
+        return str(self.share_id)

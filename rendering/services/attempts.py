@@ -107,11 +107,19 @@ def lock_job(attempt: Attempt) -> RenderJob:
     return job
 
 
+def find(attempt_id: UUID) -> Attempt:
+    """Raises LateResult where there is none: a crash of the database may take the last claims back (docs/adr/0023)."""
+    attempt = Attempt.objects.select_related("step", "node").filter(pk=attempt_id).first()
+    if attempt is None:
+        raise LateResult
+    return attempt
+
+
 def end_attempt(
     attempt_id: UUID, target: Attempt.Status, usage: Usage, failure: Failure | None = None
 ) -> Attempt:
     """End a running attempt, with its job's row locked. Call inside a transaction. Raises LateResult."""
-    attempt = Attempt.objects.select_related("step", "node").get(pk=attempt_id)
+    attempt = find(attempt_id)
     attempt.job = lock_job(attempt)
     ended = Attempt.objects.filter(pk=attempt_id, status=Attempt.Status.RUNNING).update(
         status=target,
@@ -152,7 +160,7 @@ def succeed(*, attempt_id: UUID, results: list[FrameResult], usage: Usage) -> No
 def land_frames(*, attempt_id: UUID, results: list[FrameResult]) -> None:
     """Take frames of a run that goes on with others. Raises LateResult."""
     with transaction.atomic():
-        attempt = Attempt.objects.select_related("step", "node").get(pk=attempt_id)
+        attempt = find(attempt_id)
         attempt.job = lock_job(attempt)
         if not Attempt.objects.filter(pk=attempt_id, status=Attempt.Status.RUNNING).exists():
             raise LateResult

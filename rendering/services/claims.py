@@ -4,20 +4,20 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from common.compiled import planned_cursor
 from common.ids import new_id
-from rendering.models import Attempt, RenderJob, RenderNode
+from rendering.models import Attempt, RenderJob, RenderNode, WaitingOwner
 from rendering.services import news
 
-# Whose turn it is first: the owners with ready frames, each with its oldest job of each priority, read from the index
-# `rendering_job_turn` by one step for each owner, however many jobs they have queued. In order of priority, then of how
-# little an owner has running for its weight, then of how little it has used lately, then of age: where there are no
-# more slots than owners, whoever has just given one back has as little running as those who wait. Of the first in turn
-# the oldest job that this node can do, whose limits leave room, and that has frames nobody else is taking at this
-# moment; of it a chunk of one step. What is joined comes sorted, so that each join stops at its first hit and locks its
-# frames alone.
+# Whose turn it is first: of each priority that there is, the owners that are marked as waiting (`WaitingOwner`), in
+# order of how little an owner has running for its weight, then of how little it has used lately, then of age: where
+# there are no more slots than owners, whoever has just given one back has as little running as those who wait. They are
+# asked in turn, by the index `rendering_job_turn`, until one has something: the oldest job that this node can do, whose
+# limits leave room, and that has frames nobody else is taking at this moment; of it a chunk of one step. What is joined
+# comes sorted, so that each join stops at its first hit and locks its frames alone.
 #
 # How many frames are in a chunk the job says, or else a function of the database, by the time that the frames of the
 # step take (services/chunks.py) and its part of what is ready. What is seldom needed is in functions, too: no claim
@@ -26,32 +26,28 @@ from rendering.services import news
 # The job is held until the end of the claim, by the lock that its new attempt takes of it in any case, and judged as it
 # is then: whoever has paused it meanwhile, and stops what runs of it (frames.stop_strays), waits for the claim or comes
 # before it.
+#
+# It does not wait for the disk: a claim that a crash of the database takes back was none, and whoever works by it
+# learns so at its next word (docs/adr/0023). What is delivered by it is behind it in the log, so never there alone.
 CLAIM = """
-WITH RECURSIVE owner AS (
-  (SELECT job.priority * -1 AS rank, job.share_id, job.submitted_at FROM rendering_renderjob job
-    WHERE job.engine = %(engine)s AND job.status IN (2, 3) AND job.has_ready_frames AND job.share_id IS NOT NULL
-      AND EXISTS (SELECT 1 FROM rendering_rendernode me WHERE me.id = %(node)s AND me.state = 'enabled'
-                     AND (me.rests_until IS NULL OR me.rests_until <= statement_timestamp()))
-    ORDER BY job.priority * -1, job.share_id, job.submitted_at LIMIT 1)
-  UNION ALL
-  SELECT next.* FROM owner CROSS JOIN LATERAL (
-    SELECT job.priority * -1, job.share_id, job.submitted_at FROM rendering_renderjob job
-     WHERE job.engine = %(engine)s AND job.status IN (2, 3) AND job.has_ready_frames
-       AND (job.priority * -1, job.share_id) > (owner.rank, owner.share_id)
-     ORDER BY job.priority * -1, job.share_id, job.submitted_at LIMIT 1
-  ) AS next
-), turn AS (
-  SELECT owner.rank, owner.share_id, row_number() OVER (
-           ORDER BY owner.rank, share.running::float / share.weight, rendering_used_lately(share) / share.weight,
-                    owner.submitted_at, share.id) AS place
-    FROM owner JOIN rendering_concurrencylimit share ON share.id = owner.share_id
-   WHERE share.maximum IS NULL OR share.running < share.maximum
+WITH turn AS (
+  SELECT level.rank, share.id AS share_id, row_number() OVER (
+           ORDER BY level.rank, share.running::float / share.weight, rendering_used_lately(share) / share.weight,
+                    waiting.since, share.id) AS place
+    FROM (VALUES (-3), (-2), (-1), (0)) AS level (rank)
+   CROSS JOIN LATERAL (SELECT 1 FROM rendering_renderjob job
+                        WHERE job.engine = %(engine)s AND job.status IN (2, 3) AND job.has_ready_frames
+                          AND job.priority * -1 = level.rank LIMIT 1) AS used
+   CROSS JOIN rendering_waitingowner waiting JOIN rendering_concurrencylimit share ON share.id = waiting.share_id
+   WHERE (share.maximum IS NULL OR share.running < share.maximum)
+     AND EXISTS (SELECT 1 FROM rendering_rendernode me WHERE me.id = %(node)s AND me.state = 'enabled'
+                    AND (me.rests_until IS NULL OR me.rests_until <= statement_timestamp()))
    ORDER BY place
 ), picked AS (
-  SELECT found.*, greatest(turn.place, found.job_place) AS place FROM turn CROSS JOIN LATERAL (
+  SELECT found.* FROM turn CROSS JOIN LATERAL (
     SELECT candidate.*, chunk.* FROM (
       SELECT job.id, job.limits, job.chunk_size, job.min_memory_size, job.submitted_at,
-             row_number() OVER (ORDER BY job.submitted_at, job.id) AS job_place
+             row_number() OVER (ORDER BY job.submitted_at, job.id) AS place
         FROM rendering_renderjob job
        WHERE job.engine = %(engine)s AND job.status IN (2, 3) AND job.has_ready_frames
          AND job.priority * -1 = turn.rank AND job.share_id = turn.share_id
@@ -92,7 +88,8 @@ WITH RECURSIVE owner AS (
          held.limits, held.memory, statement_timestamp() + %(lease)s, 0, '', '', 0, 0, ''
     FROM held
 )
-SELECT picked.place, held.status, held.id, held.step, held.memory, statement_timestamp()
+SELECT picked.place, held.status, held.id, held.step, held.memory, statement_timestamp(),
+       set_config('synchronous_commit', 'off', true)
   FROM picked LEFT JOIN held ON true
 """
 # psycopg translates a text anew each time that is longer than its MAX_CACHED_STATEMENT_LENGTH.
@@ -144,7 +141,7 @@ def take_frames(node: RenderNode, engine: str) -> Taken | None:
         "lease": settings.RENDER_LEASE,
     }
     while row := look(values):
-        place, job_status, job, step, memory, now = row
+        place, job_status, job, step, memory, now, _commit = row
         if place > MANY_EMPTIED:
             forget_emptied(engine)
         if job is None:
@@ -198,6 +195,15 @@ def start_job(job: RenderJob) -> bool:
 
 
 def forget_emptied(engine: str) -> None:
-    """Take jobs without ready frames out of the nodes' sight, until some become ready."""
+    """Take jobs without ready frames out of the nodes' sight, until some become ready; and owners without such jobs.
+
+    An owner's mark is locked before it is judged: whoever brings a job at that moment has it locked, and it is left, or
+    waits and finds none (migrations/0019).
+    """
     with connection.cursor() as cursor:
         cursor.execute(FORGET_EMPTIED, {"engine": engine})
+    jobs = RenderJob.objects.filter(status__in=RenderJob.CLAIMABLE_STATUSES, has_ready_frames=True)
+    idle = WaitingOwner.objects.filter(~Exists(jobs.filter(share=OuterRef("share"))))
+    with transaction.atomic():
+        locked = [mark.pk for mark in idle.select_for_update(skip_locked=True)]
+        idle.filter(pk__in=locked).delete()

@@ -252,6 +252,9 @@ BOOKS = {
     "a limit counts the attempts that run": """
         SELECT l.id FROM rendering_concurrencylimit l WHERE l.running <>
                (SELECT count(*) FROM rendering_attempt a WHERE a.status = 'running' AND l.id = ANY(a.limits))""",
+    "an owner with a job that can be claimed is marked as waiting": """
+        SELECT j.id FROM rendering_renderjob j WHERE j.status IN (2, 3) AND j.has_ready_frames AND NOT EXISTS
+               (SELECT 1 FROM rendering_waitingowner w WHERE w.share_id = j.share_id)""",
     "an attempt that runs has a frame": """
         SELECT a.id FROM rendering_attempt a WHERE a.status = 'running' AND NOT EXISTS
                (SELECT 1 FROM rendering_frame f WHERE f.attempt_id = a.id AND f.status = 'running')""",

@@ -228,7 +228,15 @@ def failed(attempt: Attempt) -> None:
     makers.fail(attempt)
 
 
-@pytest.mark.parametrize("event", [lost, paused, paused_and_resumed, cancelled, delivered, failed])
+def taken_back(attempt: Attempt) -> None:
+    """A claim does not wait for the disk: after a crash of the database there may have been none."""
+    Frame.objects.filter(attempt=attempt).update(status="ready", attempt=None)
+    Attempt.objects.filter(pk=attempt.pk).delete()
+
+
+@pytest.mark.parametrize(
+    "event", [lost, paused, paused_and_resumed, cancelled, delivered, failed, taken_back]
+)
 @pytest.mark.parametrize("late", [makers.succeed, makers.fail])
 def test_a_late_result_is_refused_and_changes_nothing(
     owner: User, node: RenderNode, event: object, late: object
