@@ -61,7 +61,7 @@ class OSSServer:
         self.lock = threading.Lock()
         handler = type("Handler", (Handler,), {"oss": self})
         self.http = QuietServer(("127.0.0.1", 0), handler)
-        self.thread = threading.Thread(target=self.http.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()
 
     @property
