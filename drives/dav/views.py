@@ -25,8 +25,8 @@ from drives.dav.bodies import parsed, whole
 from drives.dav.properties import IN_MEMORY, Answer, Locks, entries_of, question, require_finite
 from drives.dav.resources import MOUNT, Drives, FileResource
 from drives.dav.server import DavServer
-from drives.services.blobs import BLOCKS_HELD
 from drives.services.operations import Action, record
+from drives.storage import memory
 
 XML, PLAIN = "application/xml; charset=utf-8", "text/plain; charset=utf-8"
 METHODS = (
@@ -88,13 +88,20 @@ def answer(request: HttpRequest, path: str, app_password: AppPassword, body: Any
     if request.method in ("GET", "HEAD"):
         return serve_file(request, environ)
     if request.method == "PUT":
-        environ["yuntu.body"] = pieces(request, memoryview(bytearray(BLOCKS_HELD * BLOCK)))
-    else:
-        told = whole(body)
-        document = parsed(told)
-        if request.method == "PROPFIND":
-            return serve_properties(request, environ, document)
-        environ |= {"wsgi.input": io.BytesIO(told), "CONTENT_LENGTH": str(len(told))}
+        borrowed = memory.lend()
+        try:
+            environ["yuntu.body"] = pieces(request, memoryview(borrowed))
+            return told_by_wsgidav(environ)
+        finally:
+            memory.give_back(borrowed)
+    told = whole(body)
+    document = parsed(told)
+    if request.method == "PROPFIND":
+        return serve_properties(request, environ, document)
+    return told_by_wsgidav({**environ, "wsgi.input": io.BytesIO(told), "CONTENT_LENGTH": str(len(told))})
+
+
+def told_by_wsgidav(environ: dict[str, Any]) -> HttpResponse:
     started: dict[str, Any] = {}
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:

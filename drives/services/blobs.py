@@ -18,13 +18,13 @@ from common.ids import new_id
 from common.models import as_written
 from drives.errors import DigestMismatch
 from drives.models import Blob
-from drives.storage import blob_storage, key_of
-from drives.storage.staging import begin_to_sync, in_writes
+from drives.storage import blob_storage, key_of, memory
+from drives.storage.staging import write_block, write_through_cache
 
 BLOCK = 1 << 20
 AT_ONCE = 8
-BLOCKS_HELD = 4
-"""Blocks of a stream that lie in memory: one comes, the others are hashed."""
+BLOCKS_HELD = memory.SIZE // BLOCK
+"""Blocks of a stream that lie in memory: one comes, the others are hashed and written."""
 
 
 @dataclass(frozen=True)
@@ -81,31 +81,38 @@ class Hasher:
         return Digests(self.size, self.sha256.hexdigest(), self.crc32, md5)
 
 
-class HashingBeside:
-    """What comes is hashed in threads, one for each digest, so that none waits for another. Use as a context."""
+class Intake:
+    """What comes is hashed and written in threads, one for each digest and one for the disk, so that none waits for
+    another. Use as a context, behind which all is hashed and written.
+    """
 
-    def __init__(self, hasher: Hasher) -> None:
-        self.hasher = hasher
+    def __init__(self, hasher: Hasher, file: BinaryIO) -> None:
+        self.hasher, self.file = hasher, file
         self.digests = [digest for digest in (hasher.sha256, hasher.md5, hasher.sha1) if digest]
         self.threads = [ThreadPoolExecutor(1) for _digest in self.digests]
+        self.disk = ThreadPoolExecutor(1)
         self.pending: deque[list[Future[None]]] = deque()
 
-    def update(self, block: bytes | memoryview) -> None:
-        """Take a block, which has to stay as it is until it is settled."""
+    def take(self, chunk: bytes | memoryview) -> None:
+        """A block, which has to stay as it is until BLOCKS_HELD - 1 more have come. Raises OSError."""
+        block, start = memoryview(chunk), self.hasher.size
         if len(block) < BLOCK:  # not worth a thread
             self.settle(0)
             self.hasher.update(block)
+            write_through_cache(self.file.fileno(), block, start)
             return
         self.hasher.size += len(block)
         self.hasher.crc32 = crc32.iso_hdlc(block, self.hasher.crc32)
         pairs = zip(self.threads, self.digests, strict=True)
-        self.pending.append([thread.submit(digest.update, block) for thread, digest in pairs])
+        work = [thread.submit(digest.update, block) for thread, digest in pairs]
+        self.pending.append([*work, self.disk.submit(write_block, self.file.fileno(), block, start)])
+        self.settle(BLOCKS_HELD - 1)
 
     def settle(self, most: int) -> None:
-        """Wait until at most so many blocks, the latest, are not hashed yet."""
+        """Wait until at most so many blocks, the latest, are not done with yet."""
         while len(self.pending) > most:
-            for update in self.pending.popleft():
-                update.result()
+            for work in self.pending.popleft():
+                work.result()
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +121,7 @@ class HashingBeside:
         try:
             self.settle(0)
         finally:
-            for thread in self.threads:
+            for thread in (*self.threads, self.disk):
                 thread.shutdown()
 
 
@@ -288,25 +295,17 @@ def the_one_that_stays(blob: Blob, blob_id: UUID) -> Blob:
 
 
 def keep_chunks(chunks: Iterable[bytes | memoryview], hasher: Hasher | None = None) -> Kept:
-    """A stream of bytes in the storage, hashed and sent to the disk as it passes, while more of it comes.
+    """A stream of bytes in the storage, hashed and written as it passes, while more of it comes.
 
     So a block has to stay as it is until BLOCKS_HELD - 1 more have come. Raises what `chunks` raises, DigestMismatch
     (`Hasher.declared`); OSError. Nothing stays then.
     """
-    staging_id, hasher, written = new_id().hex, hasher or Hasher(), 0
+    staging_id, hasher = new_id().hex, hasher or Hasher()
     try:
-        with (
-            blob_storage().staging_path(staging_id).open("wb") as file,
-            HashingBeside(hasher) as hashing,
-            ThreadPoolExecutor(1) as disk,
-        ):
+        path = blob_storage().staging_path(staging_id)
+        with path.open("wb", buffering=0) as file, Intake(hasher, file) as intake:
             for chunk in chunks:
-                hashing.update(chunk)
-                file.writelines(in_writes(chunk))
-                if len(chunk) >= BLOCK:
-                    disk.submit(begin_to_sync, file.fileno(), written, len(chunk))
-                written += len(chunk)
-                hashing.settle(BLOCKS_HELD - 1)
+                intake.take(chunk)
         hasher.require_declared()
         return keep(staging_id=staging_id, digests=hasher.digests())
     except BaseException:

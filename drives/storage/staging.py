@@ -83,6 +83,21 @@ def write_past_cache(descriptor: int, memory: memoryview, start: int) -> int:
     return written
 
 
+def write_through_cache(descriptor: int, block: memoryview, start: int) -> None:
+    """All of a block to its place, by the page cache."""
+    for piece in in_writes(block):
+        write_at(descriptor, piece, start)
+        start += len(piece)
+
+
+def write_block(descriptor: int, block: memoryview, start: int) -> None:
+    """All of a block to its place: past the page cache as far as that can be, and the rest on its way to the disk."""
+    written = write_past_cache(descriptor, block, start)
+    if rest := block[written:]:
+        write_through_cache(descriptor, rest, start + written)
+        begin_to_sync(descriptor, start + written, len(rest))
+
+
 def read_past_cache(descriptor: int, memory: memoryview, start: int) -> int:
     """`read_at`, past the page cache where that can be."""
     if pages := whole_pages(memory, start):
