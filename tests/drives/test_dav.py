@@ -1,6 +1,8 @@
 """/dav/: what a network drive shows and changes."""
 
 import errno
+import os
+import resource
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from drives.models import Blob, Drive, DriveMember, File, FileOperation, FileVersion, Folder
-from drives.storage import blob_storage
+from drives.storage import blob_storage, memory
 from tests.drives.dav import LOCK, Dav, properties
 from tests.factories import put
 
@@ -175,6 +177,22 @@ def test_a_disk_that_fails(
     assert (held(drive), Blob.objects.count()) == ({"/a.txt": 5}, 1)
     assert not any(blob_storage().staging_path("").iterdir())
     assert dav.put("/云盘/a.txt", b"second one").status_code == 204
+
+
+def test_a_disk_that_is_full_while_bytes_come(dav: Dav, drive: Drive) -> None:
+    """Bytes are written beside what receives them: who finds out is another thread. Then the same is sent again."""
+    content = os.urandom(9 * 2**20 + 5000)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * 2**20, limits[1]))
+    try:
+        answer = dav.put("/云盘/a.bin", content)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (answer.status_code, held(drive), Blob.objects.count()) == (503, {}, 0)
+    assert not any(blob_storage().staging_path("").iterdir())
+    assert dav.put("/云盘/a.bin", content).status_code == 201
+    assert b"".join(dav("GET", "/云盘/a.bin").streaming_content) == content
+    assert memory.count == len(memory.free)
 
 
 @pytest.mark.parametrize("name", ["CON", "nul.txt", "a.", "a\\b", "a\x01b", "x" * 256])
