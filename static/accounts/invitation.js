@@ -37,8 +37,10 @@ async function answer(button) {
   failure.hidden = true;
   for (const choice of choices.children) choice.disabled = true;
   try {
-    await callSignedIn("POST", `${door}/${button.value}`);
+    const { id } = await callSignedIn("POST", `${door}/${button.value}`);
     choices.hidden = true;
+    document.getElementById("to-team").hash = id ?? "";
+    document.getElementById("to-team").hidden = !id; // of one who declined
     document.getElementById("until").hidden = true;
     document.getElementById("offer").textContent = button.dataset.done;
   } catch (error) {

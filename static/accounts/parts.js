@@ -53,7 +53,7 @@ const days = new Intl.DateTimeFormat(language, { dateStyle: "medium" });
 export const timeText = (time) => times.format(new Date(time));
 export const dayText = (time) => days.format(new Date(time));
 
-const yuan = new Intl.NumberFormat(language, { style: "currency", currency: "CNY" });
+const yuan = new Intl.NumberFormat(language, { style: "currency", currency: "CNY", currencyDisplay: "narrowSymbol" });
 export const moneyText = (amount) => yuan.format(amount);
 
 export function sizeText(size) {

@@ -42,10 +42,10 @@ const TOLD = ["username", "phone", "email", "role"]; // values of an event that 
 
 /** What an event changed: the value before and after, or the one that stayed. */
 function changeText({ before, after }) {
-  const word = (name, value) => (name === "role" ? log.rows.dataset[value] : value) || "—";
+  const word = (name, value) => (name === "role" ? log.rows.dataset[value] : value);
   const parts = TOLD.filter((name) => before[name] || after[name]).map((name) => {
     const [old, now] = [word(name, before[name]), word(name, after[name])];
-    return old === now ? now : `${old} → ${now}`;
+    return !old || old === now ? now : `${old} → ${now || "—"}`;
   });
   return [after.team ?? before.team, ...parts].filter(Boolean).join("  ");
 }

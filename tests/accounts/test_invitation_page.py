@@ -52,6 +52,9 @@ def test_a_link_leads_through_the_sign_in_into_the_team(open_page: Open, crew: C
     expect(page.locator("#offer")).to_have_text("您已加入该团队。")
     expect(page.get_by_role("button", name="加入")).to_be_hidden()
     assert crew.role_of(user) == "admin"
+    page.get_by_role("link", name="打开团队").click()
+    expect(page.get_by_role("heading", name="灯笼工作室")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     # The place was kept for one sign-in.
     page.goto("/login")
     page.wait_for_url("**/account")
