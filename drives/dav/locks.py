@@ -2,10 +2,16 @@
 
 import json
 import time
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
-from wsgidav.dav_error import HTTP_INSUFFICIENT_STORAGE, DAVError
+from wsgidav.dav_error import (
+    HTTP_INSUFFICIENT_STORAGE,
+    DAVError,
+    DAVErrorCondition,
+    PRECONDITION_CODE_LockConflict,
+)
 from wsgidav.lock_man.lock_manager import LockManager, normalize_lock_root, validate_lock
 from wsgidav.util import is_child_uri
 
@@ -106,7 +112,14 @@ class RedisLocks:
 
 
 class SharedLocks(LockManager):
-    """Looking for a lock that is in the way and taking one are one step, also between processes."""
+    """Looking for a lock that is in the way and taking one are one step, also between processes.
+
+    Addresses in refusals begin with `mount`.
+    """
+
+    def __init__(self, storage: RedisLocks, mount: str) -> None:
+        super().__init__(storage)
+        self.mount = mount
 
     def acquire(self, *, url: str, **wanted: Any) -> Lock:
         turn = connection().lock(
@@ -116,7 +129,17 @@ class SharedLocks(LockManager):
             lock: Lock = super().acquire(url=url, **wanted)
         return lock
 
-    def check_write_permission(self, *, url: str, **asked: Any) -> None:
-        """wsgidav asks for each folder above; mostly nothing is locked, which one question tells."""
-        if self.storage.living(drive_of(url)):
-            super().check_write_permission(url=url, **asked)
+    def _get_write_conflicts(
+        self, url: str, depth: str, token_list: Collection[str], principal: str
+    ) -> DAVErrorCondition:
+        """In one question, where wsgidav asks for each folder above. The caller's own locks below `url` are not in the
+        way (RFC 4918 §7.5).
+        """
+        root, condition = normalize_lock_root(url), DAVErrorCondition(PRECONDITION_CODE_LockConflict)
+        for lock in self.storage.living(drive_of(root)):
+            is_above = lock["depth"] == "infinity" and is_child_uri(lock["root"], root)
+            is_below = depth == "infinity" and is_child_uri(root, lock["root"])
+            is_own = lock["principal"] == principal and lock["token"] in token_list
+            if (is_above or is_below or lock["root"] == root) and not is_own:
+                condition.add_href(self.mount + lock["root"])
+        return condition

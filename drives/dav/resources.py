@@ -210,7 +210,7 @@ class Drives(DAVProvider):
         super().__init__()
         self.set_mount_path(MOUNT)
         self.set_share_path("")
-        self.set_lock_manager(SharedLocks(RedisLocks()))
+        self.set_lock_manager(SharedLocks(RedisLocks(), MOUNT))
 
     def get_resource_inst(self, path: str, environ: dict[str, Any]) -> Resource | None:
         """What lies at `path` for the user, in at most three queries; None where nothing does."""

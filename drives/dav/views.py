@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, register_namespace
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -32,8 +32,12 @@ XML, PLAIN = "application/xml; charset=utf-8", "text/plain; charset=utf-8"
 METHODS = (
     "OPTIONS", "HEAD", "GET", "PROPFIND", "PUT", "DELETE", "COPY", "MOVE", "MKCOL", "PROPPATCH", "LOCK", "UNLOCK",
 )  # fmt: skip
+WITH_XML = ("PROPFIND", "PROPPATCH", "LOCK")
 CONFIG: dict[str, Any] = {"block_size": BLOCK, "hotfixes": {}, "add_header_MS_Author_Via": True}
 provider = Drives()
+register_namespace(
+    "D", "DAV:"
+)  # in what wsgidav answers, as in drives.dav.properties: some clients know no other prefix
 
 
 class BadPath(DomainError):
@@ -95,7 +99,7 @@ def answer(request: HttpRequest, path: str, app_password: AppPassword, body: Any
         finally:
             memory.give_back(borrowed)
     told = whole(body)
-    document = parsed(told)
+    document = parsed(told) if request.method in WITH_XML else None
     if request.method == "PROPFIND":
         return serve_properties(request, environ, document)
     return told_by_wsgidav({**environ, "wsgi.input": io.BytesIO(told), "CONTENT_LENGTH": str(len(told))})

@@ -346,6 +346,51 @@ def test_locks(dav: Dav, owner: User, stranger: User, drive: Drive) -> None:
     assert held(drive) == {"/in/a.txt": 6}
 
 
+def test_a_folder_moves_with_the_locks_in_it(dav: Dav, owner: User, stranger: User, drive: Drive) -> None:
+    """For who holds all of them and says so (RFC 4918 §7.5); what is told of one in the way can be looked up."""
+    put(owner, "/in/a.txt", b"x")
+    put(owner, "/in/b.txt", b"y")
+    DriveMember.objects.create(drive=drive, user=stranger, role="editor")
+    tokens = [dav("LOCK", f"/云盘/in/{name}.txt", LOCK)["Lock-Token"] for name in "ab"]
+    move = {"Destination": to("/云盘/out")}
+    first = f"<{to('/云盘/in/a.txt')}> ({tokens[0]})"
+    refused = dav("MOVE", "/云盘/in", **move, If=first)
+    assert refused.status_code == 423
+    assert f"<D:href>/dav/{drive.pk}/in/b.txt</D:href>".encode() in refused.content
+    assert b"a.txt" not in refused.content
+    both = f"{first} <{to('/云盘/in/b.txt')}> ({tokens[1]})"
+    assert Dav(stranger)("MOVE", "/云盘/in", **move, If=both).status_code == 423
+    assert held(drive) == {"/in/a.txt": 1, "/in/b.txt": 1}
+    assert dav("MOVE", "/云盘/in", **move, If=both).status_code == 201
+    assert held(drive) == {"/out/a.txt": 1, "/out/b.txt": 1}
+    assert dav.put("/云盘/out/a.txt", b"free").status_code == 204
+
+
+def test_a_file_as_explorer_and_finder_save_it(dav: Dav, drive: Drive) -> None:
+    """Explorer locks a name, fills it with nothing, then with bytes, and sets its times; Finder fills it in chunks."""
+    assert dav("PROPFIND", "/云盘/新建.txt").status_code == 404
+    locked = dav("LOCK", "/云盘/新建.txt", LOCK, Timeout="Infinite, Second-4100000000")
+    assert (locked.status_code, b"<D:lockdiscovery>" in locked.content) == (201, True)
+    token = f"({locked['Lock-Token']})"
+    assert dav("HEAD", "/云盘/新建.txt")["Content-Length"] == "0"
+    for content in (b"", b"bytes"):
+        assert dav.put("/云盘/新建.txt", content, If=token).status_code == 204
+    body = """<D:propertyupdate xmlns:D="DAV:" xmlns:Z="urn:schemas-microsoft-com:"><D:set><D:prop>
+    <Z:Win32LastModifiedTime>Thu, 02 Jan 2020 03:04:05 GMT</Z:Win32LastModifiedTime>
+    </D:prop></D:set></D:propertyupdate>"""
+    assert dav("PROPPATCH", "/云盘/新建.txt", body).status_code == 423
+    assert b"200 OK" in dav("PROPPATCH", "/云盘/新建.txt", body, If=token).content
+    assert dav("HEAD", "/云盘/新建.txt")["Last-Modified"] == "Thu, 02 Jan 2020 03:04:05 GMT"
+    assert dav("UNLOCK", "/云盘/新建.txt", Lock_Token=locked["Lock-Token"]).status_code == 204
+    for name in ("._新建.txt", ".DS_Store", "~$新建.docx"):
+        assert dav.put(f"/云盘/{name}", b"beside it", X_Expected_Entity_Length="9").status_code == 201
+    # A new folder gets a name that differs in its case alone.
+    assert dav("MKCOL", "/云盘/new").status_code == 201
+    assert dav("MOVE", "/云盘/new", Destination=to("/云盘/New"), Overwrite="F").status_code == 201
+    assert dav("MKCOL", "/云盘/more", b"no xml").status_code == 415
+    assert sorted(Folder.objects.living().values_list("path", flat=True)) == ["/New"]
+
+
 def test_a_lock_of_what_is_not_there_yet(dav: Dav, drive: Drive) -> None:
     taken = dav("LOCK", "/云盘/new.txt", LOCK)
     assert (taken.status_code, held(drive)) == (201, {"/new.txt": 0})
