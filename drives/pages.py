@@ -5,12 +5,14 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from drives.services.drives import LETTERS
+
 
 @require_safe
 @never_cache
 def drive(request: HttpRequest) -> HttpResponse:
     """GET /drive: the drives of whoever is signed in; the page asks the API with the browser's token."""
-    return render(request, "drives/drive.html")
+    return render(request, "drives/drive.html", {"letters": LETTERS})
 
 
 @require_safe

@@ -49,7 +49,7 @@ class ShareSerializer(serializers.ModelSerializer):
     is_folder = serializers.SerializerMethodField()
     path = serializers.SerializerMethodField()
     has_password = serializers.BooleanField()
-    creator_name = serializers.CharField(source="creator.username", default="")
+    creator_name = serializers.CharField(source="creator.public_name", default="")
 
     class Meta:
         model = ShareLink

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -15,7 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.views.base import PublicView, checked
-from common.errors import Forbidden, NotVisible
+from common.errors import Forbidden, Invalid, NotVisible
+from common.ids import as_uuid
 from common.limits import client_ip
 from common.serializers import DoneSerializer
 from common.views import done
@@ -52,12 +53,26 @@ class ShareViewSet(EntryPages):
         joined = rows.select_related("drive", "file__folder", "folder", "creator")
         return joined.order_by("-created_at", "-pk")
 
-    @extend_schema(parameters=[OpenApiParameter("drive_id", OpenApiTypes.UUID)], filters=False)
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("drive_id", OpenApiTypes.UUID),
+            OpenApiParameter("entry_id", OpenApiTypes.UUID, description="Of one file or folder."),
+            OpenApiParameter("is_revoked", OpenApiTypes.BOOL, description="Both by default."),
+        ],
+        filters=False,
+    )
     def list(self, request: Request) -> Response:
         """Links of a drive, of the default one by default, the latest first; revoked ones, too."""
         drive = self.drive_of(request.query_params.get("drive_id"))
         require(self.actor, Right.SHARE, drive)
-        return self.page(self.get_queryset().filter(drive=drive))
+        rows = self.get_queryset().filter(drive=drive)
+        if text := request.query_params.get("entry_id"):
+            if (entry_id := as_uuid(text)) is None:
+                raise Invalid(field="entry_id", source="query")
+            rows = rows.filter(Q(file=entry_id) | Q(folder=entry_id))
+        if (revoked := request.query_params.get("is_revoked")) is not None:
+            rows = rows.filter(revoked_at__isnull=revoked.lower() in ("false", "0", ""))
+        return self.page(rows)
 
     @extend_schema(
         request=shared_shapes.NewShareSerializer, responses={201: shared_shapes.MadeShareSerializer}

@@ -1,365 +1,189 @@
-// /drive: the file manager of whoever is signed in. The place is in the address: #/<drive>/<path>, #favourites/<drive>,
-// or #trash/<drive>.
+// /drive: the file manager of whoever is signed in. What the address says is shown, and looked at anew where it changes.
 
 import { callSignedIn, isSignedIn, signInFirst } from "../accounts/api.js";
-import { askName, askSure, shareEntry } from "./dialogs.js";
-import { showNetwork } from "./network.js";
-import { Thumbnails, button, element, picture, place, sizeText, timeText } from "./parts.js";
-import { choosePlace } from "./places.js";
-import { upload } from "./uploading.js";
-import { bringBack } from "./versions.js";
+import { fill } from "../accounts/parts.js";
+import * as choosing from "./choosing.js";
+import * as details from "./details.js";
+import { listen as listenToDrags } from "./dragging.js";
+import { addressOf, driveOf, drives, go, here, home, isOwn, joined, loadDrives, parentOf, readAddress } from "./here.js";
+import * as listing from "./listing.js";
+import * as operations from "./operations.js";
+import { element, place, sizeText } from "./parts.js";
+import { attempt, words } from "./saying.js";
+import * as sharing from "./sharing.js";
+import * as tools from "./tools.js";
+import { Tree } from "./tree.js";
+import * as viewer from "./viewer.js";
 
-const PAGE = 200;
-const MOST_AT_ONCE = 500; // what one call of /files/bulk takes
-// What can be done where; among files it is all but what belongs to the trash.
-const TOOLS = {
-  favourites: ["render", "download", "share", "rename", "versions", "trash"],
-  trash: ["restore", "purge", "empty"],
-};
-const SCENE = /\.(blend|ma|mb)$/i;
 const page = place("drive");
-const words = page.dataset;
-const thumbnails = new Thumbnails(callSignedIn);
-let drives = [];
-let home = ""; // the drive that is shown where the address names none
-let here = { drive: "", path: "/", view: "files" };
-let keyword = "";
-let shown = [];
-let total = 0;
-const chosen = new Map(); // entries by id
+const views = { shares: sharing, log: operations }; // the others are lists of files
+const tree = new Tree(place("tree"), {
+  attempt,
+  enter: (path) => {
+    if (narrow.matches) place("tree-box").open = false;
+    go({ view: "files", path });
+  },
+});
+const narrow = matchMedia("(max-width: 760px)");
+let shown = null; // the view
 
-function fail(error) {
-  if (error.status === 401) {
-    signInFirst(words.login);
-    return;
-  }
-  place("refused").textContent = error.message;
-  place("refused").hidden = false;
+// --- What stands around the list ---
+
+function groupOf(drive) {
+  if (isOwn(drive)) return "own";
+  return drive.team_id ? "team" : "shared";
 }
 
-/** Do `act`, and say what went wrong with it. */
-async function attempt(act) {
-  place("refused").hidden = true;
-  try {
-    return await act();
-  } catch (error) {
-    return fail(error);
-  }
+function showDrives() {
+  const picker = place("drives");
+  const groups = Object.groupBy ? Object.groupBy(drives, groupOf) : { own: drives };
+  const option = (drive) => {
+    const { id, name, drive_letter, owner_name } = drive;
+    const more = groupOf(drive) === "own" ? drive_letter : owner_name;
+    return new Option(`${id === home ? "★ " : ""}${name}${more ? ` (${more})` : ""}`, id);
+  };
+  picker.replaceChildren(...["own", "team", "shared"].filter((name) => groups[name]).map((name) => {
+    const group = element("optgroup");
+    group.label = picker.dataset[name];
+    group.append(...groups[name].map(option));
+    return group;
+  }));
+  picker.value = here.drive;
 }
 
-// --- Where we are ---
-
-function readAddress() {
-  const [kind, drive, ...names] = location.hash.replace(/^#/, "").split("/").map(decodeURIComponent);
-  const known = drives.some(({ id }) => id === drive) ? drive : home;
-  return { drive: known, path: `/${names.filter(Boolean).join("/")}`, view: kind in TOOLS ? kind : "files" };
-}
-
-function addressOf({ drive, path, view }) {
-  const names = path.split("/").filter(Boolean).map(encodeURIComponent);
-  return `#${[view in TOOLS ? view : "", drive, ...names].join("/")}`;
-}
-
-function go(change) {
-  const target = addressOf({ ...here, ...change });
-  if (location.hash === target) attempt(load);
-  else location.hash = target;
-}
-
-function showDrive() {
-  const { used_size, total_size } = drives.find(({ id }) => id === here.drive);
-  const text = total_size === null ? words.unlimited : words.used.replace("{total}", sizeText(total_size));
-  place("used").textContent = text.replace("{used}", sizeText(used_size));
-  place("quota").value = total_size ? used_size / total_size : 0;
+function showRoom() {
+  const { used_size, reserved_size, total_size } = driveOf(here.drive);
+  const text = total_size === null ? words.unlimited : words.used;
+  place("used").textContent = fill(text, { used: sizeText(used_size), total: sizeText(total_size ?? 0) });
+  const share = total_size ? Math.min((used_size + reserved_size) / total_size, 1) : 0;
+  place("quota").value = share;
   place("quota").hidden = total_size === null;
-  place("drives").value = here.drive;
-}
-
-async function loadDrives() {
-  home = (await callSignedIn("GET", "/api/v1/drives/default")).id; // whoever has none gets one
-  drives = (await callSignedIn("GET", "/api/v1/drives?limit=100")).drives;
-  place("drives").replaceChildren(...drives.map(({ id, name, drive_letter }) => {
-    const option = element("option", drive_letter ? `${name} (${drive_letter})` : name);
-    option.value = id;
-    return option;
-  }));
-}
-
-// --- The list ---
-
-function listUrl(skip) {
-  const page = { skip, limit: PAGE };
-  if (here.view === "trash") return `/api/v1/drives/${here.drive}/trash?${new URLSearchParams(page)}`;
-  if (here.view === "favourites") return `/api/v1/files/favourites?${new URLSearchParams(page)}`;
-  const query = keyword ? { drive_id: here.drive, keyword } : { drive_id: here.drive, folder_path: here.path, sort: place("sort").value };
-  return `/api/v1/files?${new URLSearchParams({ ...query, ...page })}`;
-}
-
-/** Choose `shown` anew; what arrives after one has gone elsewhere is not shown. */
-async function load() {
-  const asked = addressOf(here) + keyword;
-  const answer = await callSignedIn("GET", listUrl(0));
-  if (asked !== addressOf(here) + keyword) return;
-  chosen.clear();
-  shown = [];
-  place("files").replaceChildren();
-  add(answer);
-}
-
-function add(answer) {
-  total = answer.total;
-  shown.push(...answer.files);
-  place("files").append(...answer.files.map(row));
-  place("more").hidden = shown.length >= total;
-  place("empty").hidden = total > 0;
-  const text = answer.truncated ? words.cut : words.total;
-  place("count").textContent = text.replace("{count}", total);
-  showTools();
-}
-
-function row(entry) {
-  const inTrash = here.view === "trash";
-  const item = element("li");
-  const tick = element("input");
-  tick.type = "checkbox";
-  tick.setAttribute("aria-label", entry.name);
-  tick.addEventListener("change", () => {
-    if (tick.checked) chosen.set(entry.id, entry);
-    else chosen.delete(entry.id);
-    item.classList.toggle("chosen-row", tick.checked);
-    showTools();
-  });
-  const about = element("div", "", "about");
-  const name = inTrash ? element("b", entry.name) : button(entry.name, "link", () => attempt(() => open(entry)));
-  const kind = entry.is_folder ? words.folder : sizeText(entry.size);
-  about.append(name, element("small", [kind, ...whereabouts(entry)].join(" · ")));
-  item.append(tick, thumbnails.of(inTrash ? { ...entry, preview_url: null } : entry), about);
-  item.append(element("span", timeText(entry.trashed_at ?? entry.modified_at), "side"));
-  if (!inTrash) item.append(star(entry));
-  return item;
-}
-
-/** What a list of many folders says of each entry. */
-function whereabouts(entry) {
-  if (here.view === "favourites") return [drives.find(({ id }) => id === entry.drive_id)?.name ?? "", entry.folder_path];
-  return here.view === "trash" || keyword ? [entry.folder_path] : [];
-}
-
-function star(entry) {
-  const made = button("", "star", () => attempt(async () => {
-    await callSignedIn(entry.is_favourite ? "DELETE" : "PUT", `/api/v1/files/${entry.id}/favourite`);
-    entry.is_favourite = !entry.is_favourite;
-    show();
-  }));
-  made.setAttribute("aria-label", words.star.replace("{name}", entry.name));
-  const show = () => made.setAttribute("aria-pressed", String(entry.is_favourite));
-  show();
-  return made;
-}
-
-async function open(entry) {
-  if (entry.is_folder) {
-    leaveSearch();
-    const path = `${entry.folder_path === "/" ? "" : entry.folder_path}/${entry.name}`;
-    go({ view: "files", drive: entry.drive_id, path });
-    return;
-  }
-  const url = entry.preview_url && (await picture(callSignedIn, entry.preview_url, 1600));
-  if (!url) {
-    await download([entry]);
-    return;
-  }
-  place("picture").src = url;
-  place("picture").alt = entry.name;
-  place("preview").showModal();
+  place("quota").classList.toggle("full", share > 0.9);
 }
 
 function showTrail() {
   const names = here.path.split("/").filter(Boolean);
-  const steps = [words.root, ...names].map((name, at) =>
-    button(name, "link", () => go({ path: `/${names.slice(0, at).join("/")}` })));
+  const step = (name, at) => {
+    const address = addressOf({ view: "files", drive: here.drive, path: `/${names.slice(0, at).join("/")}` });
+    const link = element("a", name);
+    link.href = address;
+    link.dataset.drop = address;
+    if (at === names.length && here.view === "files") link.setAttribute("aria-current", "page");
+    return link;
+  };
+  const titles = { search: fill(words.found, { words: here.rest }), ...words };
+  const steps = here.view === "files" ? [driveOf(here.drive).name, ...names].map(step) : [element("b", titles[here.view])];
   place("trail").replaceChildren(...steps);
-  place("trail").hidden = here.view !== "files" || Boolean(keyword);
+  place("trail").scrollLeft = place("trail").scrollWidth;
 }
 
-function fits(needs) {
-  const [first] = chosen.values();
-  if (needs === "file") return chosen.size === 1 && !first.is_folder;
-  if (needs === "scene") return chosen.size === 1 && !first.is_folder && SCENE.test(first.name);
-  return needs === "one" ? chosen.size === 1 : needs !== "some" || chosen.size > 0;
-}
-
-function showTools() {
-  for (const tool of page.querySelectorAll("[data-act]")) {
-    const { act, needs } = tool.dataset;
-    const belongs = TOOLS[here.view]?.includes(act) ?? !TOOLS.trash.includes(act);
-    tool.hidden = !belongs || !fits(needs) || (act === "empty" && !total);
+function showTabs() {
+  const current = here.view === "search" ? "files" : here.view;
+  for (const tab of page.querySelectorAll("[role=tab]")) {
+    const isCurrent = tab.dataset.view === current;
+    tab.setAttribute("aria-selected", String(isCurrent));
+    tab.tabIndex = isCurrent ? 0 : -1;
   }
-  place("chosen").textContent = chosen.size ? words.selected.replace("{count}", chosen.size) : "";
-  place("all").checked = chosen.size > 0 && chosen.size === shown.length;
-  place("all").indeterminate = chosen.size > 0 && chosen.size < shown.length;
-  place("all").closest("label").hidden = !total;
+  place("keyword").value = here.view === "search" ? here.rest : "";
 }
 
-async function refresh() {
-  await Promise.all([load(), loadDrives()]);
-  showDrive();
-}
+// --- Where one arrives ---
 
-function leaveSearch() {
-  keyword = "";
-  place("keyword").value = "";
+async function load() {
+  const view = views[here.view] ?? listing;
+  if (shown && shown !== view) shown.leave?.();
+  shown = view;
+  for (const part of page.querySelectorAll("[data-part]")) part.hidden = !part.dataset.part.split(" ").includes(listing.isList() ? "list" : here.view);
+  if (view !== listing) choosing.clear();
+  await view.load();
+  tools.showTools();
 }
 
 async function arrive() {
-  here = readAddress();
-  for (const tab of page.querySelectorAll("[data-view]")) {
-    tab.setAttribute("aria-selected", String(tab.dataset.view === here.view));
+  let file;
+  try {
+    file = readAddress();
+  } catch {
+    location.replace("#"); // an address that is none
+    return;
   }
-  place("search").hidden = place("sorting").hidden = here.view !== "files";
-  showDrive();
+  if (file) {
+    const entry = await callSignedIn("GET", `/api/v1/files/${encodeURIComponent(file)}`);
+    listing.seek(entry.id);
+    location.replace(addressOf({ view: "files", drive: entry.drive_id, path: entry.folder_path }));
+    return;
+  }
+  showTabs();
+  showDrives();
+  showRoom();
   showTrail();
-  await load();
+  listing.showOrder();
+  const inTree = here.view === "files" ? here.path : "";
+  await Promise.all([load(), tree.show(here.drive, inTree)]);
 }
 
-// --- What is done ---
-
-/** The same to all that is selected, and what did not go. */
-async function bulk(action, more = {}) {
-  const ids = [...chosen.keys()];
-  const refused = [];
-  for (let start = 0; start < ids.length; start += MOST_AT_ONCE) {
-    const body = { action, ids: ids.slice(start, start + MOST_AT_ONCE), ...more };
-    const { results } = await callSignedIn("POST", "/api/v1/files/bulk", body);
-    refused.push(...results.filter((result) => !result.success));
+/** What lies in the drives has changed. */
+async function refresh() {
+  const before = here.drive;
+  await loadDrives();
+  dispatchEvent(new Event("drives-known"));
+  if (!driveOf(before)) {
+    go({ view: "files", drive: "", path: "/" });
+    return;
   }
-  await refresh();
-  if (refused.length) {
-    const text = words.failed.replace("{count}", refused.length);
-    fail({ message: text.replace("{reason}", refused[0].detail) });
-  }
+  showDrives();
+  showRoom();
+  showTrail();
+  await Promise.all([load(), tree.refresh()]);
+  details.again(listing.isList() ? [...choosing.chosen.values()] : []);
 }
 
-async function download(entries) {
-  const [first] = entries;
-  const alone = entries.length === 1 && !first.is_folder;
-  const link = alone
-    ? await callSignedIn("GET", `/api/v1/files/${first.id}/download`)
-    : await callSignedIn("POST", "/api/v1/files/archive", { ids: entries.map(({ id }) => id) });
-  location.assign(link.download_url);
+function open(entry) {
+  if (here.view === "trash") return;
+  if (entry.is_folder) go({ view: "files", drive: entry.drive_id, path: joined(entry.folder_path, entry.name) });
+  else viewer.view(entry, listing.shown);
 }
 
-async function toPlace(action) {
-  const folder = await choosePlace(action, here.drive, words.root);
-  if (folder !== null) await bulk(action, { folder_path: folder, drive_id: here.drive, on_clash: "keep_both" });
-}
-
-const acts = {
-  upload: () => place("pick-files").click(),
-  "upload-folder": () => place("pick-folder").click(),
-  async make() {
-    const body = (file_name) => ({ drive_id: here.drive, folder_path: here.path, file_name });
-    if (await askName("make", "", (name) => callSignedIn("POST", "/api/v1/files", body(name)))) await refresh();
-  },
-  network: showNetwork,
-  async rename() {
-    const [entry] = chosen.values();
-    const act = (file_name) => callSignedIn("PUT", `/api/v1/files/${entry.id}`, { file_name });
-    if (await askName("rename", entry.name, act)) await refresh();
-  },
-  share() {
-    const [entry] = chosen.values();
-    return shareEntry(entry, entry.drive_id);
-  },
-  async versions() {
-    const [entry] = chosen.values();
-    if (await bringBack(entry)) await refresh();
-  },
-  render: () => location.assign(`${words.tasks}#new/${[...chosen.keys()][0]}`),
-  download: () => download([...chosen.values()]),
-  move: () => toPlace("move"),
-  copy: () => toPlace("copy"),
-  trash: () => bulk("trash"),
-  restore: () => bulk("restore", { on_clash: "keep_both" }),
-  async purge() {
-    if (await askSure("purge")) await bulk("purge");
-  },
-  async empty() {
-    if (!(await askSure("empty"))) return;
-    await callSignedIn("DELETE", `/api/v1/drives/${here.drive}/trash`);
-    await refresh();
-  },
-};
-
-// --- Uploads ---
-
-function tellUpload({ done, total: count, sent, size, failed, reason }) {
-  const says = place("upload-says");
-  const over = done + failed === count;
-  const text = !over ? says.dataset.going : failed ? says.dataset.failed : says.dataset.done;
-  says.textContent = text.replace("{done}", done).replace("{total}", count).replace("{failed}", failed).replace("{reason}", reason);
-  place("upload-bar").value = size ? sent / size : Number(over);
-  place("upload-close").hidden = !over;
-  place("uploads").hidden = false;
-}
-
-let queue = Promise.resolve();
-
-/** One after the other: a second choice waits for the first. */
-function take(files) {
-  if (!files.length || here.view !== "files") return;
-  const { drive, path } = here;
-  queue = queue.then(() => attempt(async () => {
-    await upload(drive, path, files, tellUpload);
-    await refresh();
-  }));
+/** Keys on a row that are not about choosing. */
+function key(event, entry) {
+  const name = { F2: "rename", Delete: here.view === "trash" ? "purge" : "trash", i: "details" }[event.key];
+  if (event.key === "Backspace" && here.view === "files" && here.path !== "/") go({ path: parentOf(here.path) });
+  else if (name && !event.ctrlKey && !event.metaKey) {
+    if (!choosing.chosen.has(entry.id)) choosing.chooseOnly(choosing.rowOf(entry.id));
+    tools.act(name);
+  } else if (event.key === "ContextMenu" || (event.key === "F10" && event.shiftKey)) {
+    choosing.rowOf(entry.id).querySelector(".dots").click();
+  } else return;
+  event.preventDefault();
 }
 
 function listen() {
-  for (const tool of page.querySelectorAll("[data-act]")) {
-    tool.addEventListener("click", () => attempt(acts[tool.dataset.act]));
-  }
-  for (const tab of page.querySelectorAll("[data-view]")) {
-    tab.addEventListener("click", () => {
-      leaveSearch();
-      go({ path: "/", view: tab.dataset.view });
+  choosing.begin({ changed: tools.showTools, open, key });
+  listing.begin({ open, menu: tools.menu });
+  viewer.begin({ download: (entry) => attempt(() => tools.download([entry])), show: ({ id }) => choosing.rowOf(id) && choosing.chooseOnly(choosing.rowOf(id)) });
+  details.begin({ chosen: () => [...choosing.chosen.values()], versions: () => tools.act("versions") });
+  tools.listen();
+  listenToDrags();
+  const tabs = [...page.querySelectorAll("[role=tab]")];
+  for (const tab of tabs) {
+    tab.addEventListener("click", () => go({ view: tab.dataset.view, ...(tab.dataset.view === here.view && { path: "/" }) }));
+    tab.addEventListener("keydown", ({ key: pressed }) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[pressed];
+      if (step) tabs.at((tabs.indexOf(tab) + step) % tabs.length).focus();
     });
   }
-  for (const name of ["pick-files", "pick-folder"]) {
-    place(name).addEventListener("change", ({ target }) => {
-      take([...target.files]);
-      target.value = "";
-    });
-  }
-  place("drives").addEventListener("change", ({ target }) => {
-    leaveSearch();
-    go({ drive: target.value, path: "/" });
-  });
-  place("sort").addEventListener("change", () => attempt(load));
+  place("drives").addEventListener("change", ({ target }) => go({ view: here.view === "search" ? "files" : here.view, drive: target.value, path: "/" }));
   place("search").addEventListener("submit", (event) => {
     event.preventDefault();
-    keyword = place("keyword").value.trim();
-    showTrail();
-    attempt(load);
+    const keyword = place("keyword").value.trim();
+    if (keyword) go({ view: "search", rest: keyword });
+    else if (here.view === "search") go({ view: "files" });
   });
   place("keyword").addEventListener("search", () => place("search").requestSubmit());
-  place("all").addEventListener("change", ({ target }) => {
-    const wanted = target.checked; // each tick has its own say about `target`
-    for (const tick of place("files").querySelectorAll("input")) if (tick.checked !== wanted) tick.click();
-  });
-  place("more").addEventListener("click", () => attempt(async () => add(await callSignedIn("GET", listUrl(shown.length)))));
-  place("upload-close").addEventListener("click", () => (place("uploads").hidden = true));
+  place("all").addEventListener("change", ({ target }) => choosing.chooseAll(target.checked));
+  place("tree-box").open = !narrow.matches;
   addEventListener("hashchange", () => attempt(arrive));
-  page.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    page.classList.add("drop");
-  });
-  page.addEventListener("dragleave", () => page.classList.remove("drop"));
-  page.addEventListener("drop", (event) => {
-    event.preventDefault();
-    page.classList.remove("drop");
-    take([...event.dataTransfer.files].filter((file) => file.size || file.type));
-  });
+  addEventListener("drive-changed", () => attempt(refresh));
 }
 
 async function start() {

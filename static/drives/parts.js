@@ -4,6 +4,36 @@ import { element } from "../accounts/parts.js";
 
 export { button, element, place, sizeText, timeText } from "../accounts/parts.js";
 
+/** One of the signs of templates/drives/icons.html. */
+export function icon(name) {
+  const space = "http://www.w3.org/2000/svg";
+  const made = document.createElementNS(space, "svg");
+  const use = document.createElementNS(space, "use");
+  use.setAttribute("href", `#i-${name}`);
+  made.setAttribute("class", `icon icon-${name}`);
+  made.setAttribute("aria-hidden", "true");
+  made.append(use);
+  return made;
+}
+
+const ENDINGS = {
+  image: "png jpg jpeg gif webp bmp tif tiff exr hdr psd psb tga dpx avif heic heif svg tx",
+  video: "mp4 mov webm mkv avi m4v mpg mpeg wmv",
+  audio: "mp3 wav ogg flac m4a aac",
+  pdf: "pdf",
+  text: "txt md log json xml csv yaml yml ini cfg conf py js css html mel mtl ass usda srt sh bat rst",
+  scene: "blend blend1 ma mb max c4d fbx obj abc usd usdc usdz gltf glb stl hip nk",
+  zip: "zip rar 7z tar gz bz2 xz",
+  sheet: "xls xlsx ods",
+};
+const KINDS = new Map(Object.entries(ENDINGS).flatMap(([kind, endings]) => endings.split(" ").map((ending) => [ending, kind])));
+
+/** What a file or folder is to people, by its name: the name of its sign. */
+export function kindOf({ name, is_folder, mime_type = "" }) {
+  if (is_folder) return "folder";
+  return KINDS.get(name.slice(name.lastIndexOf(".") + 1).toLowerCase()) ?? (mime_type.startsWith("text/") ? "text" : "file");
+}
+
 const MOST_ASKED = 20; // times, until a picture that is being made counts as none
 const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
@@ -37,8 +67,9 @@ export class Thumbnails {
 
   /** A place for the picture of an entry, with a sign of what it is until then. */
   of(entry) {
-    const frame = element("span", "", entry.is_folder ? "thumb folder" : "thumb");
+    const frame = element("span", "", `thumb kind-${kindOf(entry)}`);
     frame.setAttribute("aria-hidden", "true");
+    frame.append(icon(kindOf(entry)));
     if (entry.preview_url) {
       frame.dataset.door = entry.preview_url;
       this.watcher.observe(frame);

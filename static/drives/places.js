@@ -1,4 +1,4 @@
-// A folder or a file of a drive, chosen in a dialog (templates/drives/place_dialog.html).
+// A file of a drive, chosen in a dialog (templates/drives/place_dialog.html).
 
 import { callSignedIn } from "../accounts/api.js";
 import { ask } from "../accounts/dialogs.js";
@@ -7,11 +7,9 @@ import { button, element, place } from "./parts.js";
 const MOST = 200; // rows asked for at once
 const dialog = place("place-dialog");
 
-function begin(title, isFile) {
+function begin(title) {
   place("place-title").textContent = place("place-title").dataset[title];
-  place("place-here").hidden = isFile;
-  place("place-tools").hidden = !isFile;
-  for (const id of ["place-more", "no-places", "no-files", "place-refused"]) place(id).hidden = true;
+  for (const id of ["place-more", "no-files", "place-refused"]) place(id).hidden = true;
 }
 
 function showTrail(path, root, enter) {
@@ -29,27 +27,6 @@ function row(name, classes, act, hint = "") {
   return item;
 }
 
-/** Let a folder of the drive be chosen; its path, or null. */
-export function choosePlace(action, drive, root) {
-  let path = "/";
-
-  async function enter(target) {
-    path = target;
-    showTrail(path, root, enter);
-    const query = new URLSearchParams({ path, depth: 1 });
-    const { folders } = await callSignedIn("GET", `/api/v1/drives/${drive}/tree?${query}`);
-    if (path !== target) return;
-    place("places").replaceChildren(...folders.map(({ name, path: at }) => row(name, "thumb folder", () => enter(at))));
-    place("no-places").hidden = folders.length > 0;
-  }
-
-  begin(action, false);
-  return ask(dialog, (settle) => {
-    place("place-here").onclick = () => settle(path);
-    enter("/");
-  });
-}
-
 /** Let a file with one of `endings` (any where there are none) be chosen out of `drives`; the entry, or null. */
 export function chooseFile(title, drives, endings, root) {
   let asked = { drive: drives[0].id, path: "/", keyword: "" };
@@ -57,7 +34,7 @@ export function chooseFile(title, drives, endings, root) {
   const fits = ({ is_folder, name }) =>
     is_folder ? !asked.keyword : !endings.length || endings.some((ending) => name.toLowerCase().endsWith(ending));
 
-  begin(title, true);
+  begin(title);
   const options = drives.map(({ id, name }) => new Option(name, id));
   place("place-drive").replaceChildren(...options);
   place("place-drive").closest("label").hidden = drives.length < 2;

@@ -5,11 +5,10 @@ import { ApiError, callSignedIn } from "../accounts/api.js";
 const TASKS = "/api/v1/upload-tasks";
 const AT_ONCE = 3;
 const TRIES = 3;
-const PAGE = 1000;
 const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 /** Send bytes, and tell how many have gone. `fetch` does not say. */
-function put(method, url, body, onSent) {
+function put(method, url, body, onSent, signal) {
   return new Promise((done, fail) => {
     const request = new XMLHttpRequest();
     request.open(method, url);
@@ -22,15 +21,18 @@ function put(method, url, body, onSent) {
       else fail(new ApiError(request.status, request.response ?? { detail: request.statusText }, 0));
     };
     request.onerror = () => fail(new ApiError(0, { detail: document.body.dataset.offline, code: "offline" }, 0));
+    request.onabort = () => fail(signal.reason);
+    signal.addEventListener("abort", () => request.abort(), { once: true });
     request.send(body);
   });
 }
 
 /** The same again where the connection broke, the token ended or the platform is busy. */
-async function send(method, url, body, onSent) {
+async function send(method, url, body, onSent, signal) {
   for (let turn = 1; ; turn++) {
+    signal.throwIfAborted();
     try {
-      return await put(method, url, body, onSent);
+      return await put(method, url, body, onSent, signal);
     } catch (error) {
       const passing = error.status === 0 || error.status === 401 || error.status >= 500;
       if (!passing || turn === TRIES) throw error;
@@ -40,63 +42,82 @@ async function send(method, url, body, onSent) {
   }
 }
 
-async function byParts(url, file, onSent) {
+async function byParts(url, file, onSent, signal) {
   const { chunk_size, total_chunks } = await callSignedIn("POST", `${url}/multipart/init`);
   for (let number = 1; number <= total_chunks; number++) {
     const start = (number - 1) * chunk_size;
     const part = file.slice(start, start + chunk_size);
-    await send("PUT", `${url}/multipart/parts/${number}`, part, (sent) => onSent(start + sent));
+    await send("PUT", `${url}/multipart/parts/${number}`, part, (sent) => onSent(start + sent), signal);
   }
   await callSignedIn("POST", `${url}/multipart/complete`, {});
 }
 
-/** Ids of the task's files, in the order of the manifest. */
-async function idsOf(task, count) {
-  const ids = [];
-  while (ids.length < count) {
-    const { files } = await callSignedIn("GET", `${TASKS}/${task}/files?skip=${ids.length}&limit=${PAGE}`);
-    if (!files.length) break;
-    ids.push(...files.map((file) => file.id));
+const lineOf = (folder) => ({ file, within }) => ({
+  target_folder_path: `/${[...folder.split("/").filter(Boolean), ...within].join("/")}`,
+  file_name: file.name,
+  file_size: file.size,
+});
+const pathOf = ({ target_folder_path: folder, file_name: name }) => `${folder === "/" ? "" : folder}/${name}`;
+
+/**
+ * Announce the files; where names are taken `askClash(paths)` says what becomes of those: keep_both, replace or skip.
+ * The task with the files it holds, or null where nothing is left to send.
+ */
+async function announce(drive, folder, files, askClash) {
+  const task_name = files[0].file.name.slice(0, 100);
+  let on_clash = "refuse";
+  let left = files;
+  let skipping = false;
+  while (left.length) {
+    const manifest = { task_name, drive_id: drive, on_clash, files: left.map(lineOf(folder)) };
+    try {
+      return { task: await callSignedIn("POST", TASKS, { upload_manifest: manifest }), files: left };
+    } catch (error) {
+      const { paths } = error.body ?? {};
+      if (error.code !== "name_taken" || !paths) throw error;
+      const rule = skipping ? "skip" : await askClash(paths);
+      if (!rule) return null;
+      skipping = rule === "skip";
+      if (skipping) left = left.filter((each) => !paths.includes(pathOf(lineOf(folder)(each)).normalize("NFC")));
+      else on_clash = rule;
+    }
   }
-  return ids;
+  return null;
 }
 
 /**
- * Put `files` (File) into `folder` of the drive; those of a picked folder keep their place in it.
- * `tell({ done, total, sent, size, failed, reason })` hears how far it is. Throws ApiError where nothing was taken.
+ * Put `files` (`[{ file, within }]`, `within` naming the folders on the way) into `folder` of the drive.
+ *
+ * `tell({ done, total, sent, size, failed })` hears how far it is, `fault(path, reason)` what did not go. False where it
+ * was given up: by `askClash`, or by `signal`. Throws ApiError where nothing was taken.
  */
-export async function upload(drive, folder, files, tell) {
+export async function upload(drive, folder, files, { askClash, signal, tell, fault }) {
   const { direct_max_size } = (await callSignedIn("GET", "/api/v1/config/client")).upload;
-  const within = (file) => file.webkitRelativePath.split("/").slice(0, -1);
-  const lines = files.map((file) => ({
-    target_folder_path: `/${[...folder.split("/").filter(Boolean), ...within(file)].join("/")}`,
-    file_name: file.name,
-    file_size: file.size,
-  }));
-  const manifest = { task_name: files[0].name.slice(0, 100), drive_id: drive, files: lines };
-  const { id: task } = await callSignedIn("POST", TASKS, { upload_manifest: manifest });
-  const ids = await idsOf(task, files.length);
-  const sent = files.map(() => 0);
-  const state = { done: 0, failed: 0, reason: "", total: files.length, size: files.reduce((sum, file) => sum + file.size, 0) };
+  const announced = await announce(drive, folder, files, askClash);
+  if (!announced) return false;
+  const { task, files: taken } = announced;
+  const sent = taken.map(() => 0);
+  const state = { done: 0, failed: 0, total: taken.length, size: taken.reduce((sum, { file }) => sum + file.size, 0) };
   const say = () => tell({ ...state, sent: sent.reduce((sum, size) => sum + size, 0) });
-  const waiting = files.map((file, at) => [file, at]);
+  const waiting = taken.map(({ file }, at) => [file, at]);
 
   async function work() {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       const [file, at] = next;
-      const url = `${TASKS}/${task}/files/${ids[at]}`;
+      const url = `${TASKS}/${task.id}/files/${task.file_ids[at]}`;
       const onSent = (size) => {
         sent[at] = Math.min(size, file.size);
         say();
       };
       try {
-        if (file.size > direct_max_size) await byParts(url, file, onSent);
-        else await send("POST", `${url}/upload`, file, onSent);
+        if (file.size > direct_max_size) await byParts(url, file, onSent, signal);
+        else await send("POST", `${url}/upload`, file, onSent, signal);
         state.done++;
       } catch (error) {
-        if (error.status === 401) throw error;
+        if (signal.aborted) return;
+        if (!(error instanceof ApiError) || error.status === 401) throw error;
         state.failed++;
-        state.reason = error.message;
+        fault(pathOf(lineOf(folder)(taken[at])), error.message);
       }
       sent[at] = file.size;
       say();
@@ -105,4 +126,6 @@ export async function upload(drive, folder, files, tell) {
 
   say();
   await Promise.all(Array.from({ length: AT_ONCE }, work));
+  if (signal.aborted) await callSignedIn("PUT", `${TASKS}/${task.id}/cancel`);
+  return !signal.aborted;
 }

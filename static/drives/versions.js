@@ -2,6 +2,7 @@
 
 import { callSignedIn } from "../accounts/api.js";
 import { ask } from "../accounts/dialogs.js";
+import { may } from "./here.js";
 import { button, element, place, sizeText, timeText } from "./parts.js";
 
 /** Show the earlier versions of a file; true where one was brought back, else null. Throws ApiError. */
@@ -30,7 +31,8 @@ export async function bringBack(file) {
       const replaced = dataset.replaced.replace("{time}", timeText(version.created_at));
       about.append(element("b", timeText(version.modified_at)), element("small", `${sizeText(version.size)} · ${replaced}`));
       const fetch = button(dataset.download, "button quiet small", () => location.assign(version.download_url));
-      item.append(about, fetch, button(dataset.restore, "button quiet small", () => restore(version)));
+      item.append(about, fetch);
+      if (may("write", file.drive_id)) item.append(button(dataset.restore, "button quiet small", () => restore(version)));
       return item;
     }));
   });

@@ -42,6 +42,26 @@ def test_a_link_is_made_and_its_address_shown_once(
     assert ShareLink.objects.count() == 1
 
 
+def test_links_are_listed_of_one_entry_and_without_those_withdrawn(
+    owner: User, owner_api: Client, drive: Drive, album: str
+) -> None:
+    made = [share(owner_api, entry)["id"] for entry in (album, album, id_at("/private.txt"))]
+    owner_api.delete(f"/shares/{made[1]}")
+
+    def listed(**query: str) -> set[str]:
+        answer = owner_api.get("/shares", {"drive_id": str(drive.pk), **query}).json()
+        assert answer["total"] == len(answer["shares"])
+        return {link["id"] for link in answer["shares"]}
+
+    assert listed() == set(made)
+    assert listed(entry_id=album) == {made[0], made[1]}
+    assert listed(entry_id=album, is_revoked="false") == {made[0]}
+    assert listed(is_revoked="true") == {made[1]}
+    assert listed(entry_id=str(drive.pk)) == set()
+    refusal = owner_api.get("/shares", {"entry_id": "x"})
+    assert (refusal.status_code, refusal.json()["errors"][0]["loc"]) == (422, ["query", "entry_id"])
+
+
 def test_what_strangers_see_of_a_folder(
     owner: User, owner_api: Client, anonymous: Client, album: str
 ) -> None:

@@ -1,0 +1,150 @@
+// What can be done: the buttons, which of them fit what is chosen, and their keys.
+
+import { callSignedIn } from "../accounts/api.js";
+import { askSure } from "../accounts/dialogs.js";
+import { fill } from "../accounts/parts.js";
+import { chosen, chooseOnly, clear, rowOf } from "./choosing.js";
+import { deed, emptyTrash, toFolder } from "./deeds.js";
+import * as details from "./details.js";
+import { askName } from "./dialogs.js";
+import { addressOf, changed, driveOf, here, may } from "./here.js";
+import { picked, take } from "./incoming.js";
+import { isList, lead, seek, shown, total } from "./listing.js";
+import { showMembers } from "./members.js";
+import { openMenu } from "./menu.js";
+import { showNetwork } from "./network.js";
+import { place } from "./parts.js";
+import { attempt, say, words } from "./saying.js";
+import { editDrive } from "./settings.js";
+import { shareEntry } from "./sharing.js";
+import { showUsage } from "./usage.js";
+import { bringBack } from "./versions.js";
+
+const SCENE = /\.(blend|ma|mb)$/i;
+const page = place("drive");
+const all = () => [...chosen.values()];
+const first = () => all()[0];
+
+/** What a button needs of what is chosen. */
+const fits = {
+  some: () => chosen.size > 0,
+  one: () => chosen.size === 1,
+  file: () => chosen.size === 1 && !first().is_folder,
+  scene: () => chosen.size === 1 && !first().is_folder && SCENE.test(first().name),
+};
+
+/** Whether a button is shown: by the view, by what is chosen, and by what one may do with all of it. */
+function belongs({ dataset: { views, needs, right } }) {
+  if (views && !views.split(" ").includes(here.view)) return false;
+  if (needs && !fits[needs]()) return false;
+  if (!right) return true;
+  return needs ? all().every((entry) => may(right, entry.drive_id)) : may(right);
+}
+
+export function showTools() {
+  const isChosen = chosen.size > 0 && isList();
+  for (const tool of page.querySelectorAll("[data-act]")) tool.hidden = !belongs(tool);
+  page.querySelector('[data-act="empty"]').hidden ||= !total;
+  place("making").hidden = isChosen;
+  place("doing").hidden = !isChosen;
+  place("chosen").textContent = isChosen ? fill(words.selected, { count: chosen.size }) : "";
+  place("all").checked = isChosen && chosen.size === shown.length;
+  place("all").indeterminate = isChosen && chosen.size < shown.length;
+  place("read-only").hidden = may("write");
+  details.follow(isList() ? all() : []);
+}
+
+/** The menu of a row: it is chosen first, unless it is among what is chosen. */
+export function menu(event, entry) {
+  if (!chosen.has(entry.id)) chooseOnly(rowOf(entry.id));
+  showMenu(event);
+}
+
+const showMenu = (event) =>
+  openMenu(event, [...place("doing").querySelectorAll("[data-needs]")].filter((tool) => !tool.hidden));
+
+export async function download(entries) {
+  const alone = entries.length === 1 && !entries[0].is_folder;
+  const link = alone
+    ? await callSignedIn("GET", `/api/v1/files/${entries[0].id}/download`)
+    : await callSignedIn("POST", "/api/v1/files/archive", { ids: entries.map(({ id }) => id) });
+  location.assign(link.download_url);
+}
+
+async function rename() {
+  const entry = first();
+  const act = (file_name) => callSignedIn("PUT", `/api/v1/files/${entry.id}`, { file_name });
+  const renamed = await askName("rename", entry.name, act);
+  if (!renamed) return;
+  seek(renamed.id);
+  changed();
+}
+
+async function makeFolder() {
+  const body = (file_name) => ({ drive_id: here.drive, folder_path: here.path, file_name });
+  const made = await askName("make", "", (name) => callSignedIn("POST", "/api/v1/files", body(name)));
+  if (!made) return;
+  seek(made.id);
+  changed();
+}
+
+async function copyAddress() {
+  const entry = first();
+  await navigator.clipboard?.writeText(new URL(`${location.pathname}#file/${entry.id}`, location.href).href);
+  say(words.copied);
+}
+
+const acts = {
+  upload: () => place("pick-files").click(),
+  "upload-folder": () => place("pick-folder").click(),
+  make: makeFolder,
+  network: showNetwork,
+  members: showMembers,
+  usage: showUsage,
+  settings: () => editDrive(driveOf(here.drive)),
+  "new-drive": () => editDrive(null),
+  clear,
+  menu: showMenu,
+  lead: () => lead(first()),
+  address: copyAddress,
+  details: () => details.toggle(all(), true),
+  rename,
+  share: () => shareEntry({ id: first().id, name: first().name, drive: first().drive_id }),
+  async versions() {
+    if (await bringBack(first())) changed();
+  },
+  log: () => (location.hash = addressOf({ view: "log", drive: first().drive_id, rest: first().id })),
+  render: () => location.assign(`${words.tasks}#new/${first().id}`),
+  download: () => download(all()),
+  move: () => toFolder("move", all()),
+  copy: () => toFolder("copy", all()),
+  trash: () => deed("trash", all()),
+  restore: () => deed("restore", all()),
+  async purge() {
+    if (await askSure("purge", { count: chosen.size })) await deed("purge", all());
+  },
+  async empty() {
+    if (await askSure("empty", { count: total })) await emptyTrash();
+  },
+};
+
+/** Do what a button stands for, if it is one that fits. */
+export function act(name) {
+  const tool = page.querySelector(`[data-act="${name}"]`);
+  if (belongs(tool)) attempt(acts[name]);
+}
+
+export function listen() {
+  for (const tool of page.querySelectorAll("[data-act]")) {
+    tool.addEventListener("click", (event) => attempt(() => acts[tool.dataset.act](event)));
+    const words = tool.querySelector(".words"); // which are left out where there is little room
+    if (words) tool.title = words.textContent;
+    if (words) tool.setAttribute("aria-label", words.textContent);
+  }
+  for (const name of ["pick-files", "pick-folder"]) {
+    place(name).addEventListener("change", ({ target }) => {
+      take(picked(target.files), { drive: here.drive, path: here.path });
+      target.value = "";
+    });
+  }
+}
