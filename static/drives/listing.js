@@ -65,18 +65,19 @@ export async function load() {
   const chosen = isSame ? [...choosing.chosen.keys()] : [];
   const focused = document.activeElement?.closest("#files li");
   const kept = sought || (focused ? choosing.entryOf(focused).id : "");
+  const old = new Map(isSame ? choosing.rows().map((row) => [choosing.entryOf(row).id, row]) : []);
   listed = addressOf(here);
   shown = [];
-  list.replaceChildren();
   choosing.clear();
-  add(answer);
+  list.replaceChildren();
+  add(answer, old);
   choosing.chooseThese(chosen);
   for (let page = 1; sought && !choosing.rowOf(sought) && shown.length < total && page < MOST_PAGES; page++) {
     const next = await callSignedIn("GET", url(shown.length));
     if (mine !== visit) return;
     add(next);
   }
-  const row = kept && choosing.rowOf(kept);
+  const row = (kept && choosing.rowOf(kept)) || (focused && list.firstElementChild);
   if (row && sought) choosing.chooseOnly(row);
   if (row) choosing.focusOn(row);
   sought = "";
@@ -88,17 +89,24 @@ async function more() {
   if (mine === visit) add(answer);
 }
 
-function add(answer) {
+/** What a row says of its entry. */
+const looks = ({ name, size, modified_at, trashed_at, folder_path, is_favourite }) =>
+  JSON.stringify([name, size, modified_at, trashed_at, folder_path, is_favourite]);
+
+/** Append rows; of those in `old` (by id) that say the same the row stays, with its picture. */
+function add(answer, old = new Map()) {
   total = answer.total;
-  shown.push(...answer.files);
-  const fresh = answer.files.map((entry) => {
-    const made = row(entry);
-    choosing.enroll(made, entry);
+  for (const entry of answer.files) {
+    const kept = old.get(entry.id);
+    const isKept = kept && looks(choosing.entryOf(kept)) === looks(entry);
+    const made = isKept ? kept : row(entry);
+    const told = isKept ? Object.assign(choosing.entryOf(kept), entry) : entry;
+    choosing.enroll(made, told);
     list.append(made);
-    return made;
-  });
+    shown.push(told);
+  }
   place("grid").setAttribute("aria-rowcount", String(total + 1));
-  place("more").hidden = shown.length >= total || !fresh.length;
+  place("more").hidden = shown.length >= total || !answer.files.length;
   place("grid").hidden = !total;
   for (const empty of document.querySelectorAll("#empty [data-for]")) {
     empty.hidden = empty.dataset.for !== emptiness(answer);
@@ -164,6 +172,7 @@ function whereabouts(entry) {
   if (here.view === "trash") return element("small", text, "where");
   const made = button(text, "where", () => lead(entry));
   made.setAttribute("aria-label", fill(words.lead, { path: text }));
+  made.tabIndex = -1;
   return made;
 }
 
@@ -174,6 +183,7 @@ function star(entry) {
     show();
   }));
   made.append(icon("star"));
+  made.tabIndex = -1; // the menu does the same
   made.setAttribute("aria-label", fill(words.star, { name: entry.name }));
   const show = () => made.setAttribute("aria-pressed", String(entry.is_favourite));
   show();
@@ -185,6 +195,7 @@ function menuButton(entry) {
   made.append(icon("more"));
   made.setAttribute("aria-label", fill(words.menu, { name: entry.name }));
   made.setAttribute("aria-haspopup", "menu");
+  made.tabIndex = -1; // Shift+F10 on the row does the same
   return made;
 }
 

@@ -88,6 +88,13 @@ async function makeFolder() {
   changed();
 }
 
+/** Mark all that is chosen, or unmark it where it is marked already. */
+async function star() {
+  const isMarked = all().every(({ is_favourite }) => is_favourite);
+  for (const { id } of all()) await callSignedIn(isMarked ? "DELETE" : "PUT", `/api/v1/files/${id}/favourite`);
+  changed();
+}
+
 async function copyAddress() {
   const entry = first();
   await navigator.clipboard?.writeText(new URL(`${location.pathname}#file/${entry.id}`, location.href).href);
@@ -107,6 +114,7 @@ const acts = {
   menu: showMenu,
   lead: () => lead(first()),
   address: copyAddress,
+  star,
   details: () => details.toggle(all(), true),
   rename,
   share: () => shareEntry({ id: first().id, name: first().name, drive: first().drive_id }),

@@ -117,7 +117,7 @@ def test_from_the_scene_to_the_pictures(
     assert download.value.suggested_filename == "灯笼.zip"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_role("link", name="在网盘中打开").click()
-    expect(page.get_by_role("button", name="0001.png", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="0001.png", exact=True)).to_be_visible()
 
 
 def test_a_failed_task_says_why_and_goes_on(
