@@ -16,6 +16,9 @@ from accounts.models import User
 from tests.conftest import Client
 from tests.factories import put
 
+# Writing the document takes as long as all these tests: one worker does it.
+pytestmark = pytest.mark.xdist_group("openapi")
+
 # Not of the REST framework, so not in the document: it costs no session, no parser, no query.
 PLAIN_ROUTES = {"/api/v1/ping"}
 

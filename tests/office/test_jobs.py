@@ -191,6 +191,8 @@ def quick(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
 async def first_word(job_id: Any, headers: Any) -> str:
     socket = Socket(path=f"/ws/office/jobs/{job_id}", headers=headers)
     answer: str = (await socket.connect())["type"]
+    # Or what watches the job outlives the test, and keeps a connection to the database.
+    await socket.disconnect()
     return answer.removeprefix("websocket.")
 
 
