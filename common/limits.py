@@ -16,8 +16,9 @@ for i, key in ipairs(KEYS) do
     return {math.max(redis.call('TTL', key), 1), i}
   end
 end
+local uses = tonumber(ARGV[2 * #KEYS + 1])
 for i, key in ipairs(KEYS) do
-  if redis.call('INCR', key) == 1 then redis.call('EXPIRE', key, ARGV[2 * i]) end
+  if redis.call('INCRBY', key, uses) == uses then redis.call('EXPIRE', key, ARGV[2 * i]) end
 end
 return {0, 0}
 """
@@ -37,8 +38,8 @@ def key_of(rule: Rule) -> str:
     return f"{settings.REDIS_PREFIX}:limit:{name}:{counted_as(subject)}"
 
 
-def take(*rules: Rule) -> None:
-    """Count one use against each rule (name, subject, (limit, seconds)); all of them or none.
+def take(*rules: Rule, uses: int = 1) -> None:
+    """Count `uses` against each rule (name, subject, (limit, seconds)), as long as one is left; all of them or none.
 
     An IPv6 address counts with its whole /64 network, which is what one subscriber gets.
     Raises RateLimited with `retry_after` in seconds and the `limit` that is reached.
@@ -46,7 +47,7 @@ def take(*rules: Rule) -> None:
     keys = [key_of(rule) for rule in rules]
     arguments = [number for _name, _subject, rule in rules for number in rule]
     # redis-py cannot tell mypy what a script answers.
-    wait, reached = cast(list[int], connection().eval(TAKE, len(keys), *keys, *arguments))
+    wait, reached = cast(list[int], connection().eval(TAKE, len(keys), *keys, *arguments, uses))
     if wait:
         limit, _seconds = rules[reached - 1][2]
         raise RateLimited(retry_after=wait, limit=limit)

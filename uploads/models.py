@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from accounts.models import User
 from common.compiled import planned_cursor
 from common.ids import new_id
 from common.models import Row, StateRow
+from common.postgresql.arrays import array_of
 from drives.models import Blob, Drive, File, Folder
 
 
@@ -116,8 +117,14 @@ class TaskFileQuerySet(models.QuerySet["TaskFile"]):
         that follows. Whoever asks a row for more than this has that read.
         """
         with planned_cursor() as cursor:
-            cursor.execute(UNDER_WAY, [user.pk, task_id, list(ids)])
+            cursor.execute(UNDER_WAY, [user.pk, task_id, array_of(ids)])
             found = cursor.fetchall()
+        return self.from_under_way(user, task_id, found)
+
+    def from_under_way(
+        self, user: User, task_id: UUID, found: Sequence[Sequence[Any]]
+    ) -> dict[UUID, TaskFile]:
+        """What UNDER_WAY has found of a task of the user's, by the ids of its files."""
         if not found:
             return {}
         # All of them are of one task.

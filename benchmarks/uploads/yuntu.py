@@ -28,7 +28,7 @@ API = "/api/v1/upload-tasks"
 JSON = {"Content-Type": "application/json"}
 BYTES = {"Content-Type": "application/octet-stream"}
 # As in compose.yaml: `web`, and `uploads` for bodies that are large.
-GUNICORN = "config.wsgi:application --worker-class gthread --threads 8 --timeout 150"
+GUNICORN = "config.wsgi:application --worker-class common.workers.StayingWorker --threads 8 --timeout 150"
 WEB, UPLOADS = "--workers 2", "--workers 1"
 # As in compose.yaml, for one client: it tells of progress when that has had to wait.
 WORKER = "celery -A config worker --pool threads --concurrency 1 -Q default --loglevel INFO"

@@ -16,6 +16,7 @@ from fastcrc import crc32
 from common.compiled import planned_cursor
 from common.ids import new_id
 from common.models import as_written
+from common.postgresql.arrays import array_of
 from drives.errors import DigestMismatch
 from drives.models import Blob
 from drives.storage import blob_storage, key_of, memory
@@ -136,6 +137,12 @@ def digests_of(file: BinaryIO, *, with_md5: bool, begun: Hasher | None = None) -
     return hasher.digests()
 
 
+def digests_in_memory(content: bytes | memoryview) -> Digests:
+    hasher = Hasher()
+    hasher.update(content)
+    return hasher.digests()
+
+
 BLOB = [field.attname for field in Blob._meta.concrete_fields]
 # In the order of their ids: two who mark the same contents do not wait for each other in a circle.
 MARK_KNOWN = """
@@ -175,7 +182,7 @@ def mark_known(contents: Collection[Digests]) -> dict[str, Blob]:
     """
     columns = [[getattr(digests, name) for digests in contents] for name in ("sha256", "size", "md5")]
     with planned_cursor() as cursor:
-        cursor.execute(MARK_KNOWN, [timezone.now(), *columns])
+        cursor.execute(MARK_KNOWN, [timezone.now(), *map(array_of, columns)])
         blobs = [Blob.from_db(connection.alias, BLOB, row) for row in cursor.fetchall()]
     return {str(blob.sha256): blob for blob in blobs}
 
@@ -277,7 +284,7 @@ def write_down(blob: Blob) -> Blob:
 def write_down_all(blobs: Sequence[Blob]) -> list[Blob]:
     """`write_down` for several in one statement, in their order."""
     with planned_cursor() as cursor:
-        cursor.execute(WRITE_DOWN, [timezone.now(), *columns_of(blobs)])
+        cursor.execute(WRITE_DOWN, [timezone.now(), *map(array_of, columns_of(blobs))])
         ids = dict(cursor.fetchall())
     return [the_one_that_stays(blob, ids[blob.pk]) for blob in blobs]
 

@@ -60,6 +60,16 @@ class BlobStorage(Staging, Storage, ABC):
             raise StagingClosed from error
         return key
 
+    def store(self, content: bytes | memoryview) -> str:
+        """Keep bytes that lie in memory; returns their storage key. Nothing stays where that fails."""
+        staging_id = new_id().hex
+        try:
+            self.staging_path(staging_id).write_bytes(content)
+            return self.keep(staging_id)
+        except BaseException:
+            self.discard(staging_id)
+            raise
+
     @abstractmethod
     def take_in(self, path: Path, key: str) -> None:
         """Make a local file the content of `key`; the file is gone then. It stays where that fails."""

@@ -13,7 +13,8 @@ from typing import BinaryIO, cast
 from django.core.files.storage import FileSystemStorage
 
 from common.ids import new_id
-from drives.storage.base import BlobStorage, FileSlice, StoredObject
+from drives.storage.base import BlobStorage, FileSlice, StoredObject, key_of
+from drives.storage.staging import write_at
 
 syncing = ThreadPoolExecutor(8, thread_name_prefix="syncing")
 """A file and its folder are waited for at once: each takes as long as the disk does."""
@@ -44,19 +45,12 @@ class FileSystemBlobStorage(BlobStorage, FileSystemStorage):
         blob that nobody has written down.
         """
         target = Path(self.path(key))
-        if not target.parent.is_dir():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            sync(target.parent.parent)
+        make_folder(target.parent)
         # The age of a blob counts from here on, not from its first part: fsck leaves young ones without a row alone.
         os.utime(path)
         if target.exists():
             sync(path)  # what the key has held is not given up for bytes that may be lost
-        try:
-            path.replace(target)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            copy_across(path, target)
+        rename(path, target)
         name_synced = syncing.submit(sync, target.parent)
         try:
             sync(target)
@@ -64,6 +58,25 @@ class FileSystemBlobStorage(BlobStorage, FileSystemStorage):
         except OSError:
             shutil.move(target, path)  # as if nothing had been done
             raise
+
+    def store(self, content: bytes | memoryview) -> str:
+        """As `take_in`, where the file is not opened a second time, and nothing can be in its place."""
+        staging_id = new_id().hex
+        key, path = key_of(staging_id), self.staging_path(staging_id)
+        target = Path(self.location, key)
+        try:
+            with path.open("xb", buffering=0) as file:
+                write_at(file.fileno(), memoryview(content), 0)
+                make_folder(target.parent)
+                rename(path, target)
+                name_synced = syncing.submit(sync, target.parent)
+                os.fsync(file.fileno())
+            name_synced.result()
+        except BaseException:
+            path.unlink(missing_ok=True)
+            target.unlink(missing_ok=True)
+            raise
+        return key
 
     def open_blob(self, key: str, start: int = 0, stop: int | None = None) -> BinaryIO:
         file = Path(self.path(key)).open("rb")  # noqa: SIM115  (the caller closes it)
@@ -82,6 +95,23 @@ class FileSystemBlobStorage(BlobStorage, FileSystemStorage):
 
     def objects(self, prefix: str = "") -> Generator[StoredObject, None, None]:
         return (found for found in walk(Path(self.location), "") if found.key.startswith(prefix))
+
+
+def make_folder(folder: Path) -> None:
+    """Its name is on the disk when it has to be made."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        sync(folder.parent)
+
+
+def rename(path: Path, target: Path) -> None:
+    """Move a file to its place, also from another file system."""
+    try:
+        path.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy_across(path, target)
 
 
 def copy_across(path: Path, target: Path) -> None:

@@ -162,6 +162,19 @@ def test_of_many_at_once_as_many_pass_as_may(settings: Any) -> None:
     assert sorted(found) == [401] * 10 + [429] * 14
 
 
+def test_of_a_generous_limit_some_uses_are_taken_at_once(
+    owner: User, settings: Any, commands: list[str]
+) -> None:
+    settings.THROTTLES = {"user": (4000, 60)}
+    api = Client(owner)
+    assert [api.get("/users/balance").status_code for _ in range(9)] == [200] * 9
+    assert commands.count("EVAL") == 3
+    # Another process has had the rest: what this one has taken is left, and no more.
+    limits.take(("user", str(owner.pk), (4000, 60)), uses=3988)
+    found = [api.get("/users/balance").status_code for _ in range(5)]
+    assert found == [200] * 3 + [429] * 2
+
+
 # --- Which doors ------------------------------------------------------------------------------------------
 
 

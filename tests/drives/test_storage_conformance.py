@@ -37,6 +37,15 @@ def test_content_comes_back_as_it_was(storage: BlobStorage, tmp_path: Path, size
     assert list(storage.staging_path("").iterdir()) == []
 
 
+@pytest.mark.parametrize("size", [0, 1, MIB])
+def test_bytes_in_memory_are_kept_as_they_are(storage: BlobStorage, size: int) -> None:
+    content = os.urandom(size)
+    keys = [storage.store(content), storage.store(memoryview(content))]
+    assert [content_of(storage, key) for key in keys] == [content, content]
+    assert sorted(found.key for found in storage.objects()) == sorted(keys)
+    assert list(storage.staging_path("").iterdir()) == []
+
+
 def test_staged_bytes_are_kept_once(storage: BlobStorage) -> None:
     storage.open_staging("staged")
     with storage.staged("staged") as file:

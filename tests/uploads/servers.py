@@ -16,7 +16,8 @@ from common.processes import parent_death_signal
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KINDS = {
-    "wsgi": "gunicorn config.wsgi:application --bind fd://{fd} --worker-class gthread --workers 2 --threads 8",
+    "wsgi": "gunicorn config.wsgi:application --bind fd://{fd} --worker-class common.workers.StayingWorker"
+    " --workers 2 --threads 8",
     "asgi": "uvicorn config.asgi:application --fd {fd} --loop uvloop --http httptools --lifespan off",
 }
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Sum
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -18,7 +19,7 @@ from common.serializers import DoneSerializer
 from common.views import done
 from drives.errors import DigestMismatch, DriveReadOnly, NameTaken, SizeMismatch
 from uploads.api import serializers as shapes
-from uploads.api.handlers import staged_body, staged_files
+from uploads.api.handlers import small_body, staged_body, staged_files
 from uploads.api.refusals import IN_PARTS, LANDING, PUTTING_TOGETHER, TAKING
 from uploads.api.task_files import BYTES, FileOfTask, part_state, upload_result
 from uploads.errors import (
@@ -34,6 +35,7 @@ from uploads.models import TaskFile, UploadTask
 from uploads.services import batches, files, instant
 from uploads.services.parts import laid_out
 from uploads.services.tasks import require_active
+from uploads.services.whole import upload_from_memory
 
 FORM = {
     "multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}},
@@ -119,7 +121,16 @@ class TaskFileViewSet(FileOfTask):
     @extend_schema(request=FORM, responses=shapes.UploadResultSerializer)
     def upload(self, request: Request, task_id: UUID, file_id: UUID) -> Response:
         """Send a file whole: as the body, which is quickest, or as the form field `file`."""
-        started = time.monotonic()
+        started, started_at = time.monotonic(), timezone.now()
+        if request.content_type == BYTES and (content := small_body(request)) is not None:
+            row = upload_from_memory(
+                user=self.actor,
+                task_id=task_id,
+                task_file_id=file_id,
+                content=content,
+                started_at=started_at,
+            )
+            return self.result(row, started)
         task_file = self.task_file()
         if task_file.status not in TaskFile.LANDED_STATUSES:
             files.require_receiving(task_file)

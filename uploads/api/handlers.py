@@ -17,6 +17,7 @@ from drives.services.blobs import Digests, Hasher
 from drives.storage import blob_storage
 from drives.storage.staging import in_writes
 from uploads.errors import StorageFailed, TooManyFiles
+from uploads.services.whole import IN_MEMORY
 
 
 class StagedFile(UploadedFile):
@@ -52,6 +53,15 @@ class StagingHandler(FileUploadHandler):
         if hasattr(self, "target"):
             self.target.close()
             blob_storage().discard(self.staging_id)
+
+
+def small_body(request: Request) -> memoryview | None:
+    """The body of the request in memory, where it is declared to be small; fewer bytes where the client goes away."""
+    declared = request.META.get("CONTENT_LENGTH") or ""
+    if not declared.isdecimal() or int(declared) > IN_MEMORY:
+        return None
+    memory = memoryview(bytearray(int(declared) or 1))
+    return memory[: sum(len(piece) for piece in arriving(request._request, memory))]
 
 
 def staged_body(request: Request) -> StagedFile:

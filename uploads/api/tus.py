@@ -29,6 +29,7 @@ from common.errors import TransitionNotAllowed
 from common.views import VisibleViewSet
 from drives.api.serializers import PathText
 from drives.errors import BadName, DigestMismatch, DriveReadOnly, NameTaken, QuotaExceeded
+from uploads.api.handlers import small_body
 from uploads.api.long_lists import MAX_SIZE, Md5Field, PlainText
 from uploads.errors import (
     FileTypeNotAllowed,
@@ -172,12 +173,15 @@ class TusViewSet(VisibleViewSet):
             headers["Upload-Expires"] = http_date(task_file.task.expires_at.timestamp())
         return Response(status=code, headers=headers)
 
-    def receive(self, request: Request, task_file: TaskFile, offset: int) -> tuple[TaskFile, int]:
+    def receive(
+        self, request: Request, task_file: TaskFile, offset: int, taken: list[memoryview] | None = None
+    ) -> tuple[TaskFile, int]:
+        """Append the body, or what of it is `taken` already."""
         if request.content_type != BYTES:
             raise UnsupportedMediaType(request.content_type or "")
         declared = request.META.get("CONTENT_LENGTH") or ""
         length = int(declared) if declared.isdecimal() else None
-        blocks = arriving(request._request)
+        blocks = arriving(request._request) if taken is None else taken
         with heard_out(request._request):
             return tus.receive(
                 task_file=task_file, actor=self.actor, offset=offset, blocks=blocks, length=length
@@ -214,7 +218,12 @@ class TusViewSet(VisibleViewSet):
         )
         offset = 0
         if request.content_type == BYTES:
-            task_file, offset = self.receive(request, task_file, 0)
+            content = small_body(request) if request.META.get("CONTENT_LENGTH") == str(size) else None
+            if content is not None and len(content) == size:
+                task_file, offset = tus.receive_whole(task_file=task_file, actor=self.actor, content=content)
+            else:
+                blocks = None if content is None else [content]
+                task_file, offset = self.receive(request, task_file, 0, blocks)
         location = f"{settings.PUBLIC_URL.rstrip('/')}{quote(request.path.rstrip('/'))}/{task_file.pk}"
         return self.state(status.HTTP_201_CREATED, task_file, offset, Location=location)
 

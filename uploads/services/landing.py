@@ -15,6 +15,7 @@ from accounts.models import User
 from common import origin
 from common.compiled import planned_cursor
 from common.errors import DomainError, NotVisible
+from common.postgresql.arrays import array_of
 from common.postgresql.disk import wait_for_disk
 from drives.errors import DriveReadOnly, NameTaken
 from drives.models import Blob, File, Folder
@@ -113,7 +114,7 @@ def put(
     if not arrived:
         return {}
     new = {item.kept.blob.pk: item.kept.blob for item in arrived if item.kept.is_new}
-    columns: list[Any] = [
+    columns: list[list[Any]] = [
         [item.row.pk for item in arrived],
         [item.kept.blob.pk for item in arrived],
         [type_of(item.row.file_name, item.row.mime_type) for item in arrived],
@@ -122,7 +123,8 @@ def put(
         *columns_of(list(new.values())),
     ]
     with planned_cursor() as cursor:
-        cursor.execute(LAND, [task.pk, actor.pk, origin.current.get().device[:200], now, status, *columns])
+        common = (task.pk, actor.pk, origin.current.get().device[:200], now, str(status))
+        cursor.execute(LAND, (*common, *map(array_of, columns)))
         found = {row[0]: Result(*row) for row in cursor.fetchall()}
     transaction.on_commit(wait_for_disk)
     return {item.row.pk: found.get(item.row.pk) or Result(item.row.pk, "gone") for item in arrived}

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from uuid import UUID
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -26,12 +27,13 @@ from uploads.errors import (
     UploadTooLong,
 )
 from uploads.models import TaskFile, UploadTask
-from uploads.services.files import land_staged, require_receiving, start_upload
+from uploads.services.files import given_up_when_refused, land_staged, require_receiving, start_upload
 from uploads.services.landing import fail_file
 from uploads.services.manifests import ManifestFile
 from uploads.services.news import tell
 from uploads.services.parts import hash_ahead, note_part
 from uploads.services.tasks import cancel_task, create_task, reload
+from uploads.services.whole import upload_from_memory
 
 logger = logging.getLogger(__name__)
 NOTE_SECONDS = 1.0
@@ -135,6 +137,22 @@ def receive(
         return land_staged(task_file=task_file, actor=actor), offset
     note(task_file, offset)
     return task_file, offset
+
+
+def receive_whole(*, task_file: TaskFile, actor: User, content: memoryview) -> tuple[TaskFile, int]:
+    """All of a small file at once, in an upload that has just been made; the file and the new offset.
+
+    Raises DigestMismatch and NameTaken, after which the file is failed and can be retried; StorageFailed, UploadClosed.
+    """
+    with given_up_when_refused(task_file):
+        row = upload_from_memory(
+            user=actor,
+            task_id=task_file.task_id,
+            task_file_id=task_file.pk,
+            content=content,
+            started_at=timezone.now(),
+        )
+    return row, len(content)
 
 
 def require_room(task_file: TaskFile, end: int) -> None:

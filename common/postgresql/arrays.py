@@ -1,0 +1,19 @@
+"""Arrays as PostgreSQL writes them."""
+
+from collections.abc import Iterable
+
+
+def array_of(values: Iterable[object]) -> str:
+    """`values` as the text of an array, for a parameter that says its type (`%s::uuid[]`); None is NULL.
+
+    psycopg asks each list what is in it, and of what type that is: for the ten lists of a file that lands, a
+    twentieth of all it costs.
+    """
+    return "{" + ",".join(["NULL" if value is None else quoted(str(value)) for value in values]) + "}"
+
+
+def quoted(text: str) -> str:
+    """An element of the text of an array (PostgreSQL's manual, 8.15.6)."""
+    if '"' in text or "\\" in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
