@@ -34,7 +34,7 @@ WITH turn AS (
   SELECT level.rank, share.id AS share_id, row_number() OVER (
            ORDER BY level.rank, share.running::float / share.weight, rendering_used_lately(share) / share.weight,
                     waiting.since, share.id) AS place
-    FROM (VALUES (-3), (-2), (-1), (0)) AS level (rank)
+    FROM (VALUES {levels}) AS level (rank)
    CROSS JOIN LATERAL (SELECT 1 FROM rendering_renderjob job
                         WHERE job.engine = %(engine)s AND job.status IN (2, 3) AND job.has_ready_frames
                           AND job.priority * -1 = level.rank LIMIT 1) AS used
@@ -92,8 +92,9 @@ SELECT picked.place, held.status, held.id, held.step, held.memory, statement_tim
        set_config('synchronous_commit', 'off', true)
   FROM picked LEFT JOIN held ON true
 """
+LEVELS = ", ".join(f"({-priority})" for priority in RenderJob.Priority.values)
 # psycopg translates a text anew each time that is longer than its MAX_CACHED_STATEMENT_LENGTH.
-CLAIM = " ".join(CLAIM.split())
+CLAIM = " ".join(CLAIM.format(levels=LEVELS).split())
 # In the order of the model's fields.
 TAKEN = ["id", "created_at", "job_id", "step_id", "node_id", "status", "memory_size", "lease_expires_at"]
 MANY_EMPTIED = 20
