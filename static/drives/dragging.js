@@ -5,6 +5,7 @@ import { fill } from "../accounts/parts.js";
 import { chosen, chooseOnly, entryOf } from "./choosing.js";
 import { deed } from "./deeds.js";
 import { here, joined, may } from "./here.js";
+import { isGone } from "./listing.js";
 import { place } from "./parts.js";
 import { attempt, words } from "./saying.js";
 import { dropped, take } from "./incoming.js";
@@ -41,7 +42,7 @@ function taker({ target, dataTransfer, ctrlKey, altKey }) {
   }
   if (!dataTransfer.types.includes("Files")) return null;
   if (found?.dataset.drop && may("write", placeOf(found).drive)) return found;
-  return here.view === "files" && may("write") ? place("middle") : null;
+  return here.view === "files" && !isGone && may("write") ? place("middle") : null;
 }
 
 function show(target) {

@@ -14,6 +14,7 @@ const list = place("files");
 const thumbnails = new Thumbnails(callSignedIn);
 export let shown = []; // entries
 export let total = 0;
+export let isGone = false; // whether the folder is there no more
 let listed = ""; // what is shown, as an address
 let sought = ""; // the id of the row that is chosen once it is there
 let visit = 0;
@@ -112,6 +113,7 @@ function add(answer, old = new Map()) {
     empty.hidden = empty.dataset.for !== emptiness(answer);
   }
   place("empty").hidden = total > 0;
+  isGone = Boolean(answer.isGone);
   place("count").textContent = fill(answer.truncated ? words.cut : words.total, { count: total });
 }
 

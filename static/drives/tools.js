@@ -9,7 +9,7 @@ import * as details from "./details.js";
 import { askName } from "./dialogs.js";
 import { addressOf, changed, driveOf, here, may } from "./here.js";
 import { picked, take } from "./incoming.js";
-import { isList, lead, seek, shown, total } from "./listing.js";
+import { isGone, isList, lead, seek, shown, total } from "./listing.js";
 import { showMembers } from "./members.js";
 import { openMenu } from "./menu.js";
 import { showNetwork } from "./network.js";
@@ -37,6 +37,7 @@ const fits = {
 function belongs({ dataset: { views, needs, right } }) {
   if (views && !views.split(" ").includes(here.view)) return false;
   if (needs && !fits[needs]()) return false;
+  if (isGone && !needs && views) return false;
   if (!right) return true;
   return needs ? all().every((entry) => may(right, entry.drive_id)) : may(right);
 }

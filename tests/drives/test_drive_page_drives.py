@@ -94,6 +94,11 @@ def test_drives_are_made_changed_and_deleted(open_page: Open, owner: User, drive
     assert not made.is_active
     assert page.evaluate("document.documentElement.scrollWidth") <= 768
 
+    # An old address of a folder that is gone says so, and takes nothing.
+    page.goto(f"/drive#/{drive.pk}/没有")
+    expect(page.get_by_text("此文件夹已不在这里。")).to_be_visible()
+    expect(tool(page, "上传文件")).to_be_hidden()
+
 
 def test_members_and_what_they_did(open_page: Open, owner: User, drive: Drive) -> None:
     guest = make_user(username="lin")
