@@ -137,7 +137,14 @@ def note(staging_id: str, path: Path, *, start: int, stop: int, copy: mmap | Non
     if copy:
         memory.shelve(ahead, start, copy)
     ahead.add(start, Piece(stop, is_on_disk=copy is not None))
-    ahead.let_catch_up(start)
+
+
+def let_catch_up(staging_id: str, start: int) -> None:
+    """Wait a moment while the hashing of a staged file is at work far before `start`."""
+    with lock:
+        ahead = files.get(staging_id)
+    if ahead:
+        ahead.let_catch_up(start)
 
 
 def forget(staging_id: str, start: int) -> None:

@@ -52,16 +52,16 @@ def read_at(descriptor: int, memory: memoryview, start: int) -> int:
 
 
 @contextmanager
-def past_cache(descriptor: int) -> Iterator[None]:
+def past_cache(descriptor: int) -> Iterator[bool]:
     """Whole pages of memory go straight to their place on the disk, or come from there (open(2), "O_DIRECT").
 
-    Where the file system cannot, they go through the page cache, or what is done meanwhile is not done.
+    Where the file system cannot, they go through the page cache (False), or what is done meanwhile is not done.
     """
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
     with suppress(OSError):  # some refuse to be asked, others do so at the first page
         fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_DIRECT)
     try:
-        yield
+        yield bool(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
@@ -120,9 +120,15 @@ class Staging:
             folder.mkdir(parents=True, exist_ok=True)
         return folder / staging_id
 
-    def open_staging(self, staging_id: str) -> None:
-        """Make room for bytes that come in parts."""
-        self.staging_path(staging_id).touch(mode=0o600)
+    def open_staging(self, staging_id: str, *, size: int = 0) -> None:
+        """Make room for bytes that come: those to be appended, or parts of a file of `size`.
+
+        The room is a hole: the kernel need not let the file grow by each part, for which it waits.
+        """
+        path = self.staging_path(staging_id)
+        path.touch(mode=0o600)
+        if size:
+            os.truncate(path, size)
 
     @contextmanager
     def staged(self, staging_id: str, *, start: int = 0, size: int = 0) -> Iterator[BinaryIO]:

@@ -242,7 +242,7 @@ def test_bytes_lie_where_they_belong_before_the_last_part_came(sender: Sender) -
     sender.part(4, PARTS[3])
     sender.part(2, PARTS[1])
     lying = Path(blob_storage().staging_path(upload_id)).read_bytes()
-    assert lying == bytes(PART) + PARTS[1] + bytes(PART) + PARTS[3]
+    assert lying == bytes(PART) + PARTS[1] + bytes(PART) + PARTS[3] + bytes(len(CONTENT) - 4 * PART)
     assert UploadPart.objects.filter(created_at__lte=timezone.now()).count() == 2
 
 

@@ -177,7 +177,7 @@ def start_upload(*, task_file: TaskFile, part_size: int) -> TaskFile:
     The upload that is open afterwards may be another request's. Raises UploadClosed, UploadPaused.
     """
     upload_id = new_id().hex
-    blob_storage().open_staging(upload_id)
+    blob_storage().open_staging(upload_id, size=task_file.file_size if part_size else 0)
     started = False
     try:
         started = note_upload(task_file, upload_id=upload_id, part_size=part_size)

@@ -7,13 +7,15 @@ file is completed. So whenever the server dies, the row and the bytes that it st
 
 import errno
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from mmap import mmap
 from typing import IO, BinaryIO
 
@@ -24,10 +26,12 @@ from drives.errors import DigestMismatch, SizeMismatch
 from drives.services import hashing_ahead
 from drives.services.blobs import BLOCK, Digests, Hasher, digests_of
 from drives.storage import blob_storage, memory
-from drives.storage.staging import WRITTEN, in_writes, write_at, write_past_cache
+from drives.storage.kernel_writes import begin_to_write
+from drives.storage.staging import WRITTEN, in_writes, whole_pages, write_at, write_past_cache
 from uploads.errors import PartsMissing, UploadClosed
 from uploads.models import TaskFile, UploadPart
 
+logger = logging.getLogger(__name__)
 Source = Callable[[memoryview], Iterator[memoryview]]
 """Brings bytes: pieces that lie one behind the other in the memory it is given, which begins anew where it is full."""
 
@@ -66,6 +70,7 @@ class Gathered:
         self.size, self.told = 0, Etag(with_md5=with_md5)
         self.buffer = memory.lend()
         self.is_given_away = False
+        self.writing: Future[None] | None = None
         try:
             if size > memory.SIZE:
                 self.spilled = tempfile.TemporaryFile(dir=blob_storage().staging_path(""))  # noqa: SIM115 (see close)
@@ -92,14 +97,22 @@ class Gathered:
     def etag(self) -> str:
         return self.told.value
 
-    def write_to(self, file: BinaryIO, start: int) -> None:
-        """Past the buffer of `file`, and where that can be past the page cache, straight to its place."""
+    def write_to(self, file: BinaryIO, start: int) -> Future[None]:
+        """Past the buffer of `file`, and where that can be past the page cache, straight to its place.
+
+        The kernel may carry on with it, whatever becomes of us, until what is answered is done.
+        """
         written = 0
         if self.spilled is None:
-            written = write_past_cache(file.fileno(), memoryview(self.buffer)[: self.size], start)
+            whole = memoryview(self.buffer)[: self.size]
+            written = len(whole_pages(whole, start))
+            self.writing = begin_to_write(file.fileno(), self.buffer, written, start)
+            if self.writing is None:
+                written = write_past_cache(file.fileno(), whole, start)
         for block in self.blocks(written):
             write_at(file.fileno(), block, start + written)
             written += len(block)
+        return self.writing or done()
 
     def lies_in(self, file: BinaryIO, start: int) -> bool:
         """Whether the very same bytes are there."""
@@ -127,6 +140,8 @@ class Gathered:
 
     def close(self) -> None:
         if not self.is_given_away:
+            if self.writing:
+                wait([self.writing])
             memory.give_back(self.buffer)
         if self.spilled is not None:
             self.spilled.close()
@@ -136,6 +151,13 @@ class Gathered:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def done() -> Future[None]:
+    """What needs not be waited for."""
+    future = Future[None]()
+    future.set_result(None)
+    return future
 
 
 def laid_out(chunks: Iterable[bytes]) -> Source:
@@ -181,9 +203,11 @@ def place_part(task_file: TaskFile, number: int, gathered: Gathered, file: Binar
         if there is None:  # a crash of the database may have taken the row
             hashing_ahead.forget(task_file.upload_id, start)
     if there is None:
-        gathered.write_to(file, start)
+        writing = gathered.write_to(file, start)
         part = note_part(task_file, number=number, size=gathered.size, etag=gathered.etag)
-        hash_ahead(task_file, start, start + gathered.size, gathered.give_away())
+        lock, copy = os.dup(file.fileno()), gathered.give_away()
+        writing.add_done_callback(partial(end_of_write, task_file, number, copy, lock))
+        hashing_ahead.let_catch_up(task_file.upload_id, start)
         return part
     if is_same(there, gathered, file, start):
         apart = there.staging_id
@@ -191,7 +215,7 @@ def place_part(task_file: TaskFile, number: int, gathered: Gathered, file: Binar
         apart = new_id().hex
         try:
             with storage.staging_path(apart).open("xb") as other:
-                gathered.write_to(other, 0)
+                gathered.write_to(other, 0).result()
         except OSError:
             storage.discard(apart)
             raise
@@ -204,6 +228,25 @@ def place_part(task_file: TaskFile, number: int, gathered: Gathered, file: Binar
     if there.staging_id not in ("", apart):
         storage.discard(there.staging_id)
     return part
+
+
+def end_of_write(
+    task_file: TaskFile, number: int, copy: mmap | None, lock: int, writing: Future[None]
+) -> None:
+    """A part is in its place, so that it can be hashed, and others may have the place: `lock` is let go.
+
+    Where the disk has refused it, that is only logged: the completion reads what was not hashed, and finds out.
+    """
+    try:
+        if error := writing.exception():
+            logger.error("part %s of upload file %s was not written: %s", number, task_file.pk, error)
+            if copy:
+                memory.give_back(copy)
+        else:
+            start = start_of(task_file, number)
+            hash_ahead(task_file, start, start + task_file.size_of_part(number), copy)
+    finally:
+        os.close(lock)
 
 
 def is_untouched(file: BinaryIO, start: int, size: int) -> bool:

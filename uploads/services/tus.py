@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from drives.services import hashing_ahead
 from drives.storage import StagingClosed, blob_storage
 from drives.storage.staging import in_writes
 from uploads.errors import (
@@ -129,6 +130,7 @@ def receive(
     for block in blocks:
         append(task_file, offset, block)
         hash_ahead(task_file, offset, offset + len(block))
+        hashing_ahead.let_catch_up(task_file.upload_id, offset)
         offset += len(block)
         if time.monotonic() - noted >= NOTE_SECONDS:
             note(task_file, offset)
