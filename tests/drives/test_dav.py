@@ -364,6 +364,10 @@ def test_a_folder_moves_with_the_locks_in_it(dav: Dav, owner: User, stranger: Us
     assert dav("MOVE", "/云盘/in", **move, If=both).status_code == 201
     assert held(drive) == {"/out/a.txt": 1, "/out/b.txt": 1}
     assert dav.put("/云盘/out/a.txt", b"free").status_code == 204
+    token = dav("LOCK", "/云盘/out/a.txt", LOCK)["Lock-Token"]
+    assert dav("DELETE", "/云盘/out").status_code == 423
+    assert dav("DELETE", "/云盘/out", If=f"<{to('/云盘/out/a.txt')}> ({token})").status_code == 204
+    assert held(drive) == {}
 
 
 def test_a_file_as_explorer_and_finder_save_it(dav: Dav, drive: Drive) -> None:
