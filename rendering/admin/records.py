@@ -103,6 +103,13 @@ class NodeBlockAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)
 
 
+@admin.register(models.WaitingOwner)
+class WaitingOwnerAdmin(ReadOnlyAdmin):
+    list_display = ("share", "since")
+    list_select_related = ("share",)
+    ordering = ("-pk",)
+
+
 @admin.register(models.SceneReport)
 class SceneReportAdmin(ReadOnlyAdmin):
     list_display = ("id", "engine", "status", "tries", "failure_code", "created_at")
