@@ -1,11 +1,12 @@
 """The admin site: its pages that belong to no model."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import URLPattern, path
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 from unfold.sites import UnfoldAdminSite
 
@@ -14,6 +15,11 @@ View = Callable[..., HttpResponseBase]
 
 class OfficeSite(UnfoldAdminSite):
     index_title = _("Overview")
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
+        """Made when somebody looks at it: every page has it at hand, few show it, and it takes long."""
+        apps = super().get_app_list
+        return cast(list[dict[str, Any]], SimpleLazyObject(lambda: apps(request, app_label)))
 
     def extra_urls(self) -> list[URLPattern]:
         # They need the models, which are not there yet when the site is made.
