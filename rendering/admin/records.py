@@ -105,7 +105,7 @@ class NodeBlockAdmin(ReadOnlyAdmin):
 
 @admin.register(models.WaitingOwner)
 class WaitingOwnerAdmin(ReadOnlyAdmin):
-    list_display = ("share", "since")
+    list_display = ("share", "engine", "priority", "since")
     list_select_related = ("share",)
     ordering = ("-pk",)
 

@@ -204,7 +204,7 @@ class RenderJob(StateRow):
         ]
         indexes = [
             models.Index(fields=["user", "-created_at"], name="rendering_job_user"),
-            # Read by claims, which step from owner to owner: a mixed order could not be compared as one row.
+            # Read by claims: the jobs of an engine, a priority and an owner in their order.
             models.Index(
                 F("engine"),
                 F("priority") * -1,

@@ -134,15 +134,18 @@ class ConcurrencyLimit(Row):
 
 
 class WaitingOwner(models.Model):
-    """A mark that an owner has ready frames: it is there wherever there are some, and for a while afterwards.
+    """A mark that an owner has ready frames of an engine and priority: it is there wherever there are some, and for a
+    while afterwards.
 
-    Made by a trigger on jobs (migrations/0019), taken away by `claims.forget_emptied`. Two at once may make two: that
+    Made by a trigger on jobs (migrations/0020), taken away by `claims.forget_emptied`. Two at once may make two: that
     costs a claim a second look. `since` is the submission of the job that brought it.
     """
 
     share = models.ForeignKey(
         ConcurrencyLimit, models.CASCADE, related_name="+", verbose_name=_("whose fair share")
     )
+    engine = models.CharField(_("engine"), max_length=20)
+    priority = models.PositiveSmallIntegerField(_("priority"), choices=RenderJob.Priority.choices)
     since = models.DateTimeField(_("since"))
 
     class Meta:

@@ -12,12 +12,12 @@ from common.ids import new_id
 from rendering.models import Attempt, RenderJob, RenderNode, WaitingOwner
 from rendering.services import news
 
-# Whose turn it is first: of each priority that there is, the owners that are marked as waiting (`WaitingOwner`), in
-# order of how little an owner has running for its weight, then of how little it has used lately, then of age: where
-# there are no more slots than owners, whoever has just given one back has as little running as those who wait. They are
-# asked in turn, by the index `rendering_job_turn`, until one has something: the oldest job that this node can do, whose
-# limits leave room, and that has frames nobody else is taking at this moment; of it a chunk of one step. What is joined
-# comes sorted, so that each join stops at its first hit and locks its frames alone.
+# Whose turn it is first: the owners that are marked as waiting for the engine (`WaitingOwner`), the most urgent first,
+# then in order of how little an owner has running for its weight, then of how little it has used lately, then of age:
+# where there are no more slots than owners, whoever has just given one back has as little running as those who wait.
+# They are asked in turn, by the index `rendering_job_turn`, until one has something: the oldest job that this node can
+# do, whose limits leave room, and that has frames nobody else is taking at this moment; of it a chunk of one step. What
+# is joined comes sorted, so that each join stops at its first hit and locks its frames alone.
 #
 # How many frames are in a chunk the job says, or else a function of the database, by the time that the frames of the
 # step take (services/chunks.py) and its part of what is ready. What is seldom needed is in functions, too: no claim
@@ -31,15 +31,11 @@ from rendering.services import news
 # learns so at its next word (docs/adr/0023). What is delivered by it is behind it in the log, so never there alone.
 CLAIM = """
 WITH turn AS (
-  SELECT level.rank, share.id AS share_id, row_number() OVER (
-           ORDER BY level.rank, share.running::float / share.weight, rendering_used_lately(share) / share.weight,
-                    waiting.since, share.id) AS place
-    FROM (VALUES {levels}) AS level (rank)
-   CROSS JOIN LATERAL (SELECT 1 FROM rendering_renderjob job
-                        WHERE job.engine = %(engine)s AND job.status IN (2, 3) AND job.has_ready_frames
-                          AND job.priority * -1 = level.rank LIMIT 1) AS used
-   CROSS JOIN rendering_waitingowner waiting JOIN rendering_concurrencylimit share ON share.id = waiting.share_id
-   WHERE (share.maximum IS NULL OR share.running < share.maximum)
+  SELECT waiting.priority, share.id AS share_id, row_number() OVER (
+           ORDER BY waiting.priority DESC, share.running::float / share.weight,
+                    rendering_used_lately(share) / share.weight, waiting.since, share.id) AS place
+    FROM rendering_waitingowner waiting JOIN rendering_concurrencylimit share ON share.id = waiting.share_id
+   WHERE waiting.engine = %(engine)s AND (share.maximum IS NULL OR share.running < share.maximum)
      AND EXISTS (SELECT 1 FROM rendering_rendernode me WHERE me.id = %(node)s AND me.state = 'enabled'
                     AND (me.rests_until IS NULL OR me.rests_until <= statement_timestamp()))
    ORDER BY place
@@ -50,7 +46,7 @@ WITH turn AS (
              row_number() OVER (ORDER BY job.submitted_at, job.id) AS place
         FROM rendering_renderjob job
        WHERE job.engine = %(engine)s AND job.status IN (2, 3) AND job.has_ready_frames
-         AND job.priority * -1 = turn.rank AND job.share_id = turn.share_id
+         AND job.priority * -1 = turn.priority * -1 AND job.share_id = turn.share_id
          AND (job.engine_version = '' OR job.engine_version = ANY(%(versions)s))
          AND job.min_cores <= %(cores)s AND job.min_memory_size <= %(memory)s AND job.node_tags <@ %(tags)s::varchar[]
          AND NOT EXISTS (SELECT 1 FROM rendering_nodeblock b WHERE b.node_id = %(node)s AND b.job_id = job.id)
@@ -92,9 +88,8 @@ SELECT picked.place, held.status, held.id, held.step, held.memory, statement_tim
        set_config('synchronous_commit', 'off', true)
   FROM picked LEFT JOIN held ON true
 """
-LEVELS = ", ".join(f"({-priority})" for priority in RenderJob.Priority.values)
 # psycopg translates a text anew each time that is longer than its MAX_CACHED_STATEMENT_LENGTH.
-CLAIM = " ".join(CLAIM.format(levels=LEVELS).split())
+CLAIM = " ".join(CLAIM.split())
 # In the order of the model's fields.
 TAKEN = ["id", "created_at", "job_id", "step_id", "node_id", "status", "memory_size", "lease_expires_at"]
 MANY_EMPTIED = 20
@@ -199,12 +194,13 @@ def forget_emptied(engine: str) -> None:
     """Take jobs without ready frames out of the nodes' sight, until some become ready; and owners without such jobs.
 
     An owner's mark is locked before it is judged: whoever brings a job at that moment has it locked, and it is left, or
-    waits and finds none (migrations/0019).
+    waits and finds none (migrations/0020).
     """
     with connection.cursor() as cursor:
         cursor.execute(FORGET_EMPTIED, {"engine": engine})
     jobs = RenderJob.objects.filter(status__in=RenderJob.CLAIMABLE_STATUSES, has_ready_frames=True)
-    idle = WaitingOwner.objects.filter(~Exists(jobs.filter(share=OuterRef("share"))))
+    same = {field: OuterRef(field) for field in ("share", "engine", "priority")}
+    idle = WaitingOwner.objects.filter(~Exists(jobs.filter(**same)))
     with transaction.atomic():
         locked = [mark.pk for mark in idle.select_for_update(skip_locked=True)]
         idle.filter(pk__in=locked).delete()

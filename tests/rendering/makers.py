@@ -254,7 +254,8 @@ BOOKS = {
                (SELECT count(*) FROM rendering_attempt a WHERE a.status = 'running' AND l.id = ANY(a.limits))""",
     "an owner with a job that can be claimed is marked as waiting": """
         SELECT j.id FROM rendering_renderjob j WHERE j.status IN (2, 3) AND j.has_ready_frames AND NOT EXISTS
-               (SELECT 1 FROM rendering_waitingowner w WHERE w.share_id = j.share_id)""",
+               (SELECT 1 FROM rendering_waitingowner w WHERE w.share_id = j.share_id
+                   AND w.engine = j.engine AND w.priority = j.priority)""",
     "an attempt that runs has a frame": """
         SELECT a.id FROM rendering_attempt a WHERE a.status = 'running' AND NOT EXISTS
                (SELECT 1 FROM rendering_frame f WHERE f.attempt_id = a.id AND f.status = 'running')""",

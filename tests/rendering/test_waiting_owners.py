@@ -7,10 +7,10 @@ import pytest
 from django.db import connection, transaction
 
 from accounts.models import User
-from rendering.models import Attempt, RenderJob, RenderNode, WaitingOwner
+from rendering.models import Attempt, ConcurrencyLimit, RenderJob, RenderNode, WaitingOwner
 from rendering.services import attempts, claims
 from rendering.services.frames import show_ready
-from rendering.services.jobs import pause_job, resume_job
+from rendering.services.jobs import pause_job, resume_job, set_priority
 from tests.racing import race, somebody_waits_for_a_lock, wait_for
 from tests.rendering import makers
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 def owners_that_wait() -> int:
     claims.forget_emptied("blender")
-    return WaitingOwner.objects.count()
+    return WaitingOwner.objects.values("share").distinct().count()
 
 
 def test_a_mark_comes_and_goes_with_ready_frames(owner: User, stranger: User, node: RenderNode) -> None:
@@ -41,6 +41,53 @@ def test_a_mark_comes_and_goes_with_ready_frames(owner: User, stranger: User, no
     assert owners_that_wait() == 0
     resume_job(job=RenderJob.objects.get(pk=job.pk))
     assert owners_that_wait() == 1
+
+
+def test_a_mark_follows_the_priority_of_a_job(owner: User, stranger: User, node: RenderNode) -> None:
+    makers.queued(stranger, frames="1")
+    job = makers.queued(owner, frames="1-2")
+
+    set_priority(job=job, priority=RenderJob.Priority.URGENT)
+
+    assert makers.audit() == {}
+    assert makers.claimed(node).job == job
+    claims.forget_emptied("blender")
+    marked = WaitingOwner.objects.filter(share=RenderJob.objects.get(pk=job.pk).share)
+    assert list(marked.values_list("engine", "priority")) == [("blender", RenderJob.Priority.URGENT)]
+
+
+def looks_for_a_job(node: RenderNode) -> int:
+    """How often a claim looks into the table of jobs."""
+    looks = "SELECT seq_scan + idx_scan FROM pg_stat_xact_user_tables WHERE relname = 'rendering_renderjob'"
+    with connection.cursor() as cursor:
+        cursor.execute(looks)
+        before = cursor.fetchone()[0]
+        assert claims.take_frames(node, "blender")
+        cursor.execute(looks)
+        return int(cursor.fetchone()[0] - before)
+
+
+def test_a_claim_asks_nobody_who_waits_for_something_else(owner: User, node: RenderNode) -> None:
+    job = makers.queued(owner, frames="1-3")
+    alone = looks_for_a_job(node)
+    others = ConcurrencyLimit.objects.bulk_create(
+        ConcurrencyLimit(kind="user", key=str(number)) for number in range(40)
+    )
+    RenderJob.objects.bulk_create(
+        RenderJob(
+            user=owner,
+            drive=job.drive,
+            status=RenderJob.Status.QUEUED,
+            has_ready_frames=True,
+            share=share,
+            engine="maya" if number % 2 else "blender",
+            priority=RenderJob.Priority.NORMAL if number % 2 else RenderJob.Priority.LOW,
+        )
+        for number, share in enumerate(others)
+    )
+    assert WaitingOwner.objects.count() == 41
+
+    assert looks_for_a_job(node) == alone
 
 
 def emptied(owner: User, node: RenderNode) -> RenderJob:
