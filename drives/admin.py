@@ -40,6 +40,7 @@ from drives.models import (
     TrafficSample,
 )
 from drives.selectors import biggest_folders
+from drives.services.drives import restore_drive
 from drives.services.places import OnClash
 from drives.services.trash import restore
 
@@ -133,7 +134,11 @@ class DriveAdmin(AuditedAdmin):
 
     def save_model(self, request: HttpRequest, obj: Drive, form: Any, change: bool) -> None:
         # Only what was changed: uploads move the sums of the row while the page is open.
-        obj.save(update_fields=[*form.changed_data, "updated_at"])
+        changed = set(form.changed_data)
+        if obj.is_active and "is_active" in changed:
+            restore_drive(drive=obj)
+            changed.remove("is_active")
+        obj.save(update_fields=[*changed, "updated_at"])
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

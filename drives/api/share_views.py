@@ -70,8 +70,10 @@ class ShareViewSet(EntryPages):
             if (entry_id := as_uuid(text)) is None:
                 raise Invalid(field="entry_id", source="query")
             rows = rows.filter(Q(file=entry_id) | Q(folder=entry_id))
-        if (revoked := request.query_params.get("is_revoked")) is not None:
-            rows = rows.filter(revoked_at__isnull=revoked.lower() in ("false", "0", ""))
+        if text := request.query_params.get("is_revoked"):
+            if text not in ("true", "false"):
+                raise Invalid(field="is_revoked", source="query")
+            rows = rows.filter(revoked_at__isnull=text == "false")
         return self.page(rows)
 
     @extend_schema(

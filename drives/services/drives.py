@@ -109,7 +109,7 @@ def checked_letter(user: User, letter: str, drive: Drive | None = None) -> str:
 
 def update_drive(*, drive: Drive, actor: User, **fields: Any) -> Drive:
     """Change name, icon, description, quota or letter; `is_default` makes it, or no longer, the one that is meant where
-    its owner names none, who alone may say so. Raises Forbidden, Invalid, LetterTaken."""
+    its owner names none, who alone may say so. Raises Forbidden, Invalid, LetterTaken, NotVisible."""
     require(actor, Right.MANAGE, drive)
     if "is_default" in fields and drive.user_id != actor.pk:
         raise Forbidden
@@ -120,8 +120,13 @@ def update_drive(*, drive: Drive, actor: User, **fields: Any) -> Drive:
         if drive.user and "letter" in fields:
             checked_letter(drive.user, fields["letter"], drive)
         if fields.get("is_default"):
-            Drive.objects.filter(user=drive.user_id, is_default=True).update(is_default=False)
-        Drive.objects.filter(pk=drive.pk).update(**fields, updated_at=timezone.now())
+            chosen = Drive.objects.filter(user=drive.user_id, is_default=True)
+            both = (chosen | Drive.objects.filter(pk=drive.pk)).order_by("pk")
+            list(both.select_for_update(of=("self",), no_key=True).values_list("pk"))
+            chosen.update(is_default=False)
+        living = Drive.objects.filter(pk=drive.pk, is_active=True)
+        if not living.update(**fields, updated_at=timezone.now()):
+            raise NotVisible  # somebody has deleted it meanwhile
     drive.refresh_from_db()
     return drive
 
@@ -148,6 +153,17 @@ def delete_drive(*, drive: Drive, actor: User) -> None:
     """
     require(actor, Right.DELETE, drive)
     Drive.objects.filter(pk=drive.pk).update(is_active=False, is_default=False, updated_at=timezone.now())
+
+
+def restore_drive(*, drive: Drive) -> None:
+    """Take a deleted drive into use again; under another letter where its own was given away meanwhile."""
+    with transaction.atomic():
+        lock_owners([drive])
+        letter = drive.letter
+        if drive.user and letter:
+            taken = Drive.objects.filter(user=drive.user, is_active=True, letter=letter).exclude(pk=drive.pk)
+            letter = free_letter(drive.user) if taken.exists() else letter
+        Drive.objects.filter(pk=drive.pk).update(is_active=True, letter=letter, updated_at=timezone.now())
 
 
 def reserve(*, drive: Drive, size: int) -> None:

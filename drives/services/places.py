@@ -6,6 +6,7 @@ so names are compared with what is there, and the unique constraints are only th
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +32,7 @@ from common.errors import NotVisible
 from common.ids import new_id
 from drives.errors import NameTaken
 from drives.models import Drive, File, FileQuerySet, Folder, FolderQuerySet
-from drives.paths import check_path_size, join, split, with_ancestors
+from drives.paths import MAX_NAME_BYTES, check_path_size, join, split, with_ancestors
 from drives.services.drives import lock_owners
 
 
@@ -71,6 +72,7 @@ FILE_IN = Compiled(
 )
 Place = tuple[UUID | None, str]
 """A name in a folder (by id; None is the root)."""
+MAX_ENDING_BYTES = 64
 
 
 def lock_tree(*drives: Drive) -> None:
@@ -127,25 +129,26 @@ def require_free(drive: Drive, place: Place) -> None:
         raise NameTaken
 
 
+def parted(name: str) -> tuple[str, str]:
+    """What may grow of a name, and its ending with the dot; a long text behind a dot is no ending."""
+    stem, dot, ending = name.rpartition(".")
+    return (stem, dot + ending) if stem and len(ending.encode()) <= MAX_ENDING_BYTES else (name, "")
+
+
 def other_names(name: str) -> Iterator[str]:
     """`a.txt` as `a (1).txt`, `a (2).txt`, … for who wants to keep both; the ending stays, and 255 bytes suffice."""
-    stem, dot, ending = name.rpartition(".")
-    if not stem:
-        stem, dot, ending = name, "", ""
-    number = 1
-    while True:
-        tail = f" ({number}){dot}{ending}"
-        room = 255 - len(tail.encode())
-        yield stem.encode()[:room].decode(errors="ignore").rstrip() + tail
-        number += 1
+    stem, ending = parted(name)
+    for number in count(1):
+        tail = f" ({number}){ending}"
+        yield stem.encode()[: MAX_NAME_BYTES - len(tail.encode())].decode(errors="ignore").rstrip() + tail
 
 
 def free_name(drive: Drive, folder: Folder | None, name: str) -> str:
     """`name`, or the first variation of it that is free in the folder. Call under `lock_tree`."""
     folders = Folder.objects.living().filter(drive=drive, parent=folder).values_list("name", flat=True)
     files = File.objects.filter(drive=drive, folder=folder, trashed_at__isnull=True)
-    stem = name.rpartition(".")[0] or name
-    near = Q(name=name) | Q(name__startswith=stem[:60])
+    # So much of a name is in all its variations, whatever its characters take.
+    near = Q(name=name) | Q(name__startswith=parted(name)[0][:40].rstrip())
     taken = {*folders.filter(near), *files.filter(near).values_list("name", flat=True)}
     return name if name not in taken else next(other for other in other_names(name) if other not in taken)
 

@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Team, TeamMember, User
+from common.errors import NotVisible
 from drives.errors import QuotaExceeded
 from drives.models import Drive, DriveMember
 from drives.services import drives
@@ -139,6 +140,16 @@ def test_the_default_drive_is_the_one_that_its_owner_chose(
     assert drives.default_drive(user=owner) == first
     Drive.objects.filter(pk=second.pk).update(is_active=True)
     assert drives.default_drive(user=owner) == first
+
+
+def test_a_drive_that_is_deleted_meanwhile_is_nobodys_default(owner: User) -> None:
+    chosen, going = drives.default_drive(user=owner), drives.create_drive(user=owner, name="going")
+    drives.update_drive(drive=chosen, actor=owner, is_default=True)
+    Drive.objects.filter(pk=going.pk).update(is_active=False)
+
+    with pytest.raises(NotVisible):
+        drives.update_drive(drive=going, actor=owner, is_default=True)
+    assert list(Drive.objects.filter(user=owner, is_default=True)) == [chosen]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -13,7 +13,7 @@ from accounts.models import User
 from accounts.services.levels import change_level
 from drives.models import Drive, File
 from drives.services.blobs import blob_of, keep_chunks
-from drives.services.drives import create_drive, release, require_room, reserve, update_drive
+from drives.services.drives import create_drive, default_drive, release, require_room, reserve, update_drive
 from drives.services.moving import Destination, move
 from drives.services.operations import Action, record
 from drives.services.places import OnClash, lock_tree
@@ -105,6 +105,20 @@ def test_levels_of_many_and_a_move_between_their_drives(owner: User, drive: Driv
 
     meet(change, lambda: change_level(User.objects.all(), level=2))
     assert set(User.objects.values_list("member_level", flat=True)) == {2}
+
+
+def test_another_default_drive_and_a_move_between_both(owner: User, drive: Drive) -> None:
+    latest = create_drive(user=owner, name="latest")
+    assert drive.pk < latest.pk
+    update_drive(drive=latest, actor=owner, is_default=True)
+
+    def change(meanwhile: Meanwhile) -> None:
+        lock_tree(drive)
+        meanwhile()
+        lock_tree(latest)
+
+    meet(change, lambda: update_drive(drive=drive, actor=owner, is_default=True))
+    assert default_drive(user=owner) == drive
 
 
 @pytest.mark.usefixtures("limit")

@@ -58,8 +58,9 @@ def test_links_are_listed_of_one_entry_and_without_those_withdrawn(
     assert listed(entry_id=album, is_revoked="false") == {made[0]}
     assert listed(is_revoked="true") == {made[1]}
     assert listed(entry_id=str(drive.pk)) == set()
-    refusal = owner_api.get("/shares", {"entry_id": "x"})
-    assert (refusal.status_code, refusal.json()["errors"][0]["loc"]) == (422, ["query", "entry_id"])
+    for field in ("entry_id", "is_revoked"):
+        refusal = owner_api.get("/shares", {field: "x"})
+        assert (refusal.status_code, refusal.json()["errors"][0]["loc"]) == (422, ["query", field])
 
 
 def test_what_strangers_see_of_a_folder(

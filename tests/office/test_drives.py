@@ -9,6 +9,7 @@ from accounts.models import AuditEvent, User
 from accounts.permissions import StaffGroup
 from drives.models import Blob, Drive, File, FileOperation, StorageCheck
 from drives.services.blobs import store_chunks
+from drives.services.drives import default_drive, delete_drive
 from drives.services.trash import trash
 from drives.storage import blob_storage
 from drives.tasks import check_storage
@@ -73,6 +74,22 @@ def test_the_quota_is_changed_with_a_reason(painter: User) -> None:
     assert drive.total_size == 5 * 2**30
     event = AuditEvent.objects.get(action="admin_ran")
     assert event.after == {"action": "change_quota", "gigabytes": 5, "reason": "ticket 4711"}
+
+
+def test_a_drive_deleted_by_mistake_comes_back_beside_the_new_one(painter: User) -> None:
+    first = default_drive(user=painter)
+    delete_drive(drive=first, actor=painter)
+    second = default_drive(user=painter)
+    assert first.letter == second.letter == "D"
+
+    form = {"name": "old", "icon": "", "description": "", "is_active": "on"}
+    answer = office_of(operator("superuser")).post(page(Drive, "change", first.pk), form)
+
+    assert answer.status_code == 302
+    assert sorted(painter.drives.values_list("name", "letter", "is_active")) == sorted(
+        [("old", "E", True), (second.name, "D", True)]
+    )
+    assert default_drive(user=painter).pk == first.pk
 
 
 def test_the_biggest_folders_are_shown(painter: User) -> None:

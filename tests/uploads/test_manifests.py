@@ -370,39 +370,3 @@ def test_racing_manifests_never_reserve_too_much(owner: User) -> None:
     assert sums(drive) == (0, 900)
     assert Folder.objects.count() == UploadTask.objects.count() == 3
     assert not File.objects.exists()
-
-
-def test_the_caller_says_what_becomes_of_names_that_are_taken(
-    owner: User, owner_api: Client, drive: Drive, django_assert_max_num_queries: Any
-) -> None:
-    for path in ("/a/x.txt", "/a/x (1).txt", "/y.txt"):
-        put(owner, path, b"there")
-    put(owner, "/z/inside", b"x")
-    files = [announced(path, b"new") for path in ("/a/x.txt", "/a/x (2).txt", "/y.txt", "/z", "/free/x.txt")]
-    before = sums(drive)
-
-    refusal = owner_api.post("/upload-tasks", manifest(*files, on_clash="refuse"))
-    assert (refusal.status_code, refusal.json()["code"]) == (409, "name_taken")
-    assert refusal.json()["paths"] == ["/a/x.txt", "/y.txt", "/z"]
-    assert owner_api.post("/upload-tasks", manifest(*files, on_clash="ask")).status_code == 422
-    assert not UploadTask.objects.exists()
-    assert not Folder.objects.filter(name="free").exists()
-    assert sums(drive) == before
-
-    with django_assert_max_num_queries(40):
-        made = owner_api.post("/upload-tasks", manifest(*files, on_clash="keep_both"))
-    assert made.status_code == 201, made.content
-    rows = TaskFile.objects.order_by("position")
-    # Beside what is there, and beside what else the manifest brings.
-    paths = ["/a/x (3).txt", "/a/x (2).txt", "/y (1).txt", "/z (1)", "/free/x.txt"]
-    assert [row.virtual_path for row in rows] == paths
-    door = f"/upload-tasks/{made.json()['id']}/files/{rows[0].pk}/upload"
-    sent = owner_api.post(door, b"new", content_type="application/octet-stream")
-    assert sent.status_code == 200, sent.content
-    assert sorted(File.objects.filter(folder__path="/a").values_list("name", "size")) == [
-        ("x (1).txt", 5), ("x (3).txt", 3), ("x.txt", 5),
-    ]  # fmt: skip
-    # Free names are taken as they are; without a word, what is there becomes a version.
-    free = manifest(announced("/free/y.txt", b"y"), on_clash="refuse")
-    assert owner_api.post("/upload-tasks", free).status_code == 201
-    assert owner_api.post("/upload-tasks", manifest(announced("/y.txt", b"new"))).status_code == 201

@@ -1,6 +1,6 @@
 """Files of a manifest whose names are taken where they shall go."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from drives.errors import NameTaken
 from drives.models import Drive
@@ -39,8 +39,12 @@ def settle_clashes(drive: Drive, rows: list[TaskFile], on_clash: OnClash) -> Non
 
 def rename(rows: Iterable[TaskFile], taken: set[Place]) -> None:
     """Give each row the first variation of its name that is not among `taken`."""
+    # Long names that differ at their ends have the same variations: each goes on where the last one was.
+    variations: dict[Place, Iterator[str]] = {}
     for row in rows:
-        free = next(name for name in other_names(row.file_name) if (row.folder_id, name) not in taken)
+        place = (row.folder_id, next(other_names(row.file_name)))
+        names = variations.setdefault(place, other_names(row.file_name))
+        free = next(name for name in names if (row.folder_id, name) not in taken)
         row.file_name = free
         clean_path(row.virtual_path, field=f"upload_manifest.files.{row.position}.file_name")
         taken.add(place_of(row))
