@@ -188,7 +188,10 @@ def mark_known(contents: Collection[Digests]) -> dict[str, Blob]:
 
 
 def keep(*, staging_id: str, digests: Digests) -> Kept:
-    """Staged bytes whose digests we computed ourselves, in the storage. Raises OSError; the bytes stay staged then."""
+    """Staged bytes whose digests we computed ourselves, in the storage.
+
+    Raises OSError; the bytes stay staged then, where `BlobStorage.take_in` leaves them.
+    """
     [kept] = keep_all(staged=[(staging_id, digests)])
     if isinstance(kept, OSError):
         raise kept
@@ -198,7 +201,7 @@ def keep(*, staging_id: str, digests: Digests) -> Kept:
 def keep_all(*, staged: Sequence[tuple[str, Digests]]) -> list[Kept | OSError]:
     """Staged contents (id and digests), in the order given; each content is stored once, however many bring it.
 
-    Where the storage fails for one, its error stands in its place and its bytes stay staged.
+    Where the storage fails for one, its error stands in its place.
     """
     first = {digests.sha256: (staging_id, digests) for staging_id, digests in reversed(staged)}
     known = mark_known([digests for _staging_id, digests in first.values()])
@@ -230,7 +233,7 @@ def move_all(staging_ids: Sequence[str]) -> list[str | OSError]:
 
 
 def store_staged(*, staging_id: str, digests: Digests) -> Blob:
-    """The blob of staged bytes. Raises OSError; the bytes stay staged then."""
+    """The blob of staged bytes. Raises OSError."""
     return blob_of(keep(staging_id=staging_id, digests=digests))
 
 

@@ -72,7 +72,10 @@ class BlobStorage(Staging, Storage, ABC):
 
     @abstractmethod
     def take_in(self, path: Path, key: str) -> None:
-        """Make a local file the content of `key`; the file is gone then. It stays where that fails."""
+        """Make a local file the content of `key`; the file is gone then.
+
+        It stays where that fails, unless a disk has failed to take its bytes.
+        """
 
     @abstractmethod
     def open_blob(self, key: str, start: int = 0, stop: int | None = None) -> BinaryIO:

@@ -43,6 +43,9 @@ class FileSystemBlobStorage(BlobStorage, FileSystemStorage):
     def take_in(self, path: Path, key: str) -> None:
         """A rename within one file system. Bytes and name are on the disk when it returns: who dies before leaves a
         blob that nobody has written down.
+
+        Bytes that the disk has failed to take are gone for good: the kernel takes them for written from then on, and
+        shows them to whoever reads them (fsync(2)).
         """
         target = Path(self.path(key))
         make_folder(target.parent)
@@ -54,6 +57,10 @@ class FileSystemBlobStorage(BlobStorage, FileSystemStorage):
         name_synced = syncing.submit(sync, target.parent)
         try:
             sync(target)
+        except OSError:
+            target.unlink(missing_ok=True)
+            raise
+        try:
             name_synced.result()
         except OSError:
             shutil.move(target, path)  # as if nothing had been done

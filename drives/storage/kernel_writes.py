@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import cache
 from itertools import count
 from mmap import mmap
-from threading import BoundedSemaphore, Thread
+from threading import BoundedSemaphore, Lock, Thread
 
 from drives.storage.staging import past_cache
 
@@ -26,6 +26,8 @@ SETUP, SUBMIT, EVENTS = {"x86_64": (206, 209, 208), "aarch64": (0, 2, 4)}.get(
 PWRITE = 1  # linux/aio_abi.h, "IOCB_CMD_PWRITE"
 
 libc = ctypes.CDLL(None, use_errno=True)
+turn = Lock()
+"""Held where the queue is made, and where the process forks."""
 
 
 class Iocb(ctypes.Structure):
@@ -79,6 +81,7 @@ class Queue:
         system_call(SETUP, ctypes.c_uint(MOST), ctypes.byref(self.context))
         self.room, self.numbers = BoundedSemaphore(MOST), count()
         self.writes: dict[int, tuple[Future[None], mmap, int]] = {}
+        self.hear(0, Timespec())  # a sandbox may let writes begin, and tell nobody of their ends
         Thread(target=self.listen, name="kernel-writes", daemon=True).start()
 
     def begin(self, descriptor: int, memory: mmap, size: int, start: int) -> Future[None]:
@@ -126,15 +129,20 @@ class Queue:
 
 
 @cache
-def queue() -> Queue | None:
-    """That of this process: a child has none of its parent's."""
+def queue_of(_process: int) -> Queue | None:
     try:
         return Queue()
     except OSError:
         return None
 
 
-os.register_at_fork(after_in_child=queue.cache_clear)
+def queue() -> Queue | None:
+    """That of this process: a child has none of its parent's."""
+    with turn:
+        return queue_of(os.getpid())
+
+
+os.register_at_fork(before=turn.acquire, after_in_parent=turn.release, after_in_child=turn.release)
 
 
 def begin_to_write(descriptor: int, memory: mmap, size: int, start: int) -> Future[None] | None:

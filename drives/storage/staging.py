@@ -123,12 +123,14 @@ class Staging:
     def open_staging(self, staging_id: str, *, size: int = 0) -> None:
         """Make room for bytes that come: those to be appended, or parts of a file of `size`.
 
-        The room is a hole: the kernel need not let the file grow by each part, for which it waits.
+        The room is a hole: the kernel need not let the file grow by each part, for which it waits. Where a file system
+        has none, it does.
         """
         path = self.staging_path(staging_id)
         path.touch(mode=0o600)
         if size:
-            os.truncate(path, size)
+            with suppress(OSError):
+                os.truncate(path, size)
 
     @contextmanager
     def staged(self, staging_id: str, *, start: int = 0, size: int = 0) -> Iterator[BinaryIO]:

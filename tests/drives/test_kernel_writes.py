@@ -10,7 +10,8 @@ from typing import BinaryIO
 
 import pytest
 
-from drives.storage.kernel_writes import MOST, begin_to_write
+from drives.storage import kernel_writes
+from drives.storage.kernel_writes import MOST, Queue, begin_to_write, queue, queue_of
 from drives.storage.staging import FLOCK
 from tests.racing import race
 
@@ -66,6 +67,18 @@ def test_what_was_begun_outlives_its_process(memory: mmap, tmp_path: Path) -> No
         lock(file)
         for _number in range(MOST):
             assert file.read(SIZE) == memory[:]
+
+
+def test_threads_that_begin_at_once_have_one_queue() -> None:
+    queue_of.cache_clear()
+    assert len(set(race(8, lambda _number: queue()))) == 1
+
+
+def test_where_a_sandbox_tells_nobody_of_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes that begin and never end would hold up all that come after."""
+    monkeypatch.setattr(kernel_writes, "EVENTS", -1)
+    with pytest.raises(OSError, match="not implemented"):
+        Queue()
 
 
 @pytest.mark.parametrize("name", ["/dev/null", "/dev/zero"])

@@ -277,6 +277,16 @@ def test_a_shorter_last_chunk_takes_the_place_of_a_longer_one(owner_api: Client,
     assert sums(drive) == (3 * CHUNK + 3, 0)
 
 
+def test_room_for_a_longer_last_chunk_is_none_of_the_file(owner: User, owner_api: Client) -> None:
+    """The last chunk tells the true size while the first one, which knows another, makes room."""
+    first = desktop.begin_upload(owner, KEY, 4 * CHUNK)
+    desktop.resize(first, len(CONTENT))
+    desktop.start_upload(task_file=first, part_size=CHUNK)
+    send_all(owner_api)
+    assert merge(owner_api).status_code == 200
+    assert content_of(File.objects.get()) == CONTENT
+
+
 def test_ids_are_the_users_own(owner_api: Client, stranger: User, stranger_api: Client) -> None:
     send_all(owner_api)
     assert merge(stranger_api).status_code == 404

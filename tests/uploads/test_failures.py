@@ -9,7 +9,7 @@ import pytest
 
 from drives.models import Blob, Drive, File
 from drives.services.blobs import Digests, store_staged
-from drives.storage import StorageError, blob_storage
+from drives.storage import StorageError, blob_storage, filesystem
 from tests.conftest import Client
 from tests.uploads.conftest import (
     PART,
@@ -83,6 +83,35 @@ def test_parts_that_we_could_not_keep_are_still_there(sender: Sender, full_disk:
     assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
     assert sender.parts().json()["uploaded_chunks"] == [1, 2, 3]
     assert (sender.row().status, sender.row().retry_count) == (TaskFile.Status.UPLOADING, 1)
+    assert sender.complete().status_code == 200
+    assert_stored(sender, CONTENT)
+
+
+def test_bytes_that_the_disk_has_failed_to_take_come_again(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever syncs them a second time is told that all is well, and reads what the disk may not have (fsync(2))."""
+    real, failed = filesystem.sync, []
+
+    def sync(path: Path) -> None:
+        if path.is_file() and not failed:
+            failed.append(path)
+            raise OSError(errno.EIO, "Input/output error")
+        real(path)
+
+    monkeypatch.setattr(filesystem, "sync", sync)
+    monkeypatch.setattr(files.await_landing, "__defaults__", (0.1,))
+    sender.send_parts(CONTENT)
+    assert sender.complete().json()["code"] == "storage_unavailable"
+    answer = sender.complete()
+    assert (answer.status_code, answer.json()["code"]) == (409, "upload_interrupted")
+    assert (sender.row().status, File.objects.count(), Blob.objects.count(), staged()) == (
+        TaskFile.Status.PENDING,
+        0,
+        0,
+        [],
+    )
+    sender.send_parts(CONTENT)
     assert sender.complete().status_code == 200
     assert_stored(sender, CONTENT)
 

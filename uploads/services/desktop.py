@@ -5,8 +5,6 @@ last chunk has come the file counts with full chunks; whatever it is called, it 
 """
 
 import hashlib
-import os
-from contextlib import suppress
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -22,7 +20,6 @@ from drives.paths import clean_name, clean_path, join
 from drives.services import drives
 from drives.services.blobs import Digests
 from drives.services.places import file_at
-from drives.storage import StagingClosed, blob_storage
 from uploads.errors import ChunksDisagree, PartNumberInvalid, PartsMissing
 from uploads.models import TaskFile, UploadTask
 from uploads.services.files import complete_multipart, receive_part, start_upload, upload_whole
@@ -125,11 +122,6 @@ def resize(task_file: TaskFile, size: int) -> TaskFile:
         now = timezone.now()
         TaskFile.objects.filter(pk=task_file.pk).update(file_size=size, updated_at=now)
         UploadTask.objects.filter(pk=task.pk).update(total_size=F("total_size") + grown, updated_at=now)
-    if grown < 0 and task_file.upload_id:
-        # What an earlier last chunk wrote behind the end is none of the file.
-        with suppress(StagingClosed), blob_storage().staged(task_file.upload_id) as file:
-            if file.seek(0, os.SEEK_END) > size:
-                file.truncate(size)
     return reload(task_file)
 
 

@@ -328,6 +328,8 @@ def put_together(task_file: TaskFile, parts: list[UploadPart], file: BinaryIO) -
     if begun and begun.size > task_file.file_size:
         begun = None  # the last part was longer at first
     file.flush()
+    if os.fstat(file.fileno()).st_size > task_file.file_size:
+        file.truncate(task_file.file_size)
     file.seek(0)
     return begun
 
