@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from socket import MSG_WAITALL
+from ssl import SSLSocket
 
 from django.conf import settings
 from django.db import close_old_connections
@@ -84,7 +85,7 @@ def receive(reader: LengthReader, memory: memoryview) -> int:
     """Fill memory past gunicorn's reader, from where that reads: from what it has read ahead, then from the socket.
 
     The reader gives each piece fresh memory, and to get that from the kernel takes longer than to receive the piece.
-    One call waits for all of it: who sends in small pieces wakes nobody for each.
+    One call waits for all of it, where there is no TLS: who sends in small pieces wakes nobody for each.
     """
     size, wanted = 0, min(len(memory), reader.length)
     if ahead := reader.unreader.take_buffered():
@@ -92,7 +93,8 @@ def receive(reader: LengthReader, memory: memoryview) -> int:
         memory[:size] = ahead[:size]
         reader.unreader.unread(ahead[size:])
     sock = reader.unreader.sock
-    while size < wanted and (got := sock.recv_into(memory[size:wanted], 0, MSG_WAITALL)):
+    flags = 0 if isinstance(sock, SSLSocket) else MSG_WAITALL
+    while size < wanted and (got := sock.recv_into(memory[size:wanted], 0, flags)):
         size += got
     reader.length -= size
     return size

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections import deque
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import redis
@@ -31,8 +32,8 @@ class RequestThrottle(BaseThrottle):
     asked_again_at = 0.0
     """Monotonic time until which this process takes Redis for gone, so that an outage delays few requests."""
 
-    left: ClassVar[dict[str, tuple[float, Iterator[int]]]] = {}
-    """By the key of a rule: until when (monotonic) the uses are good that this process has taken ahead, and they."""
+    left: ClassVar[dict[str, deque[float]]] = {}
+    """By the key of a rule: until when (monotonic) each use is good that this process has taken ahead."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """Raises RateLimited."""
@@ -53,13 +54,18 @@ class RequestThrottle(BaseThrottle):
         if portion > 1:
             if len(self.left) > MOST_LEFT:
                 self.left.clear()
-            self.left[key] = now + LEFT_SECONDS, iter(range(portion - 1))
+            # Other threads may have taken some at the same time: theirs are no less good.
+            self.left.setdefault(key, deque()).extend([now + LEFT_SECONDS] * (portion - 1))
         return True
 
     def has_left(self, key: str, now: float) -> bool:
         """Whether a use of the rule is left of what this process has taken, which is one less then."""
-        until, uses = self.left.get(key, (0.0, iter(())))
-        return now < until and next(uses, None) is not None  # one step, also among threads
+        uses = self.left.get(key)
+        while uses:
+            with suppress(IndexError):  # another thread has had the last one
+                if uses.popleft() > now:
+                    return True
+        return False
 
     def rules(self, request: Request, view: Any) -> list[tuple[str, str, tuple[int, int]]]:
         known = request.user is not None and request.user.is_authenticated

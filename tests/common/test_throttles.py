@@ -175,6 +175,17 @@ def test_of_a_generous_limit_some_uses_are_taken_at_once(
     assert found == [200] * 3 + [429] * 2
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_threads_take_at_once_is_all_theirs(owner: User, settings: Any, commands: list[str]) -> None:
+    settings.THROTTLES = {"user": (4000, 60)}
+    api = [Client(owner) for _number in range(8)]
+    assert race(8, lambda number: api[number].get("/users/balance").status_code) == [200] * 8
+    taken = 4 * commands.count("EVAL")
+    commands.clear()
+    assert [api[0].get("/users/balance").status_code for _ in range(taken - 8)] == [200] * (taken - 8)
+    assert "EVAL" not in commands
+
+
 # --- Which doors ------------------------------------------------------------------------------------------
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import User
 from common.postgresql.disk import WAIT
-from drives.models import Blob, Drive, File
+from drives.models import Blob, Drive, DriveMember, File
 from drives.storage import blob_storage
 from tests.conftest import Client
 from tests.racing import race
@@ -113,6 +114,23 @@ def test_what_is_refused_leaves_nothing(
     [cancelled, _other] = begin(owner_api, announced("/y", b"content"), announced("/z", b"content"))
     owner_api.put(f"/upload-tasks/{cancelled.task_id}/cancel")
     assert send(cancelled, b"content").json()["code"] == "upload_closed"
+
+
+@pytest.mark.parametrize("door", ["body", "form", "batch"])
+def test_who_may_not_write_any_more_leaves_nothing_in_the_storage(
+    stranger: User, stranger_api: Client, drive: Drive, kept_before: set[str], door: str
+) -> None:
+    """No row would name it, so that no sweep would find it."""
+    member = DriveMember.objects.create(drive=drive, user=stranger, role=DriveMember.Role.EDITOR)
+    [sender] = begin(stranger_api, announced("/x", b"content"), drive_id=str(drive.pk))
+    DriveMember.objects.filter(pk=member.pk).update(role=DriveMember.Role.VIEWER)
+    if door == "batch":
+        form = {sender.file_id: SimpleUploadedFile("x", b"content")}
+        answer = stranger_api.post(f"/upload-tasks/{sender.task_id}/files/batch", form, format="multipart")
+    else:
+        answer = send(sender, b"content") if door == "body" else sender.whole(b"content")
+    assert (answer.status_code, answer.json()["code"]) == (403, "drive_read_only")
+    assert (stored_since(kept_before), Blob.objects.count(), staged()) == (0, 0, [])
 
 
 def test_content_that_is_known_is_not_stored_again(

@@ -97,6 +97,13 @@ def test_creation_with_the_first_bytes_or_all(tus: Tus) -> None:
     assert_landed(part["Location"], b"content")
 
 
+def test_what_may_come_at_once_at_other_doors_is_no_limit_here(tus: Tus, settings: Settings) -> None:
+    settings.UPLOAD_DIRECT_MAX_SIZE = 6
+    whole = tus.create(7, b"content", BYTES, filename="whole")
+    assert (whole.status_code, whole["Upload-Offset"]) == (201, "7")
+    assert_landed(whole["Location"], b"content")
+
+
 def test_an_empty_file_lands_at_once(tus: Tus) -> None:
     answer = tus.create(0, filename="empty")
     assert (answer.status_code, answer["Upload-Offset"]) == (201, "0")

@@ -58,7 +58,7 @@ class StagingHandler(FileUploadHandler):
 def small_body(request: Request) -> memoryview | None:
     """The body of the request in memory, where it is declared to be small; fewer bytes where the client goes away."""
     declared = request.META.get("CONTENT_LENGTH") or ""
-    if not declared.isdecimal() or int(declared) > IN_MEMORY:
+    if not declared.isdecimal() or int(declared) > min(IN_MEMORY, settings.UPLOAD_DIRECT_MAX_SIZE):
         return None
     memory = memoryview(bytearray(int(declared) or 1))
     return memory[: sum(len(piece) for piece in arriving(request._request, memory))]
