@@ -91,7 +91,8 @@ def test_bytes_that_the_disk_has_failed_to_take_come_again(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever syncs them a second time is told that all is well, and reads what the disk may not have (fsync(2))."""
-    real, failed = filesystem.sync, []
+    real = filesystem.sync
+    failed: list[Path] = []
 
     def sync(path: Path) -> None:
         if path.is_file() and not failed:
