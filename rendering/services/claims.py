@@ -94,13 +94,17 @@ CLAIM = " ".join(CLAIM.split())
 TAKEN = ["id", "created_at", "job_id", "step_id", "node_id", "status", "memory_size", "lease_expires_at"]
 MANY_EMPTIED = 20
 
-# `ready_changes` makes it a conditional update: whoever made frames ready meanwhile is not overlooked.
+# `ready_changes` makes it a conditional update: whoever made frames ready meanwhile is not overlooked. What somebody
+# holds is left for the next time: others lock several jobs, too, in their order.
 FORGET_EMPTIED = """
-UPDATE rendering_renderjob job SET has_ready_frames = false
-  FROM rendering_renderjob seen
- WHERE seen.id = job.id AND seen.ready_changes = job.ready_changes
-   AND job.engine = %(engine)s AND job.status IN (2, 3) AND job.has_ready_frames
-   AND NOT EXISTS (SELECT 1 FROM rendering_frame f WHERE f.job_id = seen.id AND f.status = 'ready')
+WITH emptied AS (
+  SELECT job.id FROM rendering_renderjob job JOIN rendering_renderjob seen
+      ON seen.id = job.id AND seen.ready_changes = job.ready_changes
+   WHERE job.engine = %(engine)s AND job.status IN (2, 3) AND job.has_ready_frames
+     AND NOT EXISTS (SELECT 1 FROM rendering_frame f WHERE f.job_id = seen.id AND f.status = 'ready')
+     FOR NO KEY UPDATE OF job SKIP LOCKED
+)
+UPDATE rendering_renderjob job SET has_ready_frames = false FROM emptied WHERE job.id = emptied.id
 """
 
 

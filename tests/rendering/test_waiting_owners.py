@@ -127,6 +127,29 @@ def test_a_job_that_comes_while_its_mark_goes_brings_another(owner: User, node: 
 
 
 @pytest.mark.django_db(transaction=True)
+def test_jobs_that_are_forgotten_and_jobs_that_are_locked_in_their_order_do_not_meet(
+    owner: User, node: RenderNode
+) -> None:
+    """Both take several jobs: whoever waits for one with another in hand may be waited for."""
+    held, free = (makers.queued(owner, frames="1") for _job in range(2))
+    for _job in (held, free):
+        makers.claimed(node)
+
+    def forget(_number: int) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '2s'")
+        claims.forget_emptied("blender")
+
+    with transaction.atomic():
+        RenderJob.objects.select_for_update(no_key=True).get(pk=held.pk)
+        race(1, forget)
+
+    assert list(RenderJob.objects.filter(has_ready_frames=True)) == [held]
+    claims.forget_emptied("blender")
+    assert not RenderJob.objects.filter(has_ready_frames=True).exists()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_nobody_is_overlooked_in_a_crowd(owner: User, stranger: User, node: RenderNode) -> None:
     for user in (owner, stranger):
         makers.queued(user, frames="1-3")
