@@ -111,7 +111,9 @@ def update_drive(*, drive: Drive, actor: User, **fields: Any) -> Drive:
     """Change name, icon, description, quota or letter; `is_default` makes it, or no longer, the one that is meant where
     its owner names none, who alone may say so. Raises Forbidden, Invalid, LetterTaken, NotVisible."""
     require(actor, Right.MANAGE, drive)
-    if "is_default" in fields and drive.user_id != actor.pk:
+    if fields.get("is_default", drive.is_default) == drive.is_default:
+        fields.pop("is_default", None)  # whoever sends back what they read says nothing
+    elif drive.user_id != actor.pk:
         raise Forbidden
     if "total_size" in fields:
         fields["total_size"] = checked_quota(fields["total_size"], drive.owner)

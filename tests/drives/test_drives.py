@@ -130,6 +130,8 @@ def test_the_default_drive_is_the_one_that_its_owner_chose(
     # Nobody else says so, whatever else they may do there, and a drive of a team is nobody's own.
     DriveMember.objects.create(drive=third, user=stranger, role="manager")
     assert Client(stranger).put(f"/drives/{third.pk}", {"is_default": True}).status_code == 403
+    read = Client(stranger).get(f"/drives/{third.pk}").json()
+    assert Client(stranger).put(f"/drives/{third.pk}", {**read, "name": "Third"}).json()["name"] == "Third"
     team = Team.objects.create(name="Studio")
     TeamMember.objects.create(team=team, user=owner, role="owner")
     shots = drives.create_drive(user=owner, team_id=team.pk, name="Shots")
