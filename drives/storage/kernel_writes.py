@@ -9,6 +9,7 @@ import ctypes
 import errno
 import os
 import platform
+import time
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import cache
@@ -20,6 +21,7 @@ from drives.storage.staging import past_cache
 
 MOST = 3
 """Writes on their way at once: each holds memory, and more of them are no quicker."""
+DISTRUST_SECONDS = 60
 SETUP, SUBMIT, EVENTS = {"x86_64": (206, 209, 208), "aarch64": (0, 2, 4)}.get(
     platform.machine(), (-1, -1, -1)
 )
@@ -81,6 +83,8 @@ class Queue:
         system_call(SETUP, ctypes.c_uint(MOST), ctypes.byref(self.context))
         self.room, self.numbers = BoundedSemaphore(MOST), count()
         self.writes: dict[int, tuple[Future[None], mmap, int]] = {}
+        self.trusted_at = 0.0
+        """Monotonic time from which writes are begun: where one fails late, who sends more has to be told at once."""
         self.hear(0, Timespec())  # a sandbox may let writes begin, and tell nobody of their ends
         Thread(target=self.listen, name="kernel-writes", daemon=True).start()
 
@@ -124,6 +128,7 @@ class Queue:
             if event.result == size:
                 write.set_result(None)
             else:
+                self.trusted_at = time.monotonic() + DISTRUST_SECONDS
                 code = -event.result if event.result < 0 else errno.EIO
                 write.set_exception(OSError(code, os.strerror(code)))
 
@@ -146,13 +151,13 @@ os.register_at_fork(before=turn.acquire, after_in_parent=turn.release, after_in_
 
 
 def begin_to_write(descriptor: int, memory: mmap, size: int, start: int) -> Future[None] | None:
-    """Have the kernel write whole pages of `memory`, past the page cache; None where it cannot, or failed at once.
+    """Have the kernel write whole pages of `memory`, past the page cache; None where it cannot, or failed just now.
 
     Until the end of the write `memory` has to stay as it is; `descriptor` may be closed. Where the file would grow by
     it the kernel waits for that.
     """
     own = queue() if size else None
-    if own is None:
+    if own is None or time.monotonic() < own.trusted_at:
         return None
     with past_cache(descriptor) as is_past, suppress(OSError):
         if is_past:

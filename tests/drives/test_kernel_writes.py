@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 import signal
 from collections.abc import Iterator
 from mmap import PAGESIZE, mmap
@@ -31,6 +32,16 @@ def file(tmp_path: Path) -> Iterator[BinaryIO]:
     with (tmp_path / "staged").open("w+b", buffering=0) as opened:
         opened.truncate(4 * MOST * SIZE)
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def _trusted() -> Iterator[None]:
+    """No failure of another test holds writes up."""
+    own = queue()
+    assert own is not None
+    own.trusted_at = 0.0
+    yield
+    own.trusted_at = 0.0
 
 
 def lock(file: BinaryIO) -> None:
@@ -69,8 +80,24 @@ def test_what_was_begun_outlives_its_process(memory: mmap, tmp_path: Path) -> No
             assert file.read(SIZE) == memory[:]
 
 
+def test_where_a_write_has_failed_the_next_ones_are_waited_for(memory: mmap, file: BinaryIO) -> None:
+    """A disk that is full below its file system takes a write and fails later: the next part has to be refused."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (SIZE, before[1]))
+    try:
+        assert begin_to_write(file.fileno(), memory, SIZE, SIZE) is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert begin_to_write(file.fileno(), memory, SIZE, SIZE) is None
+    own = queue()
+    assert own is not None
+    own.trusted_at = 0.0
+    begun = begin_to_write(file.fileno(), memory, SIZE, SIZE)
+    assert begun is not None
+    begun.result(20)
+
+
 def test_threads_that_begin_at_once_have_one_queue() -> None:
-    queue_of.cache_clear()
     assert len(set(race(8, lambda _number: queue()))) == 1
 
 

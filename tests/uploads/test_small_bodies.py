@@ -4,11 +4,12 @@ import errno
 import os
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -17,7 +18,7 @@ from common.postgresql.disk import WAIT
 from drives.models import Blob, Drive, DriveMember, File
 from drives.storage import blob_storage
 from tests.conftest import Client
-from tests.racing import race
+from tests.racing import race, somebody_waits_for_a_lock, wait_for
 from tests.uploads.conftest import (
     Sender,
     announced,
@@ -191,3 +192,28 @@ def test_racing_uploads_store_a_content_and_count_a_file_once(owner: User, kept_
     assert (task.status, task.uploaded_files, task.uploaded_size) == ("completed", 5, 35)
     task.drive.refresh_from_db()
     assert (task.drive.used_size, task.drive.reserved_size) == (35, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_content_that_is_swept_at_this_moment_is_stored_anew(owner: User) -> None:
+    api = Client(owner)
+    first, second = begin(api, announced("/x", b"content"), announced("/y", b"content"))
+    assert send(first, b"content").status_code == 200
+    TaskFile.objects.update(file=None)
+    File.objects.all().delete()
+    deleted = Event()
+
+    def act(number: int) -> int:
+        if number:
+            assert deleted.wait(20)
+            return int(send(second.again(Client(owner)), b"content").status_code)
+        with transaction.atomic():
+            blob = Blob.objects.select_for_update().get()
+            blob.delete()
+            deleted.set()
+            wait_for(somebody_waits_for_a_lock)
+        blob_storage().delete(blob.storage_key)
+        return 0
+
+    assert race(2, act) == [0, 200]
+    assert_stored(second, b"content")
