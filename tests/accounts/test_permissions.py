@@ -1,13 +1,14 @@
 """Who may do what in a team: the table, and every route with every persona."""
 
 import re
+from itertools import product
 from typing import Any
 
 import pytest
 from django.db import transaction
 from django.urls import get_resolver
 
-from accounts.models import TeamInvitation, User
+from accounts.models import TeamInvitation, TeamMember, User
 from accounts.permissions import MANAGED_ROLES, TEAM_RIGHTS, Action, Role, may, require, role_in
 from accounts.services import invitations
 from common.errors import Forbidden, NotVisible
@@ -151,6 +152,20 @@ def test_rights_follow_the_table(crew: Crew, action: Action) -> None:
         else:
             with pytest.raises(Forbidden):
                 require(user, action, crew.team)
+
+
+def test_a_team_tells_everybody_what_it_allows_them(crew: Crew) -> None:
+    door = f"/teams/{crew.team.pk}"
+    others = TeamMember.objects.filter(team=crew.team, user=crew.other)
+    for role in Role:
+        client = Client(getattr(crew, role))
+        told = client.get(door).json()
+        assert told["rights"] == [action for action in Action if role in TEAM_RIGHTS[action]]
+        assert told in client.get("/teams").json()["teams"]
+        for before, after in product(Role, Role):
+            others.update(role=before)
+            code = client.put(f"{door}/members/{crew.other.pk}", {"role": after}).status_code
+            assert code == (200 if {before, after} <= set(told["managed_roles"]) else 403)
 
 
 def test_who_is_no_member_has_no_rights(crew: Crew, stranger: User) -> None:
