@@ -15,7 +15,7 @@ Role = TeamMember.Role
 
 
 class Action(StrEnum):
-    """What can be done with a team, and with the drives it will have."""
+    """What can be done with a team, and with its drives."""
 
     VIEW = "view"
     LEAVE = "leave"

@@ -68,11 +68,11 @@ class ShareViewSet(EntryPages):
         rows = self.get_queryset().filter(drive=drive)
         if text := request.query_params.get("entry_id"):
             if (entry_id := as_uuid(text)) is None:
-                raise Invalid(field="entry_id", source="query")
+                raise Invalid(field="entry_id")
             rows = rows.filter(Q(file=entry_id) | Q(folder=entry_id))
         if text := request.query_params.get("is_revoked"):
             if text not in ("true", "false"):
-                raise Invalid(field="is_revoked", source="query")
+                raise Invalid(field="is_revoked")
             rows = rows.filter(revoked_at__isnull=text == "false")
         return self.page(rows)
 

@@ -35,9 +35,8 @@ METHODS = (
 WITH_XML = ("PROPFIND", "PROPPATCH", "LOCK")
 CONFIG: dict[str, Any] = {"block_size": BLOCK, "hotfixes": {}, "add_header_MS_Author_Via": True}
 provider = Drives()
-register_namespace(
-    "D", "DAV:"
-)  # in what wsgidav answers, as in drives.dav.properties: some clients know no other prefix
+# In what wsgidav answers, as in drives.dav.properties: some clients know no other prefix.
+register_namespace("D", "DAV:")
 
 
 class BadPath(DomainError):

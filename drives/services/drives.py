@@ -108,8 +108,11 @@ def checked_letter(user: User, letter: str, drive: Drive | None = None) -> str:
 
 
 def update_drive(*, drive: Drive, actor: User, **fields: Any) -> Drive:
-    """Change name, icon, description, quota or letter; `is_default` makes it, or no longer, the one that is meant where
-    its owner names none, who alone may say so. Raises Forbidden, Invalid, LetterTaken, NotVisible."""
+    """Change name, icon, description, quota or letter.
+
+    `is_default` makes it, or no longer, the one that is meant where its owner names none, who alone may say so.
+    Raises Forbidden, Invalid, LetterTaken, NotVisible.
+    """
     require(actor, Right.MANAGE, drive)
     if fields.get("is_default", drive.is_default) == drive.is_default:
         fields.pop("is_default", None)  # whoever sends back what they read says nothing

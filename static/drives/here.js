@@ -5,7 +5,7 @@
 
 import { callSignedIn } from "../accounts/api.js";
 
-export const VIEWS = ["files", "search", "favourites", "trash", "shares", "log"];
+const VIEWS = ["files", "search", "favourites", "trash", "shares", "log"];
 
 /** `rest` is what is searched for, or the file whose log is shown. */
 export let here = { view: "files", drive: "", path: "/", rest: "" };

@@ -17,7 +17,7 @@ function item(tool) {
   made.tabIndex = -1;
   made.setAttribute("role", "menuitem");
   made.append(...[...tool.childNodes].map((node) => node.cloneNode(true)));
-  made.classList.toggle("grave", tool.classList.contains("grave"));
+  made.classList.toggle("danger", tool.classList.contains("danger"));
   made.addEventListener("click", () => {
     close();
     tool.click();

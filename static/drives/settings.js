@@ -10,7 +10,6 @@ import { place } from "./parts.js";
 import { say, words } from "./saying.js";
 
 const GIGABYTE = 2 ** 30;
-const MANAGING = ["owner", "admin"]; // roles in a team that make drives
 const dialog = place("drive-dialog");
 const form = place("drive-form");
 const door = form.getAttribute("action");
@@ -43,7 +42,7 @@ function asked() {
 
 async function showOwners() {
   const { teams } = await callSignedIn("GET", "/api/v1/teams?limit=100");
-  const managed = teams.filter(({ role }) => MANAGING.includes(role));
+  const managed = teams.filter(({ rights }) => rights.includes("manage_drives"));
   const { owner } = form.elements;
   owner.replaceChildren(owner.options[0], ...managed.map(({ id, name }) => new Option(fill(words.team, { name }), id)));
   place("drive-owner-field").hidden = !managed.length;
@@ -59,7 +58,6 @@ function show(drive) {
     description.value = drive.description;
     letter.value = drive.drive_letter?.[0] ?? "";
     total_size.value = drive.total_size === null ? "" : String(+(drive.total_size / GIGABYTE).toFixed(3));
-    
   }
   const isMine = !drive || isOwn(drive);
   // Which of them is meant is changed at another one.
@@ -90,9 +88,7 @@ export async function editDrive(drive) {
   else if (saved) {
     changed();
     say(fill(words[drive ? "drivesaved" : "drivemade"], { name: saved.name }));
-    if (!drive) {
-      seekDrive(saved.id);
-    }
+    if (!drive) seekDrive(saved.id);
   }
 }
 

@@ -5,11 +5,10 @@ import { element, place } from "../accounts/parts.js";
 const language = document.documentElement.lang;
 export const words = place("tasks").dataset;
 
-export { fill as filled } from "../accounts/parts.js";
+export { fill as filled, moneyText } from "../accounts/parts.js";
 
-const yuan = new Intl.NumberFormat(language, { style: "currency", currency: "CNY", currencyDisplay: "narrowSymbol" });
 const fine = new Intl.NumberFormat(language, { style: "currency", currency: "CNY", currencyDisplay: "narrowSymbol", maximumFractionDigits: 6 });
-export const moneyText = (amount) => yuan.format(amount);
+
 /** Unit prices may be less than a fen. */
 export const priceText = (amount) => fine.format(amount);
 
