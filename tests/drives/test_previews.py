@@ -28,7 +28,7 @@ from tests.conftest import Client
 from tests.drives.manager import id_at
 from tests.drives.previews import drawn, made, picture, sides, sides_of
 from tests.factories import put
-from tests.racing import race
+from tests.racing import race, wait_for
 
 pytestmark = pytest.mark.django_db
 State = BlobPreview.State
@@ -264,7 +264,8 @@ def test_a_program_that_hangs_or_dies_ends_alone(
     monkeypatch.setattr(previews, "PROGRAM", program)
     monkeypatch.setattr(previews, "WALL_SECONDS", 1)
     assert made(picture(tmp_path)).state == expected
-    assert pids_in_group(int((tmp_path / "group").read_text())) == set()
+    group = int((tmp_path / "group").read_text())
+    wait_for(lambda: not pids_in_group(group))  # killed, but not yet buried
 
 
 def test_the_program_limits_itself_and_what_it_starts(
