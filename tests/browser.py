@@ -75,7 +75,7 @@ def pages_of(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:
     yield open_page
     for context, watch in opened:
         context.close()
-        assert watch.faults == []
+        assert not watch.faults, watch.faults
 
 
 @pytest.fixture
