@@ -23,7 +23,10 @@ ARGUMENTS = [
     "--disable-background-networking",
 ]
 # An answer of 4xx is a thing of the API's, not of the page's.
-REFUSED = "Failed to load resource: the server responded with a status of 4"
+REFUSED = (
+    "Failed to load resource: the server responded with a status of 4",
+    "Error during WebSocket handshake: Unexpected response code: 4",
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +53,8 @@ class Watch:
         context.on("request", self.on_request)
 
     def on_console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not message.text.startswith(REFUSED):
+        is_refusal = any(text in message.text for text in REFUSED)
+        if message.type in ("error", "warning") and not is_refusal:
             self.faults.append(message.text)
 
     def on_request(self, request: Request) -> None:
