@@ -284,7 +284,7 @@ def test_worker_of_compose_serves_every_queue_that_is_routed() -> None:
 def test_nginx_knows_the_services_and_the_prefix_of_compose() -> None:
     text = (ROOT / "deploy/nginx.conf").read_text()
     hosts = dict(re.findall(r"server (\S+):(\d+);", text))
-    assert set(hosts) == {"web", "uploads", "sockets"}
+    assert set(hosts) == {"web", "uploads", "dav", "sockets"}
     for host, port in hosts.items():
         assert port in services()[host]["command"]
     prefix = services()["web"]["environment"]["ACCEL_REDIRECT_PREFIX"]
