@@ -23,9 +23,9 @@ from rendering.services import news
 # step take (services/chunks.py) and its part of what is ready. What is seldom needed is in functions, too: no claim
 # prepares it.
 #
-# The job is held until the end of the claim, by the lock that its new attempt takes of it in any case, and judged as it
-# is then: whoever has paused it meanwhile, and stops what runs of it (frames.stop_strays), waits for the claim or comes
-# before it.
+# The job is held until the end of the claim, by the lock that its new attempt takes of it in any case, and then judged
+# as it is now (migrations/0021): whoever has paused it meanwhile, and stops what runs of it (frames.stop_strays), waits
+# for the claim or comes before it.
 #
 # It does not wait for the disk: a claim that a crash of the database takes back was none, and whoever works by it
 # learns so at its next word (docs/adr/0023). What is delivered by it is behind it in the log, so never there alone.
@@ -67,9 +67,11 @@ WITH turn AS (
       HAVING count(*) > 0
     ) AS chunk ORDER BY candidate.submitted_at, candidate.id LIMIT 1
   ) AS found ORDER BY turn.place LIMIT 1
-), held AS (
-  SELECT picked.*, job.status FROM picked JOIN rendering_renderjob job ON job.id = picked.id
-   WHERE job.status IN (2, 3) FOR KEY SHARE OF job SKIP LOCKED
+), locked AS (
+  SELECT picked.* FROM picked JOIN rendering_renderjob job ON job.id = picked.id FOR KEY SHARE OF job SKIP LOCKED
+), held AS MATERIALIZED (
+  SELECT * FROM (SELECT *, rendering_claimable_status(id) AS status FROM locked OFFSET 0) AS now
+   WHERE status IS NOT NULL
 ), taken AS (
   UPDATE rendering_frame f SET status = 'running', attempt_id = %(attempt)s, updated_at = statement_timestamp()
     FROM held WHERE f.id = ANY(held.frames) AND f.step_id = held.step

@@ -13,7 +13,7 @@ from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 from accounts.models import User
 from rendering.models import Attempt, Frame, NodeBlock, RenderJob, RenderNode
 from rendering.services import claims
-from rendering.services.frames import stop_strays
+from rendering.services.frames import stop_strays, wait_for_claims
 from rendering.services.jobs import cancel_job, pause_job, resume_job
 from tests.factories import make_user
 from tests.racing import race, somebody_waits_for_a_lock, wait_for
@@ -266,6 +266,29 @@ def test_a_claim_that_ends_after_the_pause(owner: User, node: RenderNode) -> Non
 
     assert set(Attempt.objects.values_list("status", flat=True)) == {"stopped"}
     assert set(Frame.objects.values_list("status", "failures", "losses")) == {("ready", 0, 0)}
+    assert makers.audit() == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_that_saw_the_job_before_its_pause_takes_nothing(owner: User, node: RenderNode) -> None:
+    """It counts what it may take by the steps, which are locked until then."""
+    job = makers.queued(owner, frames="1-2", chunk_size=None)
+
+    def pause(_number: int) -> None:
+        RenderJob.objects.filter(pk=job.pk).update(status=Status.PAUSED, pause_reason="user")
+        wait_for_claims(job)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("LOCK TABLE rendering_renderstep IN ACCESS EXCLUSIVE MODE")
+            claim = pool.submit(race, 1, lambda _number: claims.claim(node=node, engine="blender"))
+            wait_for(somebody_waits_for_a_lock)
+            race(1, pause)
+        claim.result()
+
+    assert not Attempt.objects.exists()
+    assert set(Frame.objects.values_list("status", flat=True)) == {"ready"}
     assert makers.audit() == {}
 
 
