@@ -18,6 +18,7 @@ from drives.storage import blob_storage, memory
 from drives.storage.staging import FLOCK
 from tests.conftest import Client
 from tests.uploads.conftest import Sender, announced, assert_stored, begin
+from tests.uploads.raw_parts import put
 from uploads.services import parts
 
 pytestmark = pytest.mark.django_db
@@ -34,13 +35,11 @@ def sender(owner_api: Client, drive: Drive, settings: Settings) -> Sender:
     return found
 
 
-def put(sender: Sender, number: int, content: bytes) -> Any:
-    url = f"{sender.url}/multipart/parts/{number}"
-    return sender.client.generic("PUT", url, content, content_type="application/octet-stream")
-
-
 class SlowDisk:
-    """Takes every write, and ends none before the test does."""
+    """Stands for the kernel: takes every write, and ends none before the test says so.
+
+    A real disk cannot be told when to end a write, or which one to refuse. All else is real.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.writes: list[Future[None]] = []
