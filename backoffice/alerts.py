@@ -1,6 +1,6 @@
-"""What an operator should look at now. A further alert is one entry of ALERTS.
+"""What an operator should look at now. A further alert is one more entry of ALERTS.
 
-An alert is shown to who has its right, while its count is not zero. Counts are cheap and kept for a minute.
+An alert is shown to operators with its right while its count is not zero. Counts are cheap and cached for a minute.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ PATIENCE = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Alert:
-    """`text` tells of `%(count)s` things; they are listed at `address` with the query `narrowed`."""
+    """`text` speaks of `%(count)s` things; `address` with the query `narrowed` lists them."""
 
     key: str
     right: str

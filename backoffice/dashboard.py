@@ -1,4 +1,4 @@
-"""The first page: figures as cards, each the way to the list behind it, and a chart."""
+"""The first page: figures as cards, each linked to the list behind it, and a chart."""
 
 import json
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from backoffice.figures import GROUPS, today
 
 @dataclass(frozen=True)
 class Card:
-    """A figure, what it is, and the list it was taken from."""
+    """A figure, its meaning, and the list it comes from."""
 
     title: str
     value: str
@@ -24,7 +24,7 @@ class Card:
 
 
 def put_figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add to the first page what its operator may see. Called by the skin (DASHBOARD_CALLBACK)."""
+    """Add to the first page what its operator may see. The skin calls it (DASHBOARD_CALLBACK)."""
     seen = {name: group.figures() for name, group in GROUPS.items() if request.user.has_perm(group.right)}
     context["alerts"] = alerts_for(request)
     context["cards"] = [card for name, figures in seen.items() for card in CARDS[name](figures)]

@@ -1,4 +1,4 @@
-"""The door of the back office: from which addresses it is reached, and the second factor."""
+"""Access to the back office: the addresses from which it can be reached, and the second factor."""
 
 import ipaddress
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from accounts.services import second_factor
 from common.limits import client_ip
 
 OPEN_PAGES = ("login", "logout", "jsi18n", "second-factor")
-"""What an operator needs before the second factor is shown."""
+"""Pages that an operator needs before the second factor was entered."""
 
 
 def is_inside(ip: str) -> bool:
@@ -30,7 +30,7 @@ def is_inside(ip: str) -> bool:
 
 
 class OfficeDoor:
-    """Middleware over everything below /admin/, whoever serves it; after AuthenticationMiddleware."""
+    """Middleware that guards everything below /admin/, whoever serves it. Must come after AuthenticationMiddleware."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

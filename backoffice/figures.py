@@ -1,4 +1,4 @@
-"""The numbers of the dashboard: a few aggregates, each kept for a minute and read by whoever may see what it is of."""
+"""The numbers of the dashboard: a few aggregates, cached for a minute for all operators who may see them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Group:
 
 
 def money() -> dict[str, Any]:
-    """CNY a day for 30 days: what was consumed, less what was given back, and what was recharged."""
+    """CNY a day for 30 days: consumed (without what was refunded), and recharged."""
     rows = since(LedgerEntry.objects.filter(wallet__currency="CNY"), midnight(CHART_DAYS - 1))
     by_day = (
         rows.filter(kind__in=(Kind.CONSUME, Kind.REFUND, Kind.RECHARGE))
@@ -73,7 +73,7 @@ def money() -> dict[str, Any]:
 
 
 def jobs() -> dict[str, Any]:
-    """Jobs that wait, render or failed since yesterday."""
+    """Jobs that wait or render, and those that failed since yesterday."""
     living = RenderJob.objects.filter(deleted_at__isnull=True)
     recent = Q(status=Status.FAILED, completed_at__gte=timezone.now() - timedelta(days=1))
     return living.aggregate(
@@ -90,7 +90,7 @@ def frames() -> dict[str, Any]:
 
 
 def nodes() -> dict[str, Any]:
-    """Render nodes: those that work, drain, are switched off or do not answer."""
+    """Render nodes by state: working, draining, disabled, silent."""
     living = Q(pk__in=RenderNode.objects.living().values("pk"))
     in_service = ~Q(state=RenderNode.State.DISABLED)
     return RenderNode.objects.aggregate(
@@ -102,7 +102,7 @@ def nodes() -> dict[str, Any]:
 
 
 def storage() -> dict[str, Any]:
-    """Bytes that drives hold, and bytes that are not stored twice."""
+    """Bytes that drives hold, and bytes saved because the same content is stored once."""
     used = Drive.objects.filter(is_active=True).aggregate(used=Sum("used_size"))["used"] or 0
     with connection.cursor() as cursor:
         cursor.execute(SAVED)

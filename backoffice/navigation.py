@@ -1,4 +1,4 @@
-"""The sidebar: sections of the daily work, and in each what the operator at hand may see."""
+"""The sidebar: sections of the daily work, each with the pages that the operator may see."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 @dataclass(frozen=True)
 class Page:
-    """A page that belongs to no model: the name of its address, and the right it asks for."""
+    """A page that belongs to no model: the name of its URL, and the right that it needs."""
 
     title: Any
     icon: str
@@ -23,7 +23,9 @@ class Page:
 
 @dataclass(frozen=True)
 class Section:
-    """`models` by their labels with an icon each, as they are listed; all others of `apps` fold away below them."""
+    """`models` are listed in this order, by label, each with an icon; all other models of `apps` are folded away
+    below.
+    """
 
     title: Any
     apps: tuple[str, ...]

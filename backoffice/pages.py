@@ -20,7 +20,7 @@ def show(request: HttpRequest, template: str, title: str, **context: Any) -> Tem
 
 
 def queue(request: HttpRequest) -> HttpResponse:
-    """Who waits for what and why: the jobs nothing of which is being rendered, the oldest first."""
+    """Which jobs wait and why: those of which nothing is being rendered, oldest first."""
     jobs = RenderJob.objects.filter(status__in=(RenderJob.Status.PENDING, *RenderJob.CLAIMABLE_STATUSES))
     jobs = jobs.filter(deleted_at__isnull=True).select_related("user").order_by("submitted_at", "pk")
     # Some more than are shown: of those that render, many have something running.

@@ -31,7 +31,7 @@ class CodeForm(forms.Form):
 
 @never_cache
 def second_factor_page(request: HttpRequest) -> HttpResponse:
-    """Asks for the code of who has a second factor, and lets the others set one up."""
+    """Ask for the code of operators who have a second factor, and let the others set one up."""
     user = request.user
     if not isinstance(user, User) or not user.is_staff:
         return redirect_to_login(request.get_full_path(), reverse("admin:login"))

@@ -17,7 +17,7 @@ class OfficeSite(UnfoldAdminSite):
     index_title = _("Overview")
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
-        """Made when somebody looks at it: every page has it at hand, few show it, and it takes long."""
+        """Made only when it is used: every page could show it, few do, and it takes long."""
         apps = super().get_app_list
         return cast(list[dict[str, Any]], SimpleLazyObject(lambda: apps(request, app_label)))
 
@@ -32,7 +32,7 @@ class OfficeSite(UnfoldAdminSite):
         ]
 
     def page(self, name: str, view: View, right: str) -> URLPattern:
-        """A page of ours at its name, for operators who have `right`."""
+        """The URL of one of our pages, for operators who have `right`."""
 
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not request.user.has_perm(right):

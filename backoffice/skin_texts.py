@@ -1,5 +1,6 @@
-"""Texts that our catalogue has to have and no source of ours shows: those of the admin's skin and of a package,
-which bring no Chinese, and the names of the schedules, which are rows."""
+"""Texts that the catalogue needs but that no source of ours contains: those of the admin's skin and of a package that
+come without Chinese, and the names of schedules, which are rows.
+"""
 
 from django.utils.translation import gettext_noop
 

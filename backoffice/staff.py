@@ -1,4 +1,4 @@
-"""Groups of operators, kept as accounts.permissions has them."""
+"""Groups of operators, as accounts.permissions defines them."""
 
 from fnmatch import fnmatchcase
 from typing import Any
@@ -9,11 +9,10 @@ from accounts.permissions import STAFF_GROUPS, StaffGroup
 
 
 def sync_staff_groups(apps: Any = present, **kwargs: Any) -> None:
-    """Give each group that the table names its rights, and no others; a receiver of post_migrate.
+    """Give each group of the table exactly the rights that it lists; a receiver of post_migrate.
 
-    A flush of the tables sends the signal, too, and no `apps` with it.
-
-    Groups that are gone or bear another name are the operators' own, and stay as they are.
+    Flushing the tables sends the signal, too, but without `apps`. Groups with other names are the operators' own and
+    are left alone.
     """
     try:
         groups, permissions = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")

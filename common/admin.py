@@ -25,7 +25,7 @@ from common.numbers import PlainNumbers
 from common.signals import operator_acted
 
 SECRET = re.compile(r"password|secret|token|jti|hash")
-"""Fields by whose names one sees that their values are nobody's to read."""
+"""Names of fields whose values are never recorded."""
 
 
 class Deed(StrEnum):
@@ -35,11 +35,11 @@ class Deed(StrEnum):
     RAN = "ran"
     """An action over chosen rows; `after` holds its name."""
     EXPORTED = "exported"
-    """A list was taken away as a file; there is no row, `after` says which list and how it was narrowed."""
+    """A list was exported as a file. There is no row: `after` holds which list it was, and its filter."""
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON: a row as its id, whatever is no number, text or list of such as its text."""
+    """`value` as JSON: a row as its id, anything else that JSON does not know as its text."""
     if isinstance(value, QuerySet | list | tuple | set):
         return [plain(item) for item in value]
     if isinstance(value, Model):
@@ -62,7 +62,7 @@ def values_of(row: Model) -> dict[str, Any]:
 
 
 class ChangeMessage(list[Any]):
-    """Django's message of what a form changed, with the values; of secrets only that they changed."""
+    """Django's message about a changed form, with old and new values; for secrets only the fact that they changed."""
 
     def __init__(self, message: Iterable[Any], form: BaseForm) -> None:
         super().__init__(message)
@@ -73,15 +73,15 @@ class ChangeMessage(list[Any]):
                 self.before[name] = self.after[name] = "***"
                 continue
             before, after = plain(form[name].initial), plain(form.cleaned_data.get(name))
-            # Some fields of packages compare a value with its text and find a change where there is none.
+            # Some fields of packages compare a value with its text, and report a change where there is none.
             if before != after:
                 self.before[name], self.after[name] = before, after
 
 
 class AuditedAdmin(BigLists):
-    """Whatever an operator adds, changes, deletes, runs or takes away here is told by the signal operator_acted.
+    """Sends the signal operator_acted for whatever an operator adds, changes, deletes, runs or exports.
 
-    It hangs on what Django calls for its own history, so that every door tells, also those of packages' admins.
+    It hooks into the methods by which Django keeps its own history, so the admins of packages are covered as well.
     """
 
     export_right = "accounts.export_lists"
@@ -101,7 +101,7 @@ class AuditedAdmin(BigLists):
         return [path("export/", self.admin_site.admin_view(self.export_view), name=name), *super().get_urls()]
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """The list, narrowed as the address says, as CSV."""
+        """The list as CSV, with the filters of the address."""
         if not self.has_export_permission(request):
             raise PermissionDenied
         names = [str(name) for name in self.get_list_display(request)]
@@ -123,7 +123,7 @@ class AuditedAdmin(BigLists):
     # --- What can be done
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """Buttons of a row, without those that it would refuse as it stands."""
+        """The buttons of a row, without those of deeds that do not fit its present state."""
         offered: list[Any] = super().get_actions_detail(request, object_id)
         if not any(getattr(action.method, "fits", None) for action in offered):
             return offered
@@ -137,7 +137,7 @@ class AuditedAdmin(BigLists):
     # --- What was done
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        """The row's events in the audit log, where deeds stand besides what was changed by forms."""
+        """The row's events in the audit log, which knows deeds as well as changes by forms."""
         if not request.user.has_perm("accounts.view_auditevent"):
             raise PermissionDenied
         query = urlencode(self.history_query(object_id))
@@ -147,7 +147,7 @@ class AuditedAdmin(BigLists):
         return {"target_type__exact": self.opts.label_lower, "target_id__exact": object_id}
 
     def tell_deed(self, request: HttpRequest, row: Model, name: str, given: dict[str, Any]) -> None:
-        """What common.deeds does to a row, with what the operator gave to it."""
+        """Record a deed (common.deeds) on a row, with what the operator entered."""
         values = {key: plain(value) for key, value in given.items()}
         self.tell(request, Deed.RAN, row, after={"action": name, **values})
 
@@ -179,14 +179,17 @@ class AuditedAdmin(BigLists):
 
 
 def told(action: Any) -> Any:
-    """An admin action that tells which rows it is run on; deleting tells by itself, and only what is then deleted."""
+    """Make an admin action send operator_acted for each row it is run on.
+
+    "Delete" is left as it is: it records the rows that it deletes by itself.
+    """
 
     @functools.wraps(action)
     def run(page: AuditedAdmin, request: HttpRequest, chosen: QuerySet) -> Any:
         if action.__name__ == "delete_selected":
             with transaction.atomic():
                 return action(page, request, chosen)
-        for row in chosen.all():  # of its own, so that the action reads the rows anew
+        for row in chosen.all():  # a queryset of its own, so that the action reads the rows anew
             page.tell(request, Deed.RAN, row, after={"action": action.__name__})
         return action(page, request, chosen)
 
@@ -194,7 +197,7 @@ def told(action: Any) -> Any:
 
 
 class NoWriting:
-    """Neither added, changed nor deleted by hand, not by superusers either."""
+    """Rows that nobody adds, changes or deletes by hand, superusers included."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -207,11 +210,11 @@ class NoWriting:
 
 
 class ReadOnlyAdmin(NoWriting, PlainNumbers, AuditedAdmin):
-    """Rows to look at. Actions that call services still work; they declare permissions of their own."""
+    """Rows to look at. Actions that call services still work and declare permissions of their own."""
 
 
 class ReadOnlyInline(NoWriting, PlainNumbers, TabularInline):
-    """Rows to look at, on the page of what they belong to."""
+    """Rows to look at, on the page of the row they belong to."""
 
     extra = 0
     can_delete = False

@@ -1,4 +1,4 @@
-"""System checks: an operator is told what is wrong before anything is served."""
+"""System checks: operators learn what is wrong before anything is served."""
 
 import ipaddress
 from typing import Any
@@ -9,7 +9,7 @@ from django.utils.module_loading import import_string
 
 
 def is_stand_in(path: str) -> bool:
-    """Whether the class at `path` is no provider for production: it says so itself, or is not there."""
+    """Whether the class at `path` must not serve in production: it says so itself, or it cannot be imported."""
     try:
         return getattr(import_string(path), "stand_in", False)
     except ImportError:
@@ -17,13 +17,15 @@ def is_stand_in(path: str) -> bool:
 
 
 def is_outside(url: str) -> bool:
-    """Whether `url` may be WeChat's or a payment channel's: over TLS, and not the stand-in of the embedded profile."""
+    """Whether `url` can be that of WeChat or a payment channel: over TLS, and not one of the embedded profile's
+    stand-ins.
+    """
     return url.startswith("https://") and "/standin/" not in url
 
 
 @register()
 def no_stand_ins_in_production(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """The embedded profile's stand-ins and gifts are refused when DEBUG is off."""
+    """Stand-ins and gifts of the embedded profile are refused when DEBUG is off."""
     if settings.EMBEDDED_PROFILE:
         return []
     found: list[CheckMessage] = []
@@ -57,7 +59,7 @@ def no_stand_ins_in_production(app_configs: Any, **kwargs: Any) -> list[CheckMes
 
 @register()
 def sms_is_configured(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """The chosen provider of text messages says which settings it cannot do without."""
+    """The chosen provider of text messages names the settings that it lacks."""
     try:
         required = getattr(import_string(settings.SMS_BACKEND), "required_settings", ())
     except ImportError:
@@ -78,7 +80,7 @@ def heartbeat_fits_lease(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 @register()
 def office_addresses_are_networks(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """A slip of the pen would shut every operator out, or let everybody in."""
+    """A typing error would lock every operator out, or let everybody in."""
     for network in settings.OFFICE_ADDRESSES:
         try:
             ipaddress.ip_network(network, strict=False)

@@ -1,4 +1,4 @@
-"""What clients have to know before they do anything: each app adds its part, so that none has to know the others."""
+"""What clients must know before they do anything. Each app adds its part, so that no app has to know the others."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ parts: list[Part] = []
 
 
 def register(part: Part) -> None:
-    """Add what `part` answers to GET /config/client; called once, when the app is ready."""
+    """Add the answer of `part` to GET /config/client. Called once, when the app is ready."""
     parts.append(part)
 
 

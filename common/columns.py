@@ -1,4 +1,4 @@
-"""Columns that several lists of the back office show alike."""
+"""Columns that several lists of the back office share."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ STATUS = _("status")
 
 
 class Colours(dict[Any, str]):
-    """Colours of values; what is not named is grey. The skin would show such a value raw."""
+    """Colours by value; any other value is grey. (The skin would show such a value without a label.)"""
 
     def __missing__(self, value: Any) -> str:
         return "default"
@@ -19,7 +19,7 @@ class Colours(dict[Any, str]):
 def choice_column(
     name: str, colours: Mapping[Any, str], *, description: Any = STATUS
 ) -> Callable[[Any, Any], tuple[Any, str]]:
-    """The choice that stands in the field `name`, in its colour."""
+    """A column that shows the choice in the field `name` as a label in its colour."""
 
     @display(description=description, ordering=name, label=Colours(colours))
     def column(page: Any, row: Any) -> tuple[Any, str]:

@@ -1,4 +1,4 @@
-"""Query sets that every request asks: built by Django once, planned by PostgreSQL once in a connection."""
+"""Querysets of frequent requests: built by Django once per process, planned by PostgreSQL once per connection."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from django.db.transaction import TransactionManagementError
 
 
 def planned_cursor() -> CursorWrapper:
-    """A cursor whose statements this connection plans once (`common.postgresql`)."""
+    """A cursor whose statements this connection plans only once (`common.postgresql`)."""
     wrapper: Any = connection
     cursor: CursorWrapper = wrapper.planned_cursor()
     return cursor
@@ -20,11 +20,11 @@ def planned_cursor() -> CursorWrapper:
 
 @dataclass(frozen=True)
 class Statement:
-    """The text of a query set, the values it takes, and what makes an object of a row."""
+    """The SQL of a queryset, the values it takes, and what turns a row into an object."""
 
     sql: str
     values: list[tuple[str | None, Any]]
-    """By name, or as they are."""
+    """Each by its name, or as a constant."""
     to_object: Callable[[Any], Any]
     locks: bool
 
@@ -44,7 +44,7 @@ class Compiled:
         self.statements: dict[frozenset[str], Statement] = {}
 
     def rows(self, **values: Any) -> list[Any]:
-        """Objects with all that the query set joins; tuples where it has `values_list`."""
+        """Model instances with everything that the queryset joins; tuples where it has `values_list`."""
         statement = self.statement(frozenset(name for name, value in values.items() if value is None))
         if statement.locks and connection.get_autocommit():
             raise TransactionManagementError("a lock is let go at the end of the transaction: there is none")

@@ -1,7 +1,8 @@
-"""What operators do to rows: one method each, offered over a list's chosen rows and as a button on the page of one.
+"""What operators do to rows: one method for each deed, offered for the chosen rows of a list and as a button on a
+row's page.
 
-Who does it says why, where `form` asks for that; the row, the name of the deed and what was given to it are told as
-an operator's deed. Nothing is done by a GET.
+With a `form` the operator says why, or enters what the deed needs. Each deed is recorded with its row, its name and
+what was entered. A GET never does anything.
 """
 
 import functools
@@ -38,11 +39,12 @@ def deed(
     variant: ActionVariant = ActionVariant.DEFAULT,
     fits: Callable[[Any], object] | None = None,
 ) -> Callable[..., Any]:
-    """Make `method(self, request, rows, given)` of an admin page a deed; `given` is what the form was filled with.
+    """Turn `method(self, request, rows, given)` of an admin page into a deed; `given` is the form's cleaned data.
 
-    `permission` names the page's method has_<permission>_permission. Without `form` the list does it at once, and
-    the button of a single row asks whether it is meant; it goes on to the address that the method returns, if any.
-    List the name in `actions` and in `actions_detail`. The page of a row that it does not fit has no button for it.
+    `permission` names the page's method has_<permission>_permission. Without `form` the list runs the deed at once,
+    while the button on a row's page asks for confirmation first. After the button the browser goes to the address
+    that the method returns, if any. List the name in `actions` and in `actions_detail`. A row for which `fits` is
+    false has no button for it.
     """
 
     def decorate(method: Callable[..., str | None]) -> Any:
@@ -67,7 +69,7 @@ def deed(
                 if not filled.is_valid():
                     return asking(page, request, rows, filled, run, is_single=bool(object_id))
                 given = {key: value for key, value in filled.cleaned_data.items() if key != SUBMITTED}
-            for row in rows.all():  # of its own, so that the method reads the rows anew
+            for row in rows.all():  # a queryset of its own, so that the method reads the rows anew
                 page.tell_deed(request, row, name, given)
             target = method(page, request, rows, given)
             if not object_id:
@@ -107,7 +109,7 @@ def address_of(page: Any, object_id: str) -> str:
 def asking(
     page: Any, request: HttpRequest, rows: QuerySet, form: BaseDialogForm, run: Any, *, is_single: bool
 ) -> HttpResponse:
-    """The form: in a dialog over the row's page, or on a page of its own that names the chosen rows."""
+    """The form: as a dialog over the row's page, or as a page of its own that lists the chosen rows."""
     dialog = run.dialog
     if is_single:
         context = {"dialog": dialog, "form": form, "form_submit_text": dialog["form_submit_text"]}

@@ -1,4 +1,4 @@
-"""Errors that leave by the API: a stable code, an HTTP status, a text for people and data for programs.
+"""Errors that leave through the API: a stable code, an HTTP status, a text for people and data for programs.
 
 The body is `{"detail": text, "code": slug, "errors": [...], ...data}` for every 4xx and 5xx.
 """
@@ -14,7 +14,7 @@ Text = str | Promise
 
 
 class DomainError(Exception):
-    """Base of the apps' errors. Subclasses set `code`, `status` and `text`; data goes to the client as it is."""
+    """Base of the apps' errors. Subclasses set `code`, `status` and `text`; the data goes to the client unchanged."""
 
     code = "error"
     status = 400
@@ -48,10 +48,10 @@ class NotVisible(DomainError):
 
 
 class Invalid(DomainError):
-    """A value that a service refuses; answered like the serializers' errors, 422.
+    """A value that a service refuses; answered with 422, like the errors of serializers.
 
-    `field` is the dotted path of the value inside `source`: body, query, path or header; digits in it are places in a
-    list. What a GET is refused for stands in its query, as the door says (`common.exceptions`).
+    `field` is the dotted path of the value within `source` (body, query, path or header); digits in it are places in
+    a list. The values of a GET are in its query, and the exception handler says so.
     """
 
     code, status, text = "validation_error", 422, _("The request holds a value that is not allowed.")
@@ -87,7 +87,7 @@ def rate_headers(limit: int, remaining: int, seconds: int) -> dict[str, str]:
 
 
 class RateLimited(DomainError):
-    """Data: retry_after in seconds, and limit, the uses that the window which is full allows."""
+    """Data: retry_after in seconds, and limit, the number of uses that the exhausted window allows."""
 
     code, status, text = "rate_limited", 429, _("Too many requests; try again in %(retry_after)s s.")
 

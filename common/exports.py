@@ -20,11 +20,11 @@ from django.utils.http import content_disposition_header
 BATCH = 2000
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 BYTE_ORDER_MARK = "\ufeff"
-"""Without it spreadsheets take Chinese for another alphabet."""
+"""Without it spreadsheets do not take the file for UTF-8."""
 
 
 def harmless(value: object) -> object:
-    """`value` as it may stand in a cell: text that a spreadsheet would run as a formula is text there, too."""
+    """`value` for a cell: text that a spreadsheet would run as a formula is marked as text."""
     if isinstance(value, int | float | Decimal):
         return value
     text = str(value)
@@ -34,12 +34,12 @@ def harmless(value: object) -> object:
 def stream_csv(
     request: HttpRequest, *, name: str, header: Sequence[str], rows: QuerySet, cells: Callable[[Any], list]
 ) -> StreamingHttpResponse:
-    """`rows` as a file `name`, the newest first, in statements of BATCH rows each."""
+    """`rows` as a file called `name`, newest first, read in batches of BATCH rows."""
     return streamed(request, lines(header, rows, cells), name)
 
 
 def streamed(request: HttpRequest, blocks: Iterator[bytes], name: str) -> StreamingHttpResponse:
-    """A CSV to be saved under `name`, written while it is sent."""
+    """A CSV file called `name`, sent while it is written."""
     # Under ASGI a plain iterator would be read into memory whole before the first byte is sent.
     body = in_thread(blocks) if isinstance(request, ASGIRequest) else blocks
     headers = {
@@ -82,7 +82,7 @@ def heading(name: str, page: Any) -> str:
 
 
 def cell(name: str, row: Model, page: Any) -> object:
-    """What the list shows of `row` in the column `name`, as plain text or as a number."""
+    """What the list's column `name` shows for `row`, as plain text or as a number."""
     try:
         field, attribute, value = lookup_field(name, row, page)
     except ObjectDoesNotExist:

@@ -1,4 +1,4 @@
-"""State of the parts the platform stands on."""
+"""State of the parts that the platform depends on."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Identifiers: time-ordered UUIDs, so that primary keys are appended to an index instead of scattered in it."""
+"""Identifiers: time-ordered UUIDs, so that new primary keys go to the end of an index instead of all over it."""
 
 import hashlib
 from uuid import UUID
@@ -20,5 +20,5 @@ def as_uuid(value: object) -> UUID | None:
 
 
 def digest(secret: str) -> str:
-    """How a random secret is kept, and found again: whoever reads the table cannot use it."""
+    """The hash under which a random secret is stored and found: who reads the table cannot use it."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -39,10 +39,11 @@ def key_of(rule: Rule) -> str:
 
 
 def take(*rules: Rule, uses: int = 1) -> None:
-    """Count `uses` against each rule (name, subject, (limit, seconds)), as long as one is left; all of them or none.
+    """Count `uses` against every rule (name, subject, (limit, seconds)), provided each has one left; otherwise
+    against none.
 
-    An IPv6 address counts with its whole /64 network, which is what one subscriber gets.
-    Raises RateLimited with `retry_after` in seconds and the `limit` that is reached.
+    An IPv6 address counts with its whole /64 network, which is what one subscriber gets. Raises RateLimited with
+    `retry_after` in seconds and the `limit` that is reached.
     """
     keys = [key_of(rule) for rule in rules]
     arguments = [number for _name, _subject, rule in rules for number in rule]
@@ -54,12 +55,12 @@ def take(*rules: Rule, uses: int = 1) -> None:
 
 
 def give_back(*rules: Rule) -> None:
-    """Take one use back from each rule, where it was counted for nothing."""
+    """Take one use back from each rule, where it was counted without need."""
     connection().eval(GIVE_BACK, len(rules), *[key_of(rule) for rule in rules])
 
 
 def headers_of(*rules: Rule) -> dict[str, str]:
-    """The X-RateLimit headers of the rule with the fewest uses left; of several, the one that takes longest."""
+    """The X-RateLimit headers of the rule with the fewest uses left; among equals, of the one that takes longest."""
     pipe = connection().pipeline(transaction=False)
     for rule in rules:
         pipe.get(key_of(rule))
@@ -75,7 +76,7 @@ def headers_of(*rules: Rule) -> dict[str, str]:
 
 
 def counted_as(subject: str) -> str:
-    """What `subject` is counted as. Asked of all, so that no caller can forget the networks."""
+    """The name under which `subject` is counted. Every caller goes through it, so that none forgets IPv6 networks."""
     if ":" not in subject:
         return subject
     try:

@@ -21,13 +21,15 @@ from unfold.views import ChangeList
 from common.ids import as_uuid
 
 MOST_ROWS = 10_000
-"""How far a list is counted and turned over. Whoever looks for an older row narrows the list."""
+"""How many rows a list counts and pages through. Whoever looks for an older row narrows the list."""
 MOST_RELATED = 200
 LOOKUPS = {"=": "exact", "^": "startswith"}
 
 
 def first_id_of(moment: datetime) -> UUID:
-    """What no id (UUIDv7) that was made before `moment` comes after: times are found by the primary key."""
+    """The smallest UUIDv7 of `moment`. Ids that were made earlier sort before it, so the primary key finds rows by
+    time.
+    """
     milliseconds = max(int(moment.timestamp() * 1000), 0)
     return UUID(int=(milliseconds << 80) | (7 << 76) | (2 << 62))
 
@@ -38,7 +40,7 @@ def since(rows: QuerySet[Any], moment: datetime) -> QuerySet[Any]:
 
 
 class BoundedPaginator(Paginator):
-    """Counts to MOST_ROWS and no further: of a million rows that takes a millisecond, all of them a second."""
+    """Counts to MOST_ROWS and no further: that takes a millisecond, where counting a million rows takes a second."""
 
     template_name = "admin/pagination_bounded.html"
 
@@ -57,7 +59,7 @@ class BoundedPaginator(Paginator):
 
 
 class CreatedFilter(RangeDateFilter):
-    """From day to day (of the local time), found by the ids, which ascend with time: no index of its own is needed."""
+    """Rows made between two days (local time). Ids ascend with time, so the primary key serves as the index."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         if first := self.day("from"):
@@ -67,7 +69,7 @@ class CreatedFilter(RangeDateFilter):
         return queryset
 
     def day(self, end: str) -> date | None:
-        """The first or the last day that is asked for, where it is one."""
+        """The first or last day that was asked for; None where it was left out or is no date."""
         try:
             return date.fromisoformat(str(self.used_parameters.get(f"{self.parameter_name}_{end}", "")))
         except ValueError:
@@ -81,41 +83,41 @@ def start_of(day: date) -> datetime:
 class BigChangeList(ChangeList):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # To offer years, months and days it would read every row; CreatedFilter does the same by the ids.
+        # The date hierarchy reads every row to offer years, months and days; CreatedFilter goes by the ids.
         self.date_hierarchy = None
-        self.full_result_count = self.result_count  # the pagination says what is known of it
+        self.full_result_count = self.result_count  # the pagination shows how much is known of it
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet) -> list[Any]:
-        """Ids ascend with time and have an index: the order of creation is theirs."""
+        """Order by id instead of `created_at`: ids ascend with time and have an index."""
         ordering = [
             re.sub(r"^(-?)created_at$", r"\1pk", part) if isinstance(part, str) else part
             for part in super().get_ordering(request, queryset)
         ]
         at = next((place for place, part in enumerate(ordering) if part in ("pk", "-pk")), len(ordering))
-        return ordering[: at + 1]  # what comes after an id does not matter
+        return ordering[: at + 1]  # ids are unique: further columns decide nothing
 
 
 class BigLists(ModelAdmin):
-    """A page whose list opens at once, however many rows there are.
+    """A list page that opens at once, however many rows there are.
 
-    What `search_fields` names in another table is looked up there first, and the rows are then found by their
-    relation to it; any column of a user stands for all that users are found by. The rows' own columns are found as a
-    whole (`=`), by their beginning (`^`), or anywhere in them, which small tables alone can afford.
+    A search field in another table is searched there first, and the rows are then found by their relation to the
+    hits. Any column of a user stands for all that users are found by. Own columns are matched as a whole (`=`), by
+    their beginning (`^`), or anywhere, which only small tables can afford.
     """
 
     paginator: Any = BoundedPaginator
     show_full_result_count = False
     # The counts of a filter's choices would read every row as often as there are choices.
     show_facets = ShowFacets.NEVER
-    list_per_page = 50  # of what a page costs, most is the skin's drawing of its cells
-    # What an action does to all rows of a filter nobody has looked at.
+    list_per_page = 50  # most of a page's cost is the skin's drawing of its cells
+    # An action over all rows of a filter would touch rows that nobody has looked at.
     list_disable_select_all = True
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return BigChangeList
 
     def get_list_filter(self, request: HttpRequest) -> Any:
-        """Every list of rows that are made in time can be narrowed to days."""
+        """Adds a filter by day to every list whose rows carry their time of creation."""
         names = {field.name for field in self.model._meta.concrete_fields}
         if "created_at" not in names or not isinstance(self.model._meta.pk, UUIDField):
             return super().get_list_filter(request)
@@ -136,7 +138,7 @@ class BigLists(ModelAdmin):
 
 
 def target_of(model: type[Model], name: str) -> tuple[str, str]:
-    """The relation that a search field leads along, and the column at its end; of users that is nothing."""
+    """The relation that a search field follows, and the column at its end; no column where it leads to users."""
     sign = name[0] if name[0] in LOOKUPS else ""
     relation, _sep, column = name.lstrip("=^").rpartition("__")
     return relation, "" if model_at(model, relation) is get_user_model() else sign + column
@@ -149,7 +151,7 @@ def model_at(model: type[Model], relation: str) -> type[Model]:
 
 
 def condition_on(model: type[Model], relation: str, name: str, term: str) -> Q:
-    """Rows whose column, or what they are related to, is as `term` says; no condition where it cannot be."""
+    """Rows that match `term` by their column, or by a related row. Where the term cannot match, nothing is added."""
     there = model_at(model, relation)
     if name:
         matching = column_like(there, name, term)
@@ -160,7 +162,7 @@ def condition_on(model: type[Model], relation: str, name: str, term: str) -> Q:
         rows = get_user_model().objects.matching(term)
     if not relation:
         return Q(pk__in=rows.values("pk"))
-    # Evaluated, so that the rows are found by the index of the relation and not by a join with everything.
+    # Evaluated here, so that the index of the relation finds the rows, not a join over the whole table.
     related = list(rows.order_by("-pk").values_list("pk", flat=True)[:MOST_RELATED])
     return Q(**{f"{relation}__in": related})
 

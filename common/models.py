@@ -25,14 +25,15 @@ class Row(models.Model):
 
 
 def as_written(row: Model) -> Model:
-    """The object for a row that a statement of ours has put into the database."""
+    """The model instance of a row that SQL of ours has inserted."""
     row._state.adding, row._state.db = False, connection.alias
     return row
 
 
 def copy_in(rows: Sequence[Row]) -> None:
-    """Insert rows of one model by COPY: tens of thousands in a fraction of the time that statements take to be written
-    and parsed. A violated constraint is an IntegrityError, as ever.
+    """Insert rows of one model by COPY: tens of thousands in a fraction of the time that INSERT takes.
+
+    A violated constraint is an IntegrityError, as with INSERT.
     """
     if not rows:
         return

@@ -1,4 +1,4 @@
-"""Numbers on pages that are only read: decimals with two places, more only where they say something; sizes in units."""
+"""Numbers on read-only pages: decimals with two places, or more where these are not zero; sizes in units."""
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -11,7 +11,7 @@ from django.template.defaultfilters import filesizeformat
 
 
 def shown(value: Decimal | float) -> Decimal | float:
-    """`149.500000` as `149.50`, `0.712500` as `0.7125`; of a float its first two places."""
+    """`149.500000` as `149.50`, `0.712500` as `0.7125`; a float with two places."""
     if isinstance(value, float):
         return round(value, 2)
     places = -int(value.normalize().as_tuple().exponent)
@@ -19,7 +19,7 @@ def shown(value: Decimal | float) -> Decimal | float:
 
 
 def is_size(field: Field) -> bool:
-    """Bytes are in 64 bits and named so."""
+    """Whether a field counts bytes: 64 bits, and a name that says so."""
     return isinstance(field, PositiveBigIntegerField) and field.name.endswith("size")
 
 
@@ -35,7 +35,7 @@ def column_of(field: Field) -> Callable[[Any], Decimal | float | str | None]:
 
 
 class PlainNumbers:
-    """A page that shows each such column of its model by another one, `shown_<name>`."""
+    """An admin page that shows each decimal and each size of its model by a computed field, `shown_<name>`."""
 
     model: type[Model]
 

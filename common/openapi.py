@@ -1,4 +1,4 @@
-"""OpenAPI: what drf-spectacular cannot see by itself."""
+"""OpenAPI: what drf-spectacular cannot find out by itself."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ ERROR: dict[str, Any] = {
 
 
 def add_error(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """A hook of drf-spectacular: puts the shape of errors beside those of the serializers."""
+    """Hook of drf-spectacular: adds the shape of errors to the schema's components."""
     result["components"]["schemas"]["Error"] = ERROR
     return result
 
@@ -48,11 +48,11 @@ GUESTS: Codes = {403: ["phone_required"]}
 
 
 def refusals_of(view: Any, method: str, action: str | None) -> Codes:
-    """The codes by which a door may refuse, by HTTP status: those of all doors, and what the view names itself.
+    """The codes with which a view may refuse, by HTTP status: those that every view has, and those that it declares.
 
-    A view names errors of the apps in `refusals`: a dict from an action of a viewset, or a method in lower case, to
-    classes of DomainError; one that leaves by several codes has them in `codes`. What a decorator of the handler may
-    raise is an attribute `refusals` of it. `view` is the class or an instance.
+    A view declares errors of the apps in `refusals`: a dict from an action of a viewset, or from a method in lower
+    case, to classes of DomainError. A class with several codes lists them in `codes`. What a decorator of the handler
+    may raise stands in an attribute `refusals` of the decorated function. `view` is the class or an instance.
     """
     found: Codes = {status: list(codes) for status, codes in EVERYWHERE.items()}
     if view.authentication_classes:
@@ -68,7 +68,7 @@ def refusals_of(view: Any, method: str, action: str | None) -> Codes:
 
 
 class ApiSchema(AutoSchema):
-    """Adds the one error shape to every operation, with the statuses any of them may answer, and names lists."""
+    """Adds the one error shape to every operation, with the statuses that any of them may answer, and names lists."""
 
     def _get_paginator(self) -> Any:
         """The paginator, with the plural under which the view answers: a list below a row is named as its action."""

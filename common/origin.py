@@ -1,4 +1,4 @@
-"""Where the request at hand comes from, for records of who did what: services know no request."""
+"""Where the current request comes from, for records of who did what: services know no request."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass

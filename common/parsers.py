@@ -40,7 +40,7 @@ def finite(text: str) -> float:
 
 
 def strict_json(text: str) -> Any:
-    """`text` as RFC 8259 has it: no NaN, no number beyond a double. Raises ValueError or RecursionError."""
+    """`text` as RFC 8259 defines it: no NaN, no number beyond a double. Raises ValueError or RecursionError."""
     return json.loads(text, parse_constant=finite, parse_float=finite)
 
 

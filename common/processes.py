@@ -29,7 +29,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Process(NamedTuple):
-    """A process that stays itself when its pid is used again."""
+    """A process identified by pid and start time, so that it is not mistaken for a later one with the same pid."""
 
     pid: int
     started: int  # clock ticks after boot

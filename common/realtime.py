@@ -1,8 +1,8 @@
-"""News for people: one channel-layer group per user, and a capped Redis stream to catch up from.
+"""News for people: a channel-layer group for each user, and a capped Redis stream to catch up from.
 
 An event is `{"event": name, "data": {...}, "revision": id}`. The revision is the id of the event in the user's
-stream; a client that comes back with `?since=<revision>` gets what it missed. The API stays the truth: a lost
-event costs a redraw, never data.
+stream; a client that comes back with `?since=<revision>` gets what it missed. The API stays the truth: a lost event
+costs a redraw, never data.
 """
 
 import functools
@@ -76,7 +76,7 @@ return ARGV[1]
 
 @functools.cache
 def connection() -> redis.Redis:
-    """The process's Redis connection pool. async_to_sync(group_send) would open a connection at each call."""
+    """The process's pool of Redis connections. (async_to_sync(group_send) would open a connection at each call.)"""
     # redis-py would try again for seconds by itself; who publishes must not wait that long for a Redis that is away.
     retry = Retry(ExponentialBackoff(cap=0.2, base=0.05), 2)
     return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10, socket_connect_timeout=5, retry=retry)
@@ -95,9 +95,9 @@ def stream_of(user_id: UUID) -> str:
 
 
 def publish(user_id: UUID, event: str, data: dict[str, Any]) -> None:
-    """Send `event` to every open socket of the user and remember it for those that come back.
+    """Send `event` to every open socket of the user and keep it for sockets that come back.
 
-    `data` gets `timestamp` (ISO 8601, UTC). A Redis that is away loses the news, never the caller's work.
+    `data` gets a `timestamp` (ISO 8601, UTC). While Redis is away the news are lost, but the caller goes on.
     """
     body = {"timestamp": timezone.now(), **data}
     text = json.dumps({"event": event, "data": body}, cls=DjangoJSONEncoder, ensure_ascii=False)
@@ -115,7 +115,7 @@ def publish_on_commit(user_id: UUID, event: str, data: dict[str, Any]) -> None:
 
 
 def call_sockets_on_commit(user_id: UUID, handler: str) -> None:
-    """Once the transaction at hand is committed, have every open socket of the user run `handler`; nothing is kept."""
+    """After the commit let every open socket of the user run `handler`. Nothing is kept for sockets that come later."""
     transaction.on_commit(functools.partial(call_sockets, user_id, handler))
 
 
@@ -129,7 +129,7 @@ def call_sockets(user_id: UUID, handler: str) -> None:
 def missed(user_id: UUID, since: str) -> list[tuple[str, str]] | None:
     """Events after revision `since` as (revision, text), oldest first.
 
-    None where that cannot be told, so that the client reads everything anew: some are gone, or `since` is no revision.
+    None where some of them are gone or `since` is no revision: the client then has to read everything again.
     """
     try:
         # redis-py cannot tell mypy that this connection answers bytes.
@@ -142,7 +142,7 @@ def missed(user_id: UUID, since: str) -> list[tuple[str, str]] | None:
 
 
 def take_turn(subject: str, seconds: float = 0.5) -> bool:
-    """Whether news of `subject` may be sent now: once in `seconds` among all processes; never without Redis."""
+    """Whether news of `subject` may be sent now: at most once in `seconds`, over all processes. Never without Redis."""
     key = f"{settings.REDIS_PREFIX}:turn:{subject}"
     try:
         return bool(connection().set(key, 1, nx=True, px=int(seconds * 1000)))
@@ -151,10 +151,12 @@ def take_turn(subject: str, seconds: float = 0.5) -> bool:
 
 
 def rest_of_turn(subject: str, seconds: float, rest_seconds: float) -> float | None:
-    """None where news of `subject` may be sent now, once in `seconds`; otherwise how long its rest still lasts.
+    """None where news of `subject` may be sent now (at most once in `seconds`); otherwise how long to wait, in
+    seconds.
 
-    The first who may not begins the rest and is told all of `rest_seconds`: theirs is to have it told what waits when
-    the next turn has come, and the rest ended (`end_turn` of `<subject>:rest`). 0 without Redis.
+    The first caller that is refused starts a rest and gets all of `rest_seconds`. That caller has to see to it that
+    the news is sent when its wait is over, and then to end the rest (`end_turn` of `<subject>:rest`). 0 without
+    Redis.
     """
     keys = [f"{settings.REDIS_PREFIX}:turn:{name}" for name in (subject, f"{subject}:rest")]
     try:
@@ -165,10 +167,10 @@ def rest_of_turn(subject: str, seconds: float, rest_seconds: float) -> float | N
 
 
 def tell_at_turns(subject: str, word: str, tell: Callable[[str], None], seconds: float = 0.5) -> None:
-    """Have `tell(word)` called once in `seconds` among all processes, and after the last of a burst once more.
+    """Call `tell(word)` at most once in `seconds` over all processes, and once more after the last word of a burst.
 
-    It is called now, or else later from another thread, with the latest word that anybody had; so `tell` reads what
-    it tells. Words are lost with Redis, and the last one with the process that was to tell it.
+    It is called now, or later from another thread with the latest word that any process had; so `tell` reads the
+    state that it tells of. Words are lost with Redis, and the last one with the process that was to tell it.
     """
     keys = (f"{settings.REDIS_PREFIX}:turn:{subject}", f"{settings.REDIS_PREFIX}:word:{subject}")
     milliseconds = int(seconds * 1000)
@@ -186,7 +188,7 @@ def tell_at_turns(subject: str, word: str, tell: Callable[[str], None], seconds:
 
 
 def tell_later(keys: tuple[str, str], milliseconds: int, tell: Callable[[str], None]) -> None:
-    """Wait for the next turn and tell the latest word, unless somebody else has."""
+    """Wait for the next turn and tell the latest word, unless another process has."""
     try:
         while True:
             wait, word = cast(list[Any], connection().eval(HEAR, 2, *keys, milliseconds))
@@ -202,7 +204,7 @@ def tell_later(keys: tuple[str, str], milliseconds: int, tell: Callable[[str], N
 
 
 def put_aside(subject: str, items: Sequence[str]) -> None:
-    """Keep small things until somebody takes them all: of many the latest, and how many there were."""
+    """Collect small news until somebody takes all of them: the latest is kept, and how many there were."""
     kept, count = aside_keys(subject)
     with suppress(redis.RedisError), connection().pipeline() as pipe:
         pipe.rpush(kept, *items)
@@ -214,7 +216,7 @@ def put_aside(subject: str, items: Sequence[str]) -> None:
 
 
 def take_aside(subject: str) -> tuple[int, list[str]]:
-    """How many were put aside, and the latest of them."""
+    """How many were put aside, and the latest of them; they are gone then."""
     kept, count = aside_keys(subject)
     try:
         with connection().pipeline() as pipe:
@@ -232,7 +234,9 @@ def aside_keys(subject: str) -> tuple[str, str]:
 
 
 def high_water(subject: str, value: float) -> float:
-    """The highest value so far of what must not be seen to go back, among all processes; `value` without Redis."""
+    """The highest value so far, over all processes, of what must not be seen to go back; `value` itself without
+    Redis.
+    """
     try:
         answer: Any = connection().eval(RAISE, 1, high_water_key(subject), value, STREAM_SECONDS)
         return float(answer)
@@ -241,7 +245,7 @@ def high_water(subject: str, value: float) -> float:
 
 
 def lower_water(subject: str) -> None:
-    """Let it begin anew."""
+    """Let it start anew."""
     with suppress(redis.RedisError):
         connection().delete(high_water_key(subject))
 
@@ -251,6 +255,6 @@ def high_water_key(subject: str) -> str:
 
 
 def end_turn(subject: str) -> None:
-    """Let the next caller of `take_turn` have it at once."""
+    """Let the next caller of `take_turn` have its turn at once."""
     with suppress(redis.RedisError):
         connection().delete(f"{settings.REDIS_PREFIX}:turn:{subject}")

@@ -1,8 +1,9 @@
-"""News that apps above send and apps below hear."""
+"""News that apps further up send and apps further down receive."""
 
 from django.dispatch import Signal
 
 operator_acted = Signal()
-"""What an operator did by hand in the admin, in the transaction of it: sender is the model; `actor`, `deed` (a Deed of
-common.admin), `row` (none where a list was exported), and `before` and `after`, the values concerned as JSON without
-secrets."""
+"""An operator's deed in the admin, sent inside its transaction. The sender is the model. Arguments: `actor`, `deed`
+(a Deed of common.admin), `row` (None where a list was exported), and `before` and `after`, the values concerned as
+JSON without secrets.
+"""

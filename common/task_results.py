@@ -10,10 +10,10 @@ logger = logging.getLogger(__name__)
 
 
 class TaskResults(DatabaseBackend):
-    """Results in the database; where it is away, a failure is told to the log alone.
+    """Results in the database. While that is away, a failure is only logged.
 
-    Raised here, the error would come between a task and its end: the worker counts the task as under way for ever, and
-    takes no more once it has as many of these as threads.
+    Raised here, the error would come between a task and its end: the worker would count the task as running for ever,
+    and take no more tasks once it has as many of these as threads.
     """
 
     def store_result(self, task_id: str, result: Any, state: str, *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Texts of Django templates for babel, which knows Python alone: `makemessages` would need GNU gettext."""
+"""Texts of Django templates for babel, which only reads Python. (`makemessages` would need GNU gettext.)"""
 
 from collections.abc import Collection, Iterator, Mapping
 from io import BytesIO

@@ -20,20 +20,24 @@ LEFT_SECONDS, MOST_LEFT = 10.0, 1000
 
 
 class RequestThrottle(BaseThrottle):
-    """So many requests a minute for each signed-in user, and for each address of those who are not.
+    """Limits the requests of each signed-in user, and of each address of those who are not signed in.
 
-    A view with a `throttle_scope` has a stricter rule of its own besides, settings.THROTTLES[scope]. All of them are
-    asked in one call to Redis, and of a generous limit a thousandth at once: for some seconds the next uses are this
-    process's own. Where Redis does not answer the request passes: these limits protect the platform from too much, and
-    an outage of theirs must not close it. What guards a secret (sign-in, codes) counts in its service and stays closed
-    then. Requests without a valid token at a door that needs one are refused before: counting them would cost more.
+    A view with a `throttle_scope` also has a stricter rule of its own, settings.THROTTLES[scope]. All rules are asked
+    in one call to Redis. Of a generous limit a process takes a thousandth at a time and answers from that for some
+    seconds.
+
+    While Redis is away requests pass: these limits protect the platform from overload, and must not close it.
+    Whatever guards a secret (sign-in, codes) counts in its own service and then stays closed. Requests without a
+    valid token at a door that needs one are refused earlier: counting them would cost more than refusing them.
     """
 
     asked_again_at = 0.0
-    """Monotonic time until which this process takes Redis for gone, so that an outage delays few requests."""
+    """Monotonic time until which this process does not ask Redis, so that an outage delays few requests."""
 
     left: ClassVar[dict[str, deque[float]]] = {}
-    """By the key of a rule: until when (monotonic) each use is good that this process has taken ahead."""
+    """Uses that this process has taken ahead, by the key of their rule: for each the monotonic time at which it
+    expires.
+    """
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """Raises RateLimited."""
@@ -54,12 +58,12 @@ class RequestThrottle(BaseThrottle):
         if portion > 1:
             if len(self.left) > MOST_LEFT:
                 self.left.clear()
-            # Other threads may have taken some at the same time: theirs are no less good.
+            # Other threads may have taken some at the same time; all of them are valid.
             self.left.setdefault(key, deque()).extend([now + LEFT_SECONDS] * (portion - 1))
         return True
 
     def has_left(self, key: str, now: float) -> bool:
-        """Whether a use of the rule is left of what this process has taken, which is one less then."""
+        """Spend one of the uses that this process has taken ahead, if one is left."""
         uses = self.left.get(key)
         while uses:
             with suppress(IndexError):  # another thread has had the last one

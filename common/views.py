@@ -14,8 +14,8 @@ from common.paging import SkipLimitPage
 class VisibleViewSet(GenericViewSet):
     """A viewset over the rows its user may see: `model.objects.visible_to(user)`, narrowed by `narrow()`.
 
-    `get_queryset` may not be overridden below, so that no view can widen what is visible. What is out of
-    sight is 404.
+    Subclasses may not override `get_queryset`, so that no view can widen what is visible. What is out of sight is
+    404.
     """
 
     model: type[Model]
@@ -34,7 +34,7 @@ class VisibleViewSet(GenericViewSet):
         return self.narrow(rows.visible_to(self.request.user))  # type: ignore[attr-defined]
 
     def narrow(self, rows: QuerySet) -> QuerySet:
-        """The rows of this view among the visible ones, with what the serializer needs joined."""
+        """The visible rows that this view is about, with what the serializer needs joined."""
         return rows
 
     def page(self, rows: QuerySet, **context: Any) -> Response:

@@ -1,4 +1,4 @@
-"""gunicorn's threads, as this platform has them answer requests (compose.yaml)."""
+"""gunicorn's worker, adapted to clients that send many small requests (compose.yaml)."""
 
 import select
 from concurrent.futures import ThreadPoolExecutor
@@ -10,18 +10,19 @@ PATIENCE_MILLISECONDS = 3
 
 
 class Threads(ThreadPoolExecutor):
-    """A pool that tells whether somebody waits for one of its threads."""
+    """A pool that can tell whether work is waiting for one of its threads."""
 
     def is_asked(self) -> bool:
         return not self._work_queue.empty()
 
 
 class StayingWorker(ThreadWorker):
-    """A thread stays with its connection for a moment after an answer, as long as nobody else waits for a thread.
+    """After an answer a thread waits a moment on the same connection for the next request, unless other work is
+    waiting.
 
-    Who uploads small files, or leafs through lists, asks the next thing at once. gunicorn would hand the connection to
-    its main thread, have it watched, and give it to a thread anew: a fifth of what a small file costs, and each of
-    these steps waits for its turn with the interpreter.
+    Clients that upload small files or page through lists send their next request at once. gunicorn would give the
+    connection back to its main thread, which watches it and hands it to a thread again: a fifth of what a small file
+    costs, and each of these steps waits for the interpreter lock.
     """
 
     def get_thread_pool(self) -> Threads:
@@ -34,7 +35,7 @@ class StayingWorker(ThreadWorker):
         return kept
 
     def stays_with(self, conn: TConn) -> bool:
-        """Whether this thread has the next request of `conn` before anybody else asks for the thread."""
+        """Wait for the next request of `conn`; False where this thread should rather take other work."""
         if not self.alive or self.tpool.is_asked() or conn.is_http2:
             return False
         if conn.parser.unreader.buf.getvalue():  # read ahead

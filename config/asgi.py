@@ -23,7 +23,7 @@ from rendering.consumers import JobWatchConsumer  # noqa: E402
 
 refuse_unfit()
 
-# Signed in by a cookie, which a browser sends for any page: only pages of ours may open it.
+# This socket is authenticated by a cookie, which browsers send along for any page: only our own may open it.
 watch = AllowedHostsOriginValidator(SessionMiddlewareStack(JobWatchConsumer.as_asgi()))
 sockets = URLRouter(
     [
@@ -35,5 +35,5 @@ sockets = URLRouter(
 application = ProtocolTypeRouter(
     {"http": ArrivingBodies(BodyLimit(http, settings.MAX_BODY)), "websocket": sockets}
 )
-# What is loaded stays: the collector need not look at all of it again and again.
+# What is loaded by now stays for good: the garbage collector need not look at it again and again.
 gc.freeze()

@@ -1,11 +1,11 @@
-"""Every process that serves asks the system checks first; Django itself asks them in management commands alone."""
+"""Every serving process runs the system checks at its start; Django does so in management commands only."""
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, SystemCheckError
 
 
 def refuse_unfit() -> None:
-    """End the process where a system check finds an error in production, saying what is wrong."""
+    """In production: end the process where a system check finds an error, and say what is wrong."""
     if settings.EMBEDDED_PROFILE:
         return
     try:

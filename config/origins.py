@@ -1,4 +1,4 @@
-"""Where pictures and films of our pages may come from besides ourselves: signed links lead on to the bucket."""
+"""Where pictures and films of our pages may come from besides our own origin: signed links lead to the bucket."""
 
 from typing import Any
 from urllib.parse import urlsplit

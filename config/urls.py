@@ -17,7 +17,7 @@ from uploads.api.archive_views import ArchiveLinkView
 
 api: list[URLPattern | URLResolver] = [
     path("ping", common_api.ping),
-    # First: a route that comes late is looked for in all that stand before it, and nothing is asked for as often.
+    # First, since nothing is requested as often: Django tries the routes one after the other.
     path("", include("uploads.api.urls")),
     path("", include("accounts.api.urls")),
     path("", include("billing.api.urls")),

@@ -11,5 +11,5 @@ application = get_wsgi_application()
 from config.fitness import refuse_unfit  # noqa: E402  (needs the app registry)
 
 refuse_unfit()
-# What is loaded stays: the collector need not look at all of it again and again.
+# What is loaded by now stays for good: the garbage collector need not look at it again and again.
 gc.freeze()

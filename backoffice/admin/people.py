@@ -1,4 +1,4 @@
-"""The page of a user with what the apps above accounts know of them: money, drives, jobs."""
+"""The page of a user, with what the apps above accounts know: money, drives, jobs."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from rendering.models import RenderJob
 
 
 class GlanceInline(ReadOnlyInline):
-    """Rows of the user, on a tab, for who may see the rows themselves; each leads to its own page."""
+    """Rows of the user on a tab, for operators who may see such rows; each links to its own page."""
 
     tab = True
     per_page = 10
@@ -116,4 +116,4 @@ GLANCES = {
     "storage": ("drives.view_drive", total(Drive.objects.filter(is_active=True), size=Sum("used_size"))),
     "jobs": ("rendering.view_renderjob", total(RenderJob.objects.all(), count=Count("pk"))),
 }
-"""Columns of the list: the right that each asks for, and what it reads."""
+"""Columns of the list, each with the right that it needs and what it reads."""

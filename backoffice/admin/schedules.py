@@ -1,4 +1,4 @@
-"""The schedules of Celery beat and what became of background work, in the dress of the rest."""
+"""The schedules of Celery beat and the results of background work, in the style of our own pages."""
 
 import json
 from typing import Any
@@ -45,14 +45,14 @@ PACKAGES = (
 for model in PACKAGES:
     admin.site.unregister(model)
 OURS = ("accounts.", "billing.", "drives.", "uploads.", "rendering.")
-"""Tasks of ours do no harm when they run twice; of others nobody has promised that."""
+"""Only tasks of ours may be run by hand: they are safe to run twice."""
 
 
 LONGER = (("days", 86400), ("hours", 3600), ("minutes", 60))
 
 
 def spoken(schedule: Any) -> str:
-    """When it runs, as people say it: the packages' own texts are `0 4 * * * (m/h/dM/MY/d) UTC`, `every 86400 s`."""
+    """The schedule in plain words. The package's own texts read `0 4 * * * (m/h/dM/MY/d) UTC` or `every 86400 s`."""
     if isinstance(schedule, CrontabSchedule):
         options = Options()
         options.use_24hour_time_format = True

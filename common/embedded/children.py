@@ -19,9 +19,9 @@ LOG_SIZE_LIMIT = 20 * 2**20  # bytes; a longer log is set aside at the next star
 class ChildSpec:
     """What to start and how to end it.
 
-    `grace` is how many seconds the child has between `stop_signal` and SIGKILL. `death_signal` is what the
-    kernel sends it when the supervisor dies without a word; None where `argv` arranges that itself. A
-    `foundation` is stopped only after all children that are none. `prepare` runs before every start.
+    `grace` is how many seconds the child has between `stop_signal` and SIGKILL. `death_signal` is what the kernel
+    sends to it when the supervisor dies; None where `argv` arranges that itself. A `foundation` is stopped only after
+    all children that are not. `prepare` runs before every start.
     """
 
     name: str
@@ -36,7 +36,7 @@ class ChildSpec:
 
 
 class Child:
-    """A child that runs, or has ended, in a process group of its own; its output goes to $YUNTU_VAR/logs."""
+    """A child process, running or ended, in a process group of its own; its output goes to $YUNTU_VAR/logs."""
 
     def __init__(self, spec: ChildSpec, layout: Layout) -> None:
         self.spec = spec
@@ -103,7 +103,7 @@ class Child:
         processes.end_owners(*self._token, grace=0)
 
     def last_words(self, lines: int = 15) -> str:
-        """The end of what it wrote to its log since it was started."""
+        """The end of what it has written to its log since it was started."""
         try:
             with self.log.open("rb") as file:
                 file.seek(max(self._log_start, self.log.stat().st_size - 4096))

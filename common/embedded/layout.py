@@ -81,7 +81,7 @@ class Layout:
 
     @property
     def sockets(self) -> Path:
-        """A short private directory: the path of a socket may have 107 bytes, and YUNTU_VAR may be longer."""
+        """A short private directory: the path of a socket may have 107 bytes at most, and YUNTU_VAR may be longer."""
         # The same for all processes, whatever TMPDIR they have; `private_directory` sees that it is ours.
         shared = "/tmp"  # noqa: S108
         temporary = Path(shared if os.access(shared, os.W_OK) else tempfile.gettempdir())

@@ -1,8 +1,8 @@
 """Starts the processes of a platform, keeps them running, and leaves none behind.
 
-Four things see to the last point, each for the case that the ones before it do not reach: an orderly `stop`;
-the kernel's parent-death signal to every child; the guardian, which notices however the supervisor dies and
-then ends everything that carries the platform's token; and the next start, which ends what even that left.
+Four things make sure of the last point, each for the cases that those before it do not cover: an orderly `stop`; the
+kernel's parent-death signal to every child; the guardian, which notices the supervisor's death however it comes and
+then ends everything that carries the platform's token; and the next start, which ends whatever is still left.
 """
 
 import contextlib
@@ -102,13 +102,13 @@ class Supervisor:
         return child
 
     def run(self) -> None:
-        """Start children again that die, until a signal's handler raises (KeyboardInterrupt, as a rule)."""
+        """Restart children that die, until the handler of a signal raises (usually KeyboardInterrupt)."""
         while True:
             self.look_after_children()
             time.sleep(LOOK_INTERVAL)
 
     def look_after_children(self) -> None:
-        """One look: tell who has died, start again whose pause is over."""
+        """One round: report children that have died, restart those whose pause is over."""
         now = time.monotonic()
         for child in self.children:
             name = child.spec.name

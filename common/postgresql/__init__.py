@@ -1,1 +1,1 @@
-"""Django's PostgreSQL, with a cheaper question whether a kept connection still lives."""
+"""Django's PostgreSQL backend with a cheaper check whether a kept connection is still alive."""

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 
 def array_of(values: Iterable[object]) -> str:
-    """`values` as the text of an array, for a parameter that says its type (`%s::uuid[]`); None is NULL.
+    """`values` as the text of a PostgreSQL array, for a parameter that names its type (`%s::uuid[]`); None is NULL.
 
-    psycopg asks each list what is in it, and of what type that is: for the ten lists of a file that lands, a
-    twentieth of all it costs.
+    psycopg would look at each list's elements to find their type: for the ten lists of a file that lands that was a
+    twentieth of the whole cost.
     """
     return "{" + ",".join(["NULL" if value is None else quoted(str(value)) for value in values]) + "}"
 

@@ -1,4 +1,4 @@
-"""Django's PostgreSQL, with a cheaper question whether a kept connection still lives, and statements planned once."""
+"""Django's PostgreSQL backend with a cheaper check of kept connections, and with statements that are planned once."""
 
 import select
 from typing import Any
@@ -9,7 +9,7 @@ from django.db.backends.utils import CursorWrapper
 
 
 class DatabaseOperations(operations.DatabaseOperations):
-    """Logs of statements name those of `planned_cursor`, too."""
+    """Lets the log of statements show those of `planned_cursor`, too."""
 
     def last_executed_query(self, cursor: Any, sql: Any, params: Any) -> str:
         told: str = super().last_executed_query(cursor, sql, params) or str(sql)
@@ -17,14 +17,14 @@ class DatabaseOperations(operations.DatabaseOperations):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A kept connection is asked at the beginning of each request (`CONN_HEALTH_CHECKS`): here without a round trip."""
+    """Checks a kept connection at the beginning of each request (`CONN_HEALTH_CHECKS`) without a round trip."""
 
     ops_class = DatabaseOperations
 
     def is_usable(self) -> bool:
-        """Whether the server has hung up, which its socket tells: nothing else is to be read from an idle connection.
+        """Whether the connection is open: its socket shows it, since an idle connection has nothing else to be read.
 
-        A server that vanished without a word shows at the next statement, as one does that goes a moment later.
+        A server that vanished without closing it, or that goes a moment later, shows at the next statement.
         """
         if self.connection is None or self.connection.closed:
             return False
@@ -33,9 +33,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return not poll.poll(0) or super().is_usable()
 
     def planned_cursor(self) -> CursorWrapper:
-        """A cursor whose statements a connection plans once (`prepare_threshold`): values go apart from the text.
+        """A cursor whose statements the connection plans once (`prepare_threshold`): values travel apart from the
+        text.
 
-        Django's own puts them into it, so that every statement is a new one.
+        Django's own cursors put the values into the text, so that every statement is a new one to PostgreSQL.
         """
         self.ensure_connection()
         with self.wrap_database_errors:

@@ -1,4 +1,4 @@
-"""Commits that do not wait for the disk by themselves."""
+"""Waiting for the disk after commits that did not."""
 
 from common.compiled import planned_cursor
 
@@ -7,10 +7,10 @@ WAIT = "SELECT pg_logical_emit_message(true, '', '')"
 
 
 def wait_for_disk() -> None:
-    """Return once everything this connection has committed is on the disk.
+    """Return once everything that this connection has committed is on the disk.
 
-    For functions that commit with `synchronous_commit = off`, so as to hold no lock meanwhile: those who wait at the
-    same time share one write. Nothing may be acknowledged before.
+    For functions that commit with `synchronous_commit = off`, so that they hold no lock meanwhile. Those who wait at
+    the same time share one write. Acknowledge nothing before this returns.
     """
     with planned_cursor() as cursor:
         cursor.execute(WAIT)

@@ -1,4 +1,4 @@
-"""Dates as tables have room for; Django's own for Chinese take twice that."""
+"""Short dates, as tables have room for. Django's own for Chinese are twice as long."""
 
 DATE_FORMAT = SHORT_DATE_FORMAT = "Y-m-d"
 DATETIME_FORMAT = SHORT_DATETIME_FORMAT = "Y-m-d H:i"
