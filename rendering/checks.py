@@ -1,4 +1,4 @@
-"""System checks of rendering: what of the settings no engine answers to."""
+"""System checks of rendering: settings that name engines."""
 
 from typing import Any
 
@@ -10,7 +10,9 @@ from rendering.engines import ENGINES
 
 @register()
 def engines_are_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """RENDER_ENGINES names engines there are; what only simulates is switched on by its own setting, and told."""
+    """RENDER_ENGINES may name only engines that exist. Engines that simulate have a setting of their own, as the text
+    says.
+    """
     found: list[CheckMessage] = []
     known = sorted(name for name, engine in ENGINES.items() if not engine.is_simulated)
     if unknown := sorted(set(settings.RENDER_ENGINES) - {*known, "simulated"}):

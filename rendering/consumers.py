@@ -1,8 +1,8 @@
-"""Operators who watch a job: /ws/office/jobs/<id>, by the session of the back office.
+"""Operators who watch a job: /ws/office/jobs/<id>, authenticated by their session of the back office.
 
-The client says nothing. It hears `job` at first and when the job's state or counts have changed, and `log` with the
-end of the log of each attempt that runs, as often as it changes. The database is asked, every LOOK_SECONDS and only
-while somebody looks: what the owner hears is the owner's.
+The client sends nothing. It receives `job` at first and whenever the job's state or counts have changed, and `log`
+with the end of the log of each running attempt, whenever that has changed. The database is read every LOOK_SECONDS,
+and only while somebody watches; the owner's events are not used for this.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ RIGHT = "rendering.view_attempt"
 
 
 def may_watch(session: Any) -> bool:
-    """Whether the session of the back office is that of an operator who may see the logs of jobs."""
+    """Whether this session of the back office is that of an operator who may see the logs of jobs."""
     request = HttpRequest()
     request.session = STORE(session.session_key)  # read anew: it may have ended
     user = get_user(request)

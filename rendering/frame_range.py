@@ -17,7 +17,7 @@ MAX_LENGTH = 2000
 
 
 def expressions() -> type[IntRangeExpr]:
-    """Loaded when it is first needed: it brings 12 MB, and most processes read no range."""
+    """Loaded when first needed: it takes 12 MB, and most processes read no range."""
     from openjd.model import IntRangeExpr
 
     return IntRangeExpr

@@ -1,6 +1,6 @@
-"""Celery messages of rendering, by name. They carry ids only and may arrive twice, late or never:
+"""Celery messages of rendering, by name.
 
-what is due stands in the database, and `tend` sends it again.
+They carry ids only and may arrive twice, late or never: the database knows what is due, and `tend` sends it again.
 """
 
 from uuid import UUID
@@ -18,7 +18,9 @@ def queue_of(engine: str) -> str:
 
 
 def send_on_commit(name: str, *arguments: str) -> None:
-    """A broker that is away costs a few seconds, not the request: what is committed will be tended."""
+    """Send after the commit. While the broker is away this costs a few seconds, not the request: `tend` sends it
+    again.
+    """
     transaction.on_commit(lambda: send(name, *arguments), robust=True)
 
 

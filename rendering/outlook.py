@@ -1,4 +1,4 @@
-"""How far a job is, and what is to be expected of it."""
+"""How far a job is, and how long the rest may take."""
 
 from dataclasses import dataclass
 from itertools import groupby
@@ -39,12 +39,12 @@ class RunningFrame:
 
 @dataclass(frozen=True)
 class Outlook:
-    """Progress in per cent, weighted by frames: one that is half rendered counts half. It never goes back, but where
-    a job that was over goes on. `running` are frames being rendered, at most 100.
+    """Progress in per cent, weighted by frames: a frame that is half rendered counts half. It never decreases, except
+    when a job that was over goes on.
 
-    `queue_position` is how many frames of other jobs the nodes would take before this job's next, null where it has
-    none that waits; `estimated_seconds` is the time until the last frame is over at today's pace, null where nothing
-    is known. Both are guesses.
+    `running` are frames being rendered, at most 100. `queue_position` is how many frames of other jobs the nodes
+    would take before this job's next one; null where none waits. `estimated_seconds` is the time until the last frame
+    is done at today's pace; null where nothing is known. Both are guesses.
     """
 
     progress: int
@@ -70,7 +70,7 @@ def outlook(job: RenderJob) -> Outlook:
 
 
 def begin_anew(job: RenderJob) -> None:
-    """The job is over; should it go on, its progress may be less."""
+    """The job is over: if it goes on later, its progress may be lower."""
     lower_water(subject_of(job))
 
 
@@ -89,7 +89,7 @@ def frames_ahead(job: RenderJob) -> int | None:
 
 
 def seconds_left(job: RenderJob, frames: float, slots: int) -> int | None:
-    """The mean time of the rendered frames, times those that are left, among the slots that work at it."""
+    """The mean time of the rendered frames, times the remaining frames, divided by the slots at work on the job."""
     if job.status == Status.PAUSED or not job.done_frames:
         return None
     done = Frame.objects.filter(job=job, status=Frame.Status.DONE)
@@ -106,7 +106,7 @@ class Part:
 
 
 def running_parts(job: RenderJob) -> list[Part]:
-    """An attempt renders its frames in their order and tells its progress over all of them."""
+    """An attempt renders its frames in order and reports progress over all of them."""
     rows = Frame.objects.filter(attempt__job=job, attempt__status=Attempt.Status.RUNNING)
     columns = ("attempt_id", "attempt__progress", "status", "step__name", "number")
     found = rows.order_by("attempt_id", "number").values_list(*columns)

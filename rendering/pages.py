@@ -1,4 +1,4 @@
-"""Our own page of render tasks. It shows; what it does goes by the API, as for every client."""
+"""Our own page of render tasks. It only shows: what it does goes through the API, as with every client."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""What rendering does at news from below."""
+"""What rendering does about signals from the apps below."""
 
 from typing import Any
 
@@ -24,18 +24,18 @@ def end_jobs(sender: Any, user: User, **kwargs: Any) -> None:
 
 @receiver(level_changed)
 def share_by_level(sender: Any, user: User, **kwargs: Any) -> None:
-    """What is queued already runs by the new level."""
+    """What is queued already counts by the new level."""
     limits.level_changed(user)
 
 
 @receiver(plan_changed)
 def share_by_plan(sender: Any, plan: MembershipPlan, **kwargs: Any) -> None:
-    """What is queued already runs by the plan as it is now."""
+    """What is queued already counts by the changed plan."""
     limits.plan_changed(plan)
 
 
 @receiver(wallet_credited)
 def go_on_with_money(sender: Any, wallet: Wallet, **kwargs: Any) -> None:
-    """Jobs that wait for money of this wallet go on; what this misses `tend` finds."""
+    """Jobs that wait for money of this wallet go on. `tend` finds those that this misses."""
     if RenderJob.objects.filter(pause_reason=RenderJob.PauseReason.BALANCE, hold__wallet=wallet).exists():
         messages.tell_credited(wallet.pk)

@@ -52,7 +52,9 @@ def client_config() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Why nothing of a job is being rendered: a stable code, a sentence for its owner, until when if that is known."""
+    """Why nothing of a job is being rendered: a stable code, a sentence for its owner, and until when, if that is
+    known.
+    """
 
     code: str
     message: str
@@ -60,7 +62,7 @@ class Waiting:
 
     @property
     def is_stranded(self) -> bool:
-        """Whether it will wait until somebody does something: no node can do it."""
+        """Whether it waits until somebody acts: no node can render it."""
         return self.code.startswith("no_")
 
 
@@ -70,7 +72,7 @@ def waiting_reason(job: RenderJob) -> Waiting | None:
 
 
 def waiting_reasons(jobs: Sequence[RenderJob]) -> dict[UUID, Waiting]:
-    """Why those of `jobs` wait that do, by their ids: five statements, however many jobs.
+    """The reasons of those of `jobs` that wait, by job id, in five statements however many jobs there are.
 
     Codes: `dependency`, `approval`, `no_node`, `no_version`, `no_cores`, `no_memory`, `no_tags`, `no_unblocked_node`,
     `limit_user`, `limit_team`, `limit_licence`, `not_due`, `queue` (others are before it).
@@ -106,8 +108,9 @@ def waiting_reasons(jobs: Sequence[RenderJob]) -> dict[UUID, Waiting]:
 
 
 def frame_facts(jobs: Iterable[UUID]) -> Iterable[dict[str, Any]]:
-    """Of each job whether it has frames that run, are ready, are due, wait; when the first is due, and the memory in
-    bytes that the most frugal ready one needs."""
+    """For each job: whether it has frames that run, are ready, are due, or wait; when the first is due; and the
+    memory in bytes that the least demanding ready frame needs.
+    """
 
     def has(status: Frame.Status, *more: Q) -> Exists:
         return Exists(Frame.objects.filter(*more, job=OuterRef("pk"), status=status))
@@ -145,7 +148,7 @@ def missing_node(job: RenderJob) -> Waiting | None:
 
 
 def memory_needed(job: RenderJob, facts: dict[str, Any]) -> int:
-    """Bytes that a node must have to take any ready frame of the job: those that ran out of memory need more."""
+    """Bytes that a node must have to take any ready frame of the job. Frames that ran out of memory need more."""
     return max(job.min_memory_size, facts["least_memory"] or 0)
 
 
@@ -202,7 +205,7 @@ def lacking(job: RenderJob, nodes: list[RenderNode], blocked: set[UUID], memory:
 
 
 def reached_limits(jobs: Iterable[RenderJob]) -> list[ConcurrencyLimit]:
-    """Limits that count for `jobs` and are reached, by their kind."""
+    """Limits of `jobs` that are reached, by kind."""
     limits = {limit for job in jobs for limit in job.limits}
     rows = ConcurrencyLimit.objects.filter(pk__in=limits, running__gte=F("maximum"))
     return list(rows.order_by("kind"))

@@ -1,4 +1,4 @@
-"""The farm as operators see it. Work is changed by deeds that call the services, never by editing rows."""
+"""The farm as operators see it. Jobs and nodes are changed by deeds, which call the services; rows are never edited."""
 
 from rendering.admin import jobs, limits, nodes, records
 

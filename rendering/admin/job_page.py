@@ -1,4 +1,4 @@
-"""What the page of a job shows besides its columns."""
+"""What a job's page shows besides its columns."""
 
 from collections import Counter
 from typing import Any
@@ -30,7 +30,7 @@ FACTS = {
 
 
 def live_facts(request: HttpRequest, job: RenderJob) -> dict[str, Any]:
-    """State, grid of frames and latest attempts, in a number of statements that does not depend on theirs."""
+    """State, grid of frames and latest attempts, in a constant number of statements."""
     seen = outlook(job)
     cells, pages, page = grid_of(request, job)
     progress = seen.progress if job.status in RenderJob.OPEN_STATUSES else job.progress
@@ -63,7 +63,7 @@ def counts_of(job: RenderJob) -> list[dict[str, Any]]:
 
 
 def grid_of(request: HttpRequest, job: RenderJob) -> tuple[list[dict[str, Any]], int, int]:
-    """The frames of a page of the grid with their previews, how many pages there are, and which it is."""
+    """The frames on one page of the grid with their previews, the number of pages, and the number of this one."""
     pages = max(-(-job.total_frames // GRID), 1)
     page = min(max(int(text) if (text := request.GET.get("frames", "1")).isdecimal() else 1, 1), pages)
     frames = list(
@@ -97,7 +97,7 @@ def attempts_of(request: HttpRequest, job: RenderJob) -> list[dict[str, Any]]:
 
 
 def report_of(job: RenderJob) -> dict[str, Any] | None:
-    """The pre-flight of the job's scene: what of it operators ask for first, and what is missing."""
+    """The pre-flight of the job's scene: the facts that operators ask for first, and what is missing."""
     if job.scene_file is None:
         return None
     report = SceneReport.objects.filter(blob=job.scene_file.blob_id, engine=job.engine).first()

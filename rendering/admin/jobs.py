@@ -1,4 +1,4 @@
-"""Jobs: the list, the page of one with its frames, attempts and pre-flight, and what operators do to them."""
+"""Jobs: the list, a job's page with its frames, attempts and pre-flight, and the deeds of operators."""
 
 from collections.abc import Callable
 from typing import Any, cast

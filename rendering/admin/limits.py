@@ -21,7 +21,7 @@ AN_ID = "^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$"
 
 
 class LicenceForm(forms.ModelForm):
-    """A licence that is limited: an engine, or a renderer in it."""
+    """A limit on a licence: of an engine, or of a renderer in it."""
 
     class Meta:
         model = models.ConcurrencyLimit

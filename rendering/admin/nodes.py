@@ -57,7 +57,7 @@ class RunningInline(ReadOnlyInline):
 
 @admin.register(RenderNode)
 class RenderNodeAdmin(ReadOnlyAdmin):
-    """Operators take nodes in and out of service by deeds; everything else the node says itself."""
+    """Operators take nodes in and out of service by deeds; everything else is reported by the node itself."""
 
     list_display = (
         "name", "host", "shown_life", "shown_state", "shown_running", "slots", "cores", "shown_load", "shown_memory",

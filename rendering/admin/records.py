@@ -1,4 +1,4 @@
-"""What hangs on jobs: frames, attempts and the rest, only to be read."""
+"""What belongs to jobs: frames, attempts and the rest, all read-only."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the doors below /tasks share."""
+"""What all doors below /tasks share."""
 
 from typing import cast
 

@@ -1,4 +1,4 @@
-"""What a list of tasks may be narrowed by, and in which order it comes."""
+"""Filters and orders of the list of tasks."""
 
 from datetime import UTC, datetime, time
 
@@ -32,7 +32,7 @@ PARAMETERS = [
 
 
 def narrowed(rows: QuerySet[RenderJob], request: Request) -> QuerySet[RenderJob]:
-    """The rows that the query asks for, in its order, the newest first by default. Raises Invalid."""
+    """The rows that the query asks for, in its order; newest first by default. Raises Invalid."""
     wanted = request.query_params
     if text := wanted.get("status"):
         rows = rows.filter(status__in=statuses(text, request))
@@ -54,7 +54,7 @@ def narrowed(rows: QuerySet[RenderJob], request: Request) -> QuerySet[RenderJob]
 
 
 def statuses(text: str, request: Request) -> list[int]:
-    """The statuses asked for, by the numbers that the client has for them."""
+    """The statuses that were asked for, given by the client's own numbers."""
     numbers = {str(number): [number] for number in Status.values}
     if is_desktop_client(request):
         # Its Uploading, 1, is a status without rows here.

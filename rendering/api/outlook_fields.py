@@ -1,4 +1,4 @@
-"""What a task alone tells besides what a list of tasks does."""
+"""Fields that only the answer for a single task has, not a list of tasks."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Doors of the pre-flight: what becomes of the files that a scene names."""
+"""Doors of the pre-flight: what a scene needs, and which files of the drive serve it."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""Doors of what a task has rendered, as a whole."""
+"""Doors to the results of a task as a whole."""
 
 from dataclasses import asdict
 from typing import Any, cast

@@ -22,7 +22,7 @@ def engine_for(name: str) -> Engine | None:
 
 
 def is_offered(name: str) -> bool:
-    """Whether the settings offer an engine; one that only simulates has a switch of its own."""
+    """Whether the settings offer an engine. Simulating engines have a switch of their own."""
     engine = ENGINES.get(name)
     if engine is not None and engine.is_simulated:
         return settings.SIMULATED_ENGINE

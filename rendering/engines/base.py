@@ -1,4 +1,4 @@
-"""What the platform wants of an engine. Writing one: docs/engines.md."""
+"""The interface that the platform asks of an engine. Writing one: docs/engines.md."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from rendering.engines import failures
 from rendering.engines.failures import Failure
 
 EXIT_SCENE = 2
-"""Exit code of a program of ours: scene or request are at fault, trying again does not help."""
+"""Exit code of our scripts: the scene or the request is at fault, so trying again does not help."""
 PICTURE_SUFFIXES = {
     ".bmp", ".cin", ".dpx", ".exr", ".hdr", ".iff", ".jpeg", ".jpg", ".png", ".sgi", ".tga", ".tif", ".tiff",
 }  # fmt: skip
@@ -25,10 +25,11 @@ FRAME_NUMBER = re.compile(r"(?:^|[._])(-?\d+)$")
 
 @dataclass(frozen=True)
 class RenderSpec:
-    """One process run: which frames of which scene, and how. Paths are local; what is left out the scene says.
+    """One run of the program: which frames of which scene, and how.
 
-    `project` is the folder below which all files of the job lie; `version` and `renderer` are as the artist named
-    them; `layer` is a render layer (view layer). `remap` maps files as the scene names them to where they lie here.
+    Paths are local; what is empty is left to the scene. `project` is the folder that holds all files of the job;
+    `version` and `renderer` are as the artist named them; `layer` is a render layer (view layer). `remap` maps the
+    names of files in the scene to their places here.
     """
 
     scene: Path
@@ -50,10 +51,10 @@ class RenderSpec:
 
 @dataclass(frozen=True)
 class Line:
-    """What a line of output means: at most one of these is set.
+    """The meaning of a line of output: at most one of these is set.
 
-    `progress` is in per cent of the run, `frame` the number of a frame that is whole, `error` a code and details.
-    `is_loaded`: the scene is open, its first frame begins.
+    `progress` is in per cent of the run, `frame` the number of a frame that is complete, `error` a code and details.
+    `is_loaded`: the scene is open and its first frame begins.
     """
 
     progress: float | None = None
@@ -64,21 +65,22 @@ class Line:
 
 
 class Engine(ABC):
-    """An adapter: which versions are here, the commands that inspect and render, what came of it.
+    """An adapter: which versions are installed, the commands that inspect and render, how a run ended.
 
-    The programs speak to the runner by lines (`read_line`) and exit code. One instance lives as long as its process.
+    The programs speak to the runner through lines (`read_line`) and their exit code. There is one instance per
+    process.
     """
 
     name: str
     suffixes: tuple[str, ...]
     inspects_anywhere = False
-    """Scenes are inspected without the program: also by processes of machines that do not have it."""
+    """Scenes are inspected without the program, so machines that lack it can do so as well."""
     opens_newer_scenes = True
-    """A release may open scenes of later ones, and says so where it cannot."""
+    """A release may open scenes of later releases, and says so where it cannot."""
     tells_frames = True
-    """Its program says of each frame when it is whole, not of several at once."""
+    """Its program reports each frame as soon as that one is complete."""
     is_simulated = False
-    """Renders nothing. Such an engine is never derived from a file: it must be named."""
+    """It renders nothing. Such an engine is never derived from a file: it must be named."""
 
     @abstractmethod
     def versions(self) -> dict[str, list[str]]:
@@ -89,19 +91,19 @@ class Engine(ABC):
         """The command that writes what it finds in `scene` to `report` (JSON, docs/engines.md)."""
 
     def companions(self, scene_name: str) -> list[dict[str, Any]]:
-        """Files that belong to a scene by its name alone, as its report would list them: a frame in each, say."""
+        """Files that belong to a scene by name alone, in the form of its report: such as one file for each frame."""
         return []
 
     @abstractmethod
     def render_command(self, spec: RenderSpec, work_folder: Path) -> list[str]:
-        """The command that renders `spec`; files it needs besides may be written to `work_folder`."""
+        """The command that renders `spec`; further files that it needs may be written to `work_folder`."""
 
     def looks_like_scene(self, head: bytes) -> bool:
         """Whether a file that begins with `head` can be a scene of this engine."""
         return True
 
     def environment(self, spec: RenderSpec, work_folder: Path) -> dict[str, str]:
-        """Variables that `render_command` needs besides the runner's own few."""
+        """Variables that `render_command` needs in addition to the few that the runner sets."""
         return {}
 
     def version_for(self, wanted: str) -> str | None:
@@ -109,9 +111,9 @@ class Engine(ABC):
         return fitting_version(wanted, self.versions())
 
     def outputs(self, spec: RenderSpec) -> dict[int, list[Path]]:
-        """The pictures that a run left, by frame: several where it rendered layers, cameras or AOVs of their own.
+        """The pictures that a run left, by frame; several where it rendered layers, cameras or AOVs separately.
 
-        They still have to be opened: a program that was ended leaves halves.
+        The caller still has to open them: a program that was ended leaves incomplete files.
         """
         return pictures_in(spec.output_folder, spec.frames)
 
@@ -149,10 +151,10 @@ def read_line(line: str) -> Line | None:
 
 
 def pictures_in(folder: Path, frames: Iterable[int]) -> dict[int, list[Path]]:
-    """Pictures below `folder` by the number their names end with, those of `frames` alone; in order of their names.
+    """Pictures below `folder` by the number at the end of their names, for `frames` only, in order of name.
 
-    Links are left out, since a scene may make its program write what it likes, and so are names with a leading dot:
-    files that are not whole.
+    Links are left out, since a scene may make its program write anything. So are names with a leading dot, which are
+    files not yet complete.
     """
     wanted = set(frames)
     found: dict[int, list[Path]] = {}
@@ -170,9 +172,9 @@ def pictures_in(folder: Path, frames: Iterable[int]) -> dict[int, list[Path]]:
 
 
 def fitting_version(wanted: str, installed: Iterable[str]) -> str | None:
-    """The best of `installed` for somebody who wants a version, the latest where none is wanted.
+    """The best of `installed` for somebody who wants `version`; the latest where none is wanted.
 
-    The very one; else the latest of the same release ("2024" is served by 2024.2, and "2024.2" by 2024); else the
+    An exact match; else the latest of the same release ("2024" is served by 2024.2, and "2024.2" by 2024); else the
     next later release, since programs read the scenes of earlier ones; else none.
     """
     have = sorted(installed, key=numbers_of)

@@ -55,12 +55,14 @@ EXPLANATIONS = {
     ),
     "engine_failed": gettext_noop("The program ended with an error; the end of the log may tell which."),
 }
-"""English, by code. Codes that an engine names besides these speak for themselves."""
+"""English texts by code. Codes that an engine names besides these are shown as they are."""
 SCENE_FAULTS = {
     *(code for code in EXPLANATIONS if code.startswith("missing_")),
     "bad_request", "no_camera", "no_layer", "not_a_scene", "scene_too_new",
 }  # fmt: skip
-"""What the same scene will fail with on any node; elsewhere another node may have the plug-in, or the memory."""
+"""Codes of failures that the scene will have on any node. After others, another node may have the plug-in or the
+memory.
+"""
 CRASHES = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 11: "SIGSEGV"}
 KILLS = {9: "SIGKILL", 15: "SIGTERM"}
 
@@ -83,8 +85,8 @@ def named(code: str, detail: str, *, is_permanent: bool) -> Failure:
 
 
 def of_exit(exit_code: int) -> Failure:
-    """The failure behind an exit code that nothing else explains: minus a signal, as the runner has it, or 128 plus
-    a signal, as shells and drivers have it.
+    """The failure for an exit code that nothing else explains: a signal, negative as the runner has it or 128 plus
+    the signal as shells and drivers have it.
     """
     signal = -exit_code if exit_code < 0 else exit_code - 128
     if signal in KILLS:
@@ -96,7 +98,7 @@ def of_exit(exit_code: int) -> Failure:
 
 
 def listed(text: str) -> str:
-    """The paths of a JSON list, for people; other text as it is."""
+    """The paths of a JSON list as text for people; any other text unchanged."""
     try:
         paths = json.loads(text)
     except ValueError:

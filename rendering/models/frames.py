@@ -1,4 +1,4 @@
-"""Frames, the attempts at them, and what came of it."""
+"""Frames, the attempts at them, and their outputs."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ class RenderJob(StateRow):
 
     @property
     def actions(self) -> list[str]:
-        """What the owner may do with the job as it is now."""
+        """What the owner may do with the job in its present state."""
         idle = {
             "approve": self.pause_reason != self.PauseReason.APPROVAL,
             "resume": self.pause_reason == self.PauseReason.OPERATOR,
@@ -255,7 +255,7 @@ class RenderJob(StateRow):
         ]
 
     def refusal(self) -> TransitionNotAllowed:
-        """The error that names the present status, the actions that go now, and where the status may move."""
+        """The error that names the present status, the actions possible in it, and the statuses it may move to."""
         error = super().refusal()
         error.data |= {"allowed": self.actions, "allowed_statuses": error.data["allowed"]}
         return error
@@ -267,10 +267,11 @@ class RenderJob(StateRow):
 
 
 class RenderStep(Row):
-    """A part of a job that is rendered with one setting: a camera, a render layer, or `main`, what the scene says.
+    """A part of a job that is rendered with the same settings: a camera, a render layer, or `main`, as the scene has
+    it.
 
-    `chunk_size` is how many of its frames fit into an attempt by the time that they take; it counts where the job
-    leaves that to the farm.
+    `chunk_size` is how many of its frames fit into an attempt, by the time that they take. It is used where the job
+    leaves that choice to the farm.
     """
 
     MAIN = "main"
@@ -298,7 +299,7 @@ class RenderStep(Row):
 
 
 class JobDependency(Row):
-    """A job whose frames wait for another: for the whole of it, or each for the frame of its number."""
+    """A job whose frames wait for another: for all of it, or each for the frame with the same number."""
 
     class Kind(models.TextChoices):
         JOB = "job", _("Whole task")

@@ -38,10 +38,10 @@ class RenderNodeQuerySet(models.QuerySet["RenderNode"]):
 
 
 class RenderNode(Row):
-    """A machine (or a share of one) that renders. It renews `heartbeat_at`; lost is what does not.
+    """A machine (or a share of one) that renders. It keeps renewing `heartbeat_at`; a node that does not is lost.
 
-    `state` is the operators' word: a draining node finishes what it runs and takes nothing new, a disabled one gives
-    back what it runs at once.
+    `state` is set by operators: a draining node finishes what it runs and takes nothing new, a disabled one gives
+    back at once what it runs.
     """
 
     class State(models.TextChoices):
@@ -83,7 +83,7 @@ class RenderNode(Row):
 
 
 class NodeBlock(Row):
-    """A node that gets no more frames of a job: it failed it too often."""
+    """A node that gets no more frames of a job, since the job failed on it too often."""
 
     job = models.ForeignKey(
         RenderJob, models.CASCADE, related_name="node_blocks", verbose_name=_("render task")
@@ -134,11 +134,11 @@ class ConcurrencyLimit(Row):
 
 
 class WaitingOwner(models.Model):
-    """A mark that an owner has ready frames of an engine and priority: it is there wherever there are some, and for a
-    while afterwards.
+    """A mark that an owner has ready frames of an engine at a priority. It is there whenever there are some, and for
+    a while afterwards.
 
-    Made by a trigger on jobs (migrations/0020), taken away by `claims.forget_emptied`. Two at once may make two: that
-    costs a claim a second look. `since` is the submission of the job that brought it.
+    A trigger on jobs makes it (migrations/0020), `claims.forget_emptied` takes it away. Two transactions at once may
+    make two marks: that costs a claim a second look. `since` is the submission of the job that brought it.
     """
 
     share = models.ForeignKey(

@@ -1,4 +1,4 @@
-"""What the pre-flight finds."""
+"""Reports of the pre-flight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Input files of a machine: fetched once by content, laid out by hard links, forgotten when the room is needed."""
+"""Input files of a machine: fetched once by content, laid out by hard links, dropped when their room is needed."""
 
 import errno
 import fcntl
@@ -29,11 +29,11 @@ Check = Callable[[], None]
 
 
 class InputGone(Exception):
-    """The storage has lost a file: no node will find it."""
+    """The storage has lost a file, so no node will find it."""
 
 
 class Cached(NamedTuple):
-    """A file of the cache: when it was last wanted (ns), its size, whether a job's folder holds it."""
+    """A file of the cache: when it was last wanted (ns), its size, whether the folder of a job holds it."""
 
     used_at: int
     path: Path
@@ -48,9 +48,9 @@ def go_on() -> None:
 class BlobCache:
     """Blobs by sha256 in a folder of the machine, which all its nodes share.
 
-    Files are read-only and carry the time of their blob as their own, so that one that a program has written to is
-    known by a look, and fetched anew. What a job's folder holds has a second link: it is never forgotten, since that
-    would free nothing. `size_limit` (bytes, 0 for none) holds for what no job is at work on.
+    Files are read-only and have the time of their blob as their own, so that a look shows whether a program has
+    written to one; it is then fetched anew. A file in the folder of a job has a second link. It is never dropped,
+    since that would free nothing. `size_limit` (bytes, 0 for none) applies to files that no job is using.
     """
 
     def __init__(self, folder: Path, *, size_limit: int = 0) -> None:
@@ -64,9 +64,9 @@ class BlobCache:
         return self.folder / digest[:2] / digest
 
     def lay_out(self, files: Iterable[tuple[str, Blob]], root: Path, *, check: Check = go_on) -> None:
-        """Put blobs at their drive paths below `root`; what is not here is fetched, several at a time.
+        """Put blobs at their drive paths below `root`, fetching what is not here, several at a time.
 
-        `check` is asked all along and may raise to stop it. Raises OSError, StorageError, InputGone.
+        `check` is called all along and may raise to stop it. Raises OSError, StorageError, InputGone.
         """
         places = [(blob, root / path.lstrip("/")) for path, blob in files]
         for folder in {place.parent for _blob, place in places}:
@@ -80,7 +80,7 @@ class BlobCache:
 
     @contextmanager
     def holding(self, paths: Iterable[Path]) -> Iterator[None]:
-        """Keep what is about to be linked from being forgotten."""
+        """Keep files from being dropped until they are linked."""
         held = Counter(paths)
         with self.lock:
             self.wanted.update(held)
@@ -91,7 +91,7 @@ class BlobCache:
                 self.wanted -= held
 
     def link(self, blob: Blob, place: Path) -> bool:
-        """Put a blob that is here at `place`; False where it is not here, or not what it was."""
+        """Put a cached blob at `place`; False where it is not here, or has been changed."""
         cached = self.path_of(blob)
         try:
             os.link(cached, place)
@@ -152,7 +152,9 @@ class BlobCache:
         return target
 
     def make_room(self, size: int) -> None:
-        """Forget what was wanted least lately until `size` bytes more have room; never what a job is at work on."""
+        """Drop the files that were wanted least recently until `size` more bytes have room; never those of a job at
+        work.
+        """
         with self.lock:
             if time.monotonic() - self.scanned_at < SCAN_SECONDS and self.lacking(size) <= 0:
                 self.size += size
@@ -187,7 +189,7 @@ class BlobCache:
 
 
 def stamp(blob: Blob) -> int:
-    """The time of change that a blob's file carries (ns): programs may keep what they made of a texture by it."""
+    """The time of change that a blob's file carries (ns): programs may cache what they made of a texture by it."""
     return int(blob.created_at.timestamp()) * 10**9
 
 

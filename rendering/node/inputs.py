@@ -21,7 +21,7 @@ Mark = tuple[int, int, int]
 
 
 class JobInputs:
-    """The input folder of a job, `root`: files as the job's owner named them, nothing of it to be changed."""
+    """The input folder of a job, `root`: files under the names that the owner gave them, not to be changed."""
 
     def __init__(self, root: Path, job: RenderJob, version: Any) -> None:
         self.root, self.job, self.version = root, job, version
@@ -103,7 +103,7 @@ class InputFolders:
         return inputs
 
     def forget(self, inputs: JobInputs) -> None:
-        """No further attempt shall have these. Call with the lock."""
+        """No further attempt shall use these. Call with the lock held."""
         if self.current.get(inputs.job.pk) is inputs:
             del self.current[inputs.job.pk]
         if not inputs.users:
@@ -142,7 +142,7 @@ class InputFolders:
 
 
 def mark_of(path: str) -> Mark | None:
-    """What changes where a file or folder is written to or replaced."""
+    """What changes when a file or folder is written to or replaced."""
     try:
         found = os.stat(path)  # noqa: PTH116  (hundreds of them before each frame)
     except OSError:

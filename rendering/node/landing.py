@@ -1,4 +1,4 @@
-"""Frames of a run on their way to the drive: those of a long one while it goes on with others."""
+"""Frames of a run on their way to the drive: those of a long run land while it renders others."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class Landing:
-    """Looks at what a run has written, keeps it, and hands it over. `check` is asked all along and may raise."""
+    """Checks, stores and hands over what a run has written. `check` is called all along and may raise."""
 
     def __init__(
         self, attempt: Attempt, engine: Engine, spec: RenderSpec, work: Path, check: Callable[[], None]
@@ -34,12 +34,12 @@ class Landing:
         self.under_way: Future[None] | None = None
 
     def finished(self, number: int, seconds: float) -> None:
-        """The engine says that a frame is whole, `seconds` after the one before."""
+        """The engine reports that a frame is complete, `seconds` after the one before."""
         if number in self.spec.frames:
             self.seconds[number] = seconds
 
     def land_some(self) -> None:
-        """Begin to land what is whole by now, unless that is all or some is still on its way."""
+        """Begin to land the complete frames, unless these are all frames or some are still on their way."""
         if len(self.spec.frames) == 1 or (self.under_way and not self.under_way.done()):
             return
         new = self.seconds.keys() - self.landed
@@ -68,7 +68,7 @@ class Landing:
         self.pool.shutdown(wait=True)
 
     def whole(self, numbers: Iterable[int]) -> list[Picture]:
-        """The pictures of those frames that are whole; halves are nothing."""
+        """The complete pictures of these frames; frames with an incomplete one are left out."""
         found = self.engine.outputs(self.spec)
         whole: list[Picture] = []
         for number in numbers:
@@ -89,7 +89,7 @@ class Landing:
         return done if len(done) < len(left) else done[:-1]
 
     def begun(self) -> list[int]:
-        """Of a run that failed, the frames that may be to blame: all that its program had begun, as far as it tells."""
+        """The frames of a failed run that may be to blame: all that the program had begun, as far as it tells."""
         ended = [number for number in self.spec.frames if number in self.seconds or number in self.landed]
         unfinished = [number for number in self.spec.frames if number not in ended]
         return ended + (unfinished[:1] if self.engine.tells_frames else unfinished)

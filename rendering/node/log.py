@@ -1,4 +1,4 @@
-"""What the program of an attempt prints: all of it in a file, the end of it at hand."""
+"""The output of an attempt's program: all of it in a file, its end in memory."""
 
 from collections import deque
 from pathlib import Path

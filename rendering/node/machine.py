@@ -1,4 +1,4 @@
-"""What the machine of a node has, and how busy it is. In a container that is the container's share."""
+"""What the machine of a node has, and how busy it is. In a container this means the container's share."""
 
 import math
 import os
@@ -21,13 +21,13 @@ def cores() -> int:
 
 
 def usable_memory_size() -> int:
-    """Bytes of memory that programs may have: a sixteenth is left to the system."""
+    """Bytes of memory that programs may use: a sixteenth is left to the system."""
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min(physical, number_of(MEMORY_LIMITS) or physical) * 15 // 16
 
 
 def free_memory_size() -> int:
-    """Bytes of memory that programs may still take, of what is usable."""
+    """Bytes of usable memory that programs do not use yet."""
     free = next(
         int(line.split()[1]) * 1024
         for line in Path("/proc/meminfo").read_text().splitlines()

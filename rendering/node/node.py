@@ -1,4 +1,4 @@
-"""The node itself: who it is, what it can do, that it lives."""
+"""The node itself: its name, what it offers, its heartbeat."""
 
 import fcntl
 import logging
@@ -38,7 +38,7 @@ _current: list["Node"] = []
 
 
 class NameInUse(Exception):
-    """Another node has the name. The text says where."""
+    """Another node has this name. The text says where."""
 
 
 def current() -> "Node":
@@ -165,7 +165,7 @@ class Node:
         connection.close()
 
     def beat(self) -> None:
-        """Say that the node lives and how it is. Who lost the name to another host leaves it to that one."""
+        """Report that the node lives, and its load. A node that has lost its name to another host stops using it."""
         mine = RenderNode.objects.filter(pk=self.row.pk, host=self.host, pid=os.getpid())
         facts = {"load": machine.load(), "free_memory_size": machine.free_memory_size()}
         if mine.update(heartbeat_at=Now(), **facts):
@@ -176,7 +176,7 @@ class Node:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def look(self) -> None:
-        """Whether an operator has disabled the node: what runs goes back at once then."""
+        """Look whether an operator has disabled the node; what runs is then given back at once."""
         states = RenderNode.objects.filter(pk=self.row.pk).values_list("state", flat=True)
         self.is_disabled = states.first() == RenderNode.State.DISABLED
 
@@ -208,7 +208,7 @@ class Node:
             remove_tree(folder)
 
     def rest(self) -> None:
-        """After faults in a row: take no work for a while. The disk may be full or the storage out of reach."""
+        """After several faults in a row take no work for a while: the disk may be full or the storage out of reach."""
         logger.error("node %s rests after %s faults in a row", self.name, self.faults)
         self.inputs.remove_idle()
         RenderNode.objects.filter(pk=self.row.pk).update(rests_until=Now() + REST)
@@ -218,6 +218,6 @@ class Node:
         self.stopping.set()
 
     def leave(self) -> None:
-        """Once nothing runs any more: say so, instead of being missed."""
+        """Once nothing runs any more, sign off, so that the node is not missed."""
         gone = Now() - 2 * settings.RENDER_LEASE
         RenderNode.objects.filter(pk=self.row.pk, host=self.host, pid=os.getpid()).update(heartbeat_at=gone)

@@ -1,4 +1,4 @@
-"""The pictures a run left: each looked at, named for the drive, believed or not."""
+"""The pictures that a run left: checked, and named for the drive."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ MAX_PART_BYTES = 200
 
 
 class OutputRefused(BrokenPicture):
-    """A frame has no result that can be taken; `failure` says why."""
+    """A frame has no acceptable result; `failure` says why."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -54,9 +54,9 @@ def check_outputs(
 ) -> list[Picture]:
     """The pictures of `frames`, each read to its last pixel; previews are written to `work`.
 
-    `found` are files below `root`, by frame. Raises OutputRefused: for a frame without a picture, for one that is not
-    whole, has another size than was asked for or holds no number, and once for a frame of a single colour where no
-    other of its step was so (docs/adr/0013).
+    `found` are files below `root`, by frame. Raises OutputRefused for a frame that has no picture, an incomplete one,
+    one of another size than was asked for, or one that holds no number; and, once, for a frame of a single colour
+    where no other frame of its step was so (docs/adr/0013).
     """
     pictures: list[Picture] = []
     for number in frames:
@@ -75,7 +75,7 @@ def refused(message: str, code: str = "broken_output") -> OutputRefused:
 
 
 def is_own(path: Path, root: Path) -> bool:
-    """Whether a file lies where it seems to lie: no link leads out of the folder, nor through it."""
+    """Whether a file lies where it seems to: no part of its path below `root` is a link."""
     return path.is_file() and path.resolve() == root.resolve() / path.relative_to(root)
 
 
@@ -98,15 +98,15 @@ def pictures_of(
 
 
 def main_pictures(pictures: Iterable[Picture]) -> list[Picture]:
-    """Those that are the picture itself; where a frame has only layers, all of them."""
+    """The pictures that show the frame itself; where it has only layers, all of these."""
     every = list(pictures)
     return [picture for picture in every if not picture.layer] or every
 
 
 def doubt(attempt: Attempt, pictures: list[Picture], *, earlier: list[Picture]) -> None:
-    """A frame of one colour is rendered once more, elsewhere if that can be; then it is believed.
+    """A frame of one colour is rendered once more, if possible elsewhere; then it is accepted.
 
-    So is any other of its step from then on: a film may fade to black. Raises OutputRefused.
+    From then on so is any other of its step, since a film may fade to black. Raises OutputRefused.
     """
     if not all(picture.is_flat for picture in main_pictures(pictures)):
         return
@@ -145,8 +145,8 @@ def names_of(places: Sequence[PurePath]) -> list[str]:
 
 
 def safe_name(name: str) -> str:
-    """A name as programs write it, as one that a drive takes. What is too long loses its beginning: frames are told
-    apart by their ends.
+    """A program's file name in a form that a drive accepts. A name too long loses its beginning, since the ends
+    differ.
     """
     name = FORBIDDEN.sub("_", unicodedata.normalize("NFC", name))
     name = name.encode()[-MAX_PART_BYTES:].decode(errors="ignore").strip().rstrip(".")
@@ -157,7 +157,7 @@ def safe_name(name: str) -> str:
 
 
 def layers_of(places: Sequence[PurePath]) -> list[str]:
-    """The layer or pass of each of a frame's pictures, by what their folders and names do not have in common.
+    """The layer or pass of each picture of a frame, told by the parts in which their folders and names differ.
 
     `a/shot.0001.exr` beside `a/shot_depth.0001.exr`: the picture itself, and `depth`.
     """
@@ -182,7 +182,7 @@ def stem_of(place: PurePath) -> str:
 
 
 def pass_of(stem: str, beside: Sequence[str]) -> str:
-    """What a name has more than the one that all of its folder begin with."""
+    """What a name has beyond the beginning that all names of its folder share."""
     shortest = min(beside, key=len)
     if len(set(beside)) > 1 and all(other.startswith(shortest) for other in beside):
         return stem.removeprefix(shortest).strip("-._ ")

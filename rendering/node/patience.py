@@ -1,4 +1,4 @@
-"""Waiting for what is away for a moment: the database, the storage. Hours of work are not dropped for it."""
+"""Retries while the database or the storage is away for a moment: hours of rendering are not dropped for that."""
 
 import errno
 import logging
@@ -17,7 +17,7 @@ DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the call may go well in a moment."""
+    """Whether the call may succeed in a moment."""
     if isinstance(error, DATABASE_AWAY):
         return True
     return isinstance(error, OSError) and not (
@@ -26,9 +26,9 @@ def is_passing(error: BaseException) -> bool:
 
 
 def patiently(call: Callable[[], T], *, check: Callable[[], None] = lambda: None) -> T:
-    """The answer of `call`, asked again for two minutes while it fails for something that may pass.
+    """Call `call`, again and again for two minutes while it fails with an error that may pass.
 
-    `check` is asked before each further try and may raise. What `call` raises last is raised.
+    `check` is called before each further try and may raise. The last error of `call` is raised.
     """
     deadline = time.monotonic() + SECONDS
     while True:

@@ -1,6 +1,6 @@
-"""What a renderer wrote: is every part of it whole, does it show anything, and what is to be drawn of it small.
+"""Pictures that a renderer wrote: whether every part is complete, whether they show anything, and their previews.
 
-Pictures are read in bands, so that one of many layers or of 16384 pixels needs little more memory than a small one.
+Pictures are read in bands, so that one with many layers or of 16384 pixels needs little more memory than a small one.
 """
 
 from collections.abc import Iterator
@@ -23,18 +23,20 @@ from drives.pictures import (
 
 BAND_SIZE = 64 << 20
 SHOWN_SIZE = 256 << 20
-"""Bytes that are kept of a picture to draw it small; of a larger one every second or third pixel."""
+"""Bytes of a picture that are kept for its preview; of a larger one every second or third pixel."""
 MAX_FILE_SIZE = 8 << 30
 MAX_SIDE = 65_536
 MAX_PARTS = 1000
 MAX_DEEP_SIZE = 256 << 20
-"""Bytes of a file of deep pixels that is still flattened to be seen; a larger one is only checked."""
+"""The largest file of deep pixels, in bytes, that is flattened to be shown; a larger one is only checked."""
 DEEP_ROWS = 16
 
 
 @dataclass(frozen=True)
 class Look:
-    """A whole picture: its size in pixels, whether all of it has one colour, and what to draw small, if anything."""
+    """A complete picture: its size in pixels, whether it has a single colour, and what its preview is drawn from, if
+    anything.
+    """
 
     path: Path
     width: int
@@ -43,7 +45,7 @@ class Look:
     pixels: np.ndarray | None
     channels: tuple[str, ...] = ()
     is_preview: bool = False
-    """Small and as browsers show it: it is its own preview."""
+    """Small and in a format of browsers, so that it serves as its own preview."""
 
     def draw(self, target: Path) -> Path | None:
         """Its preview, written to `target` where there has to be one. Raises BrokenPicture."""
@@ -201,13 +203,13 @@ def in_window(pixels: np.ndarray, spec: oiio.ImageSpec) -> np.ndarray:
 
 
 def is_flat(pixels: np.ndarray) -> bool:
-    """Whether all pixels have one value. Most pictures show by a few of them that they have not."""
+    """Whether all pixels are equal. In most pictures a few pixels show that they are not."""
     first = pixels[0, 0]
     return bool((pixels[::64, ::64] == first).all() and (pixels == first).all())
 
 
 def is_plain(pixels: np.ndarray) -> bool:
-    """Whether these are colours of eight bits that nothing shines through."""
+    """Whether these are opaque colours of eight bits."""
     if pixels.dtype != np.uint8 or pixels.shape[2] not in (3, 4):
         return False
     return pixels.shape[2] == 3 or bool((pixels[..., 3] == 255).all())

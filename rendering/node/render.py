@@ -35,7 +35,7 @@ NO_ROOM_SIZE = 64 << 20  # bytes of a disk that is as good as full
 
 
 class Interrupted(Exception):
-    """The node stops, or is taken out of service: the attempt goes back."""
+    """The node stops, or is taken out of service: the attempt is given back."""
 
 
 class FrameRun:
@@ -99,7 +99,7 @@ class FrameRun:
         return not self.is_lost
 
     def tell_progress(self) -> None:
-        """Of a program that says more in half a second, the last is told with the next heartbeat."""
+        """Report progress; of several reports within half a second, the last goes with the next heartbeat."""
         now = time.monotonic()
         if self.progress != self.told_progress and now - self.told_at >= NEWS_SECONDS:
             self.told_progress, self.told_at = self.progress, now
@@ -216,7 +216,7 @@ class FrameRun:
         self.keep_log()
 
     def keep_log(self) -> None:
-        """Of a run whose result nobody takes, the log is still worth a look."""
+        """Keep the log of a run whose result nobody accepts: it may explain why."""
         try:
             self.log.flush()
             attempt_logs.keep(attempt_id=self.attempt.pk, path=self.log.path, tail=self.log.tail())
@@ -236,7 +236,7 @@ def fault_of_node() -> Failure:
 
 
 def require_room(folder: Path) -> None:
-    """Raises OSError where the disk is full: no program does well then, and the frame may do elsewhere."""
+    """Raises OSError where the disk is full: any program would fail here, while another node may render the frame."""
     if shutil.disk_usage(folder).free < NO_ROOM_SIZE:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
@@ -253,9 +253,9 @@ def failure_of(outcome: Outcome, engine: Engine, error: tuple[str, str] | None) 
 
 
 def render(attempt: Attempt, *, folder: Path, inputs: InputFolders, is_stopping: Callable[[], bool]) -> None:
-    """Render an attempt in `folder` and deliver its result.
+    """Render an attempt in `folder` and deliver its result. Whatever goes wrong ends the attempt here.
 
-    Whatever goes wrong ends the attempt here. What was not the engine's or the owner's doing is raised after that.
+    Errors that are neither the engine's nor the owner's are raised after that.
     """
     engine = engine_for(attempt.job.engine)
     assert engine is not None  # noqa: S101  (a claim names an engine this node has)

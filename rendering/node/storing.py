@@ -1,4 +1,4 @@
-"""Files of the node on their way into the storage."""
+"""Files of the node on their way to the storage."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

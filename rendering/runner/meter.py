@@ -1,6 +1,7 @@
-"""What a process tree uses: CPU and memory of all that belongs to it, also of what left its group or was orphaned.
+"""What a process tree uses: CPU and memory of all its members, including orphans and those that left its group.
 
-Sampled from /proc, which works without privileges and wherever a node runs; a look costs a fraction of a millisecond.
+Sampled from /proc, which needs no privileges and is there wherever a node runs; a look takes a fraction of a
+millisecond.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Lines out of a pipe that must never make its writer wait, nor its reader."""
+"""Reads lines from a pipe without ever blocking its writer or its reader."""
 
 import os
 from collections.abc import Callable

@@ -63,8 +63,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run is ended at: seconds of wall clock, seconds without a line of output, bytes of memory of all its
-    processes together (None: no limit).
+    """Limits that end a run: seconds of wall clock, seconds without output, bytes of memory of all its processes
+    together (None: no limit).
     """
 
     wall: float

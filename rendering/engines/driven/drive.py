@@ -34,7 +34,7 @@ def say(line: str) -> None:
 
 
 class Rules:
-    """What the lines of a program mean; of several errors the one that comes first in the list of rules counts."""
+    """The meaning of a program's lines. Of several errors the one that stands first in the list of rules counts."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.progress = [re.compile(pattern) for pattern in plan["progress"]]
@@ -68,7 +68,7 @@ class Rules:
 
 
 class Reporter:
-    """Progress over all pictures of a plan; it never goes back."""
+    """Progress over all pictures of a plan; it never decreases."""
 
     def __init__(self, pictures: int) -> None:
         self.pictures = max(1, pictures)
@@ -78,7 +78,7 @@ class Reporter:
         self.reached, self.told_at = 0.0, float("-inf")
 
     def picture(self, percent: float, of_command: int) -> None:
-        """The renderer counts each picture anew: what falls back is the next one."""
+        """Renderers count each picture anew: a value below the last one belongs to the next picture."""
         if percent < self.last:
             self.inside = min(self.inside + 1, of_command - 1)
         self.last = percent

@@ -72,6 +72,6 @@ RENDER = (
 
 
 def error_lines(*, allow_missing: bool) -> list[ErrorLine]:
-    """All of them, what explains most first; a texture that may be missing is no error."""
+    """All of them, most telling first. A missing texture is left out where that is allowed."""
     textures = () if allow_missing else TEXTURES
     return [*LICENCE, RENDERER_PLUGIN, *textures, *MEMORY, *CAMERA, *CRASH, PLUGIN, *RENDER]

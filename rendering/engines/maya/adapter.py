@@ -111,13 +111,13 @@ class MayaEngine(Engine):
 
 
 def renderer_named(text: str) -> str:
-    """What `Render -r` calls a renderer; what it does not know stays as it is, and nothing is what the scene says."""
+    """The name of a renderer for `Render -r`. An unknown one stays as it is; an empty one is the scene's own."""
     plain = re.sub(r"[\W_]", "", text).lower()
     return RENDERERS.get(plain, plain) or "file"
 
 
 def refusal_of(spec: RenderSpec, installation: Installation | None) -> tuple[str, str] | None:
-    """Why a run need not be tried: code and detail."""
+    """The code and detail of the reason why a run would be pointless, if there is one."""
     if installation is None:
         return "engine_fault", "no Maya is installed on this machine"
     renderer = renderer_named(spec.renderer)

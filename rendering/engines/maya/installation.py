@@ -1,4 +1,4 @@
-"""Mayas on this machine: where they are, which release, which renderers their `Render` knows."""
+"""The Mayas on this machine: where they are, which release, and which renderers their `Render` knows."""
 
 import functools
 import os
@@ -39,7 +39,7 @@ class Installation:
 
 
 def installations() -> list[Installation]:
-    """The Mayas at the places of MAYA_LOCATIONS (patterns), by release; one release once, the first place counts."""
+    """The Mayas in the places of MAYA_LOCATIONS (patterns), by release; for each release the first place counts."""
     found: dict[str, Installation] = {}
     for folder in expanded(settings.MAYA_LOCATIONS):
         name = next((match[1] for part in reversed(folder.parts) if (match := RELEASE.match(part))), None)

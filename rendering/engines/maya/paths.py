@@ -1,4 +1,4 @@
-"""Names of files that a scene brings from another machine: folders here that answer to them."""
+"""Names of files that a scene brings from another machine, and the local folders that stand for theirs."""
 
 import json
 import posixpath
@@ -10,11 +10,11 @@ PROJECT_FILE = "workspace.mel"
 
 
 def folder_map(remap: Mapping[str, str], work_folder: Path) -> dict[str, str]:
-    """Folders as the scene names them, and the folder here for each, the longest first.
+    """The folders that the scene names, longest first, each with the local folder that stands for it.
 
-    Maya maps folders, not files. Where the files of a folder lie together under their own names that is their place;
-    else it is a folder of links, one for every file beside them (tiles and sequences are named by one of them), and
-    one under each name that the scene spells differently.
+    Maya maps folders, not files. Where the files of a folder lie together under their own names, that place is used.
+    Otherwise a folder of links is made: one for every file beside them (tiles and sequences are named by one of their
+    files), and one under each name that the scene spells differently.
     """
     named: dict[str, dict[str, Path]] = {}
     for name, path in remap.items():
