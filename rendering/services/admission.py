@@ -1,4 +1,4 @@
-"""From pending to queued, in the background: pre-flight awaited, money held, frames made."""
+"""From pending to queued, in the background: wait for the pre-flight, hold the money, make the frames."""
 
 from itertools import product
 from uuid import UUID
@@ -28,9 +28,9 @@ RESULTS = "/renders"
 
 
 def advance_job(*, job_id: UUID) -> None:
-    """Queue a pending job whose pre-flight is in; send it back to draft where it cannot be rendered or paid.
+    """Queue a pending job whose pre-flight has ended, or send it back to draft where it cannot be rendered or paid.
 
-    May be called any number of times, by anybody.
+    May be called by anybody, any number of times.
     """
     found = RenderJob.objects.select_related("user", "drive").filter(pk=job_id, status=Status.PENDING).first()
     if found is None:
@@ -61,7 +61,7 @@ def lock_pending(job_id: UUID) -> RenderJob | None:
 
 
 def enqueue(job: RenderJob) -> None:
-    """Make the steps, their frames and the folder of the results, and let the nodes have the job."""
+    """Make the steps, their frames and the folder of the results, and offer the job to the nodes."""
     numbers = frame_range.parse(job.frame_range)
     test_numbers = first_middle_last(numbers) if job.has_test_frames else []
     depends = job.dependencies.exists()
@@ -91,12 +91,12 @@ def enqueue(job: RenderJob) -> None:
 
 
 def first_middle_last(numbers: list[int]) -> list[int]:
-    """The frames that tell whether the others are worth rendering; of fewer than three, all."""
+    """The frames that show whether the others are worth rendering; all, where there are no more than three."""
     return sorted({numbers[0], numbers[len(numbers) // 2], numbers[-1]})
 
 
 def results_folder(job: RenderJob) -> Folder:
-    """A new folder for the job's results, named after it: no job writes over the results of another."""
+    """A new folder for the job's results, named after the job, so that no job overwrites the results of another."""
     name = folder_name(job.task_name) or str(job.pk)
     ensure_folders(drive=job.drive, paths={RESULTS})
     for number in range(1, 1000):
@@ -111,7 +111,7 @@ def results_folder(job: RenderJob) -> Folder:
 
 
 def send_back(job_id: UUID, error: DomainError) -> None:
-    """A refusal that showed only after submit: the job is a draft again and says why."""
+    """A problem was found only after submit: make the job a draft again, with the reason."""
     with transaction.atomic():
         job = lock_pending(job_id)
         if job is None:

@@ -1,8 +1,8 @@
-"""What a file name in a scene stands for: where in the drive the file may lie, and which files it means.
+"""What a file name in a scene means: where in the drive the file may be, and which files the name stands for.
 
-Scenes come from other machines. Blender writes a name relative to the scene as `//…`; everything else is absolute. Maya
-writes names relative to a project, absolute ones, and absolute ones whose doubled slash marks where the project
-begins (`D:/show//sourceimages/wood.png`).
+Scenes come from other machines. Blender writes a name relative to the scene as `//…`; everything else is absolute.
+Maya writes names relative to a project, absolute ones, and absolute ones in which a double slash marks where the
+project begins (`D:/show//sourceimages/wood.png`).
 """
 
 import functools
@@ -30,7 +30,7 @@ CACHE_PARTS = r"(?:Frame\d+(?:Tick\d+)?)?\.(?:xml|mc|mcx)"
 
 @dataclass(frozen=True)
 class Project:
-    """Where Maya looks: the folder of the project and the folders in it that its rules name."""
+    """Where Maya looks: the folder of the project, and the folders in it that its rules name."""
 
     root: str
     rules: tuple[str, ...] = RULES
@@ -38,7 +38,7 @@ class Project:
 
 @dataclass(frozen=True)
 class Naming:
-    """How a scene in `folder` names files; without a project, as Blender does."""
+    """How a scene in `folder` names files. Without a project, as Blender does."""
 
     folder: str
     project: Project | None = None
@@ -53,9 +53,9 @@ class Naming:
         return named
 
     def own_place(self, named: str) -> str | None:
-        """Where the program finds the file by itself, laid out as in the drive.
+        """Where the program finds the file without help, if the files are laid out as in the drive.
 
-        None for another machine's name, and for a way that climbs above the drive's root.
+        None for a name from another machine, and for a path that climbs above the drive's root.
         """
         relative = self.relative(slashed(named))
         if relative is None:
@@ -69,15 +69,16 @@ class Naming:
         return f"/{place}" if is_safe else None
 
     def is_relative(self, named: str) -> bool:
-        """Whether the name says nothing of the machine it comes from."""
+        """Whether the name is independent of the machine it comes from."""
         path = slashed(named)
         return self.relative(path) is not None and (self.project is None or not is_absolute(path))
 
     def folders(self, named: str) -> tuple[str, ...]:
-        """Where the file may lie, the most likely folder first.
+        """Folders in which the file may be, the most likely one first.
 
-        A name that is relative is looked for where the program would. An absolute one is from another machine: the
-        longest ending counts that exists below the scene's folder, the project or the root, in this order.
+        A relative name is looked for where the program would look. An absolute name is from another machine: the
+        longest ending of it counts that exists below the scene's folder, the project or the root, tried in this
+        order.
         """
         path = unicodedata.normalize("NFC", slashed(named))
         relative = self.relative(path)
@@ -115,7 +116,7 @@ def slashed(named: str) -> str:
 
 
 def base_name(named: str) -> str:
-    """The last part of a name in the form that names in drives have."""
+    """The last part of a name, in the form that names in drives have."""
     return posixpath.basename(unicodedata.normalize("NFC", slashed(named)).rstrip("/")) or "unnamed"
 
 
@@ -124,14 +125,16 @@ def is_absolute(path: str) -> bool:
 
 
 def endings(directory: str) -> list[str]:
-    """The endings of another machine's folder, the longest first, the empty one last; no drive letter, no variable."""
+    """The endings of a folder on another machine, longest first, the empty one last; without drive letter and
+    variables.
+    """
     directory = VARIABLE.sub("", DRIVE_LETTER.sub("", directory))
     parts = [part for part in directory.split("/") if part not in ("", ".", "..")]
     return ["/".join(parts[start:]) for start in range(len(parts) + 1)]
 
 
 def project_root(scene_folder: str) -> str:
-    """The project of a scene by the custom of Maya's users: the folder above the nearest `scenes`."""
+    """The project of a scene by the convention of Maya's users: the folder above the nearest `scenes`."""
     parts = scene_folder.split("/")
     for index in range(len(parts) - 1, 0, -1):
         if parts[index].lower() == "scenes":
@@ -143,7 +146,7 @@ def project_root(scene_folder: str) -> str:
 class Pattern:
     """The file names that a name stands for: `before`, a number that matches `number`, `after`.
 
-    A plain name is all `before`. `token` is what the scene writes in the number's place.
+    A plain name is all `before`. `token` is what the scene writes in place of the number.
     """
 
     before: str
@@ -158,12 +161,12 @@ class Pattern:
 
     @property
     def key(self) -> str | None:
-        """`key_of` all its names, or None where they have none in common."""
+        """What `key_of` gives for all of its names; None where they differ in that."""
         middle = {"": "", DIGITS: "#", TILE: "#", PAIR: "u#_v#"}.get(self.number)
         return None if middle is None else key_of(self.before + middle + self.after)
 
     def split(self, name: str) -> tuple[str, str, str] | None:
-        """`name` in its three parts where it is one of these, without regard to case."""
+        """`name` in its three parts, compared without regard to case; None where it does not match."""
         start, end = len(self.before), len(name) - len(self.after)
         before, number, after = name[:start], name[start:end], name[end:]
         is_like = (
@@ -176,12 +179,12 @@ class Pattern:
 
 
 def key_of(name: str) -> str:
-    """A name without regard to case and numbers."""
+    """A name in lower case and without its numbers."""
     return NUMBERS.sub("#", name.lower())
 
 
 def pattern_of(kind: str, name: str) -> Pattern:
-    """The names that `name` stands for, an asset of this kind."""
+    """The names that `name` stands for, for an asset of this kind."""
     if kind == "frame_cache":
         return Pattern(name.removesuffix(".xml"), CACHE_PARTS, ".xml")
     found, number = None, DIGITS

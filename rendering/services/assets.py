@@ -30,9 +30,9 @@ PROBLEMS = ("missing", "ambiguous", "unreadable")
 class AssetState:
     """What became of a file that a scene names.
 
-    `status`: found, mapped or ignored by the artist, missing, ambiguous (`candidates`: several that differ in case
-    alone), unreadable (a linked scene; `failure_code`). `expected_path` is where a file that was not found would
-    be, `chosen_by` the choice that counts for it, `missing_frames` are those of the job that a sequence lacks.
+    `status`: found; mapped or ignored by the artist; missing; ambiguous (`candidates` differ only in case);
+    unreadable (a linked scene; `failure_code`). `expected_path` is where a file that was not found should be,
+    `chosen_by` the choice that applies to it, `missing_frames` are the job's frames that a sequence lacks.
     """
 
     path: str
@@ -54,7 +54,7 @@ class AssetState:
         return self.required and self.status in PROBLEMS
 
     def as_missing(self) -> dict[str, Any]:
-        """As the refusal of a submit names it."""
+        """In the form that the refusal of a submit uses."""
         return {
             "path": self.path,
             "kind": self.kind,
@@ -68,8 +68,10 @@ class AssetState:
 
 @dataclass
 class Resolution:
-    """Files a job needs by the path at which they are laid out, where other machines' names point, what became of each
-    name; `is_pending` while a linked scene is being read, `cycle` where scenes reference each other in a circle.
+    """The files a job needs by the paths at which they are laid out, the local meaning of names from other machines,
+    and what became of each name.
+
+    `is_pending`: a linked scene is still being read. `cycle`: scenes that reference each other in a circle.
     """
 
     files: dict[str, Blob] = field(default_factory=dict)
@@ -89,7 +91,7 @@ class Resolution:
 
 
 def resolve(job: RenderJob, report: SceneReport, scene: File) -> Resolution:
-    """Find everything the scene and what it links need. `report` is that of the scene, ready."""
+    """Find everything that the scene and the scenes it links need. `report` is that of the scene, and ready."""
     return Resolver(job, report, scene).resolve()
 
 
@@ -127,7 +129,7 @@ class Resolver:
         return found
 
     def next_level(self, scenes: list[tuple[str, SceneReport]]) -> list[tuple[str, SceneReport]]:
-        """Find what these scenes name; the linked scenes that are read already."""
+        """Find what these scenes name; returns the linked scenes that have been read already."""
         named = [
             (path, Naming(split(path)[0], self.naming), asset)
             for path, report in scenes
@@ -194,7 +196,7 @@ class Resolver:
         return state, found.files
 
     def lay_out(self, naming: Naming, asset: dict[str, Any], found: Found) -> None:
-        """Put the files where the renderer finds them by itself, or tell it where they are."""
+        """Put the files where the renderer finds them without help, or tell it where they are."""
         self.found.files |= {path: file.blob for path, file in found.files.items()}
         named = asset["path"]
         own = naming.own_place(named)
@@ -211,7 +213,7 @@ class Resolver:
                 self.aliases[place] = file.blob
 
     def missing_frames(self, asset: dict[str, Any], found: Found) -> str:
-        """Frames of the job that a sequence lacks.
+        """The job's frames that a sequence lacks.
 
         Blender's sequences may start anywhere: one that has none of the job's frames is taken for shifted.
         """
@@ -225,7 +227,9 @@ class Resolver:
         return frame_range.compact(lacking)
 
     def read(self, linked: dict[str, tuple[AssetState, Entry]]) -> Iterator[tuple[str, SceneReport]]:
-        """The reports of linked scenes that are ready; says of the others that they are waited for, or unreadable."""
+        """The reports of linked scenes that are ready; notes which of the others are still awaited, and which
+        unreadable.
+        """
         reports = ensure_reports(
             blobs=[file.blob for _state, file in linked.values()], engine=self.job.engine
         )
@@ -242,7 +246,9 @@ class Resolver:
 
 
 def without_conflicts(aliases: dict[str, Blob], files: dict[str, Blob]) -> dict[str, Blob]:
-    """The aliases that can be laid out beside `files`: no file where another's folder must be, nor the reverse."""
+    """The aliases that can be laid out beside `files`: no alias is a file where another path needs a folder, or the
+    reverse.
+    """
     folders = set(with_ancestors({split(path)[0] for path in files}))
     kept: dict[str, Blob] = {}
     for path, blob in sorted(aliases.items()):

@@ -1,4 +1,4 @@
-"""Logs of attempts that ended without a word of their node: stopped, lost, given back."""
+"""Logs of attempts that ended without a last report of their node: stopped, lost, given back."""
 
 from pathlib import Path
 from uuid import UUID
@@ -8,9 +8,9 @@ from rendering.models import Attempt
 
 
 def keep(*, attempt_id: UUID, path: Path, tail: str) -> None:
-    """Keep the log of an attempt that has none yet; `tail` are its last lines. An attempt that is gone needs none.
+    """Keep the log of an attempt that has none yet; `tail` are its last lines.
 
-    Raises OSError, StorageError.
+    Nothing is kept for an attempt that is gone. Raises OSError, StorageError.
     """
     bare = Attempt.objects.filter(pk=attempt_id, log_blob__isnull=True)
     if path.stat().st_size and bare.exists():

@@ -1,4 +1,4 @@
-"""Attempts: their lease renewed, their results landed, ended once. The attempt's id is the token of every call."""
+"""Attempts: their lease is renewed, their results land, they end once. Every call is authorised by the attempt's id."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -65,9 +65,9 @@ def renew(*, attempt_id: UUID, progress: float, message: str, log_tail: str) -> 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a run used: seconds on the wall of its program, CPU seconds, peak memory in bytes; its exit code and log.
+    """What a run used: wall seconds of its program, CPU seconds, peak memory in bytes; its exit code and log.
 
-    `loading_seconds` of them went by before its first frame began, where the program says so.
+    `loading_seconds` of the wall time passed before its first frame began, where the program reports that.
     """
 
     exit_code: int | None = None
@@ -81,7 +81,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class FrameResult:
-    """What came of one frame; `seconds` is its time on the wall, where the run can tell it."""
+    """The result of one frame; `seconds` is its wall time, where the run can tell."""
 
     number: int
     outputs: list[Output]
@@ -89,7 +89,7 @@ class FrameResult:
 
     @property
     def is_flat(self) -> bool:
-        """Whether the picture itself has a single colour; where there are only layers, all of them."""
+        """Whether the picture itself has a single colour; where there are only layers, whether all of them have."""
         main = [output for output in self.outputs if not output.layer] or self.outputs
         return all(output.is_flat for output in main)
 
@@ -108,7 +108,7 @@ def lock_job(attempt: Attempt) -> RenderJob:
 
 
 def find(attempt_id: UUID) -> Attempt:
-    """Raises LateResult where there is none: a crash of the database may take the last claims back (docs/adr/0023)."""
+    """Raises LateResult where there is none: a crash of the database may take back the last claims (docs/adr/0023)."""
     attempt = Attempt.objects.select_related("step", "node").filter(pk=attempt_id).first()
     if attempt is None:
         raise LateResult
@@ -145,10 +145,10 @@ def running_frames(attempt: Attempt) -> QuerySet[Frame]:
 
 
 def succeed(*, attempt_id: UUID, results: list[FrameResult], usage: Usage) -> None:
-    """End an attempt well, with the results that have not landed yet; the job is closed with its last frame.
+    """End an attempt successfully, with the results that have not landed yet; the job is closed with its last frame.
 
-    Results always land, also where the drive is full. Raises LateResult: a paused, cancelled or lost attempt
-    delivers nothing and costs nothing.
+    Results always land, even where the drive is full. Raises LateResult: a paused, cancelled or lost attempt delivers
+    nothing and costs nothing.
     """
     with transaction.atomic():
         attempt = end_attempt(attempt_id, Attempt.Status.SUCCEEDED, usage)
@@ -158,7 +158,7 @@ def succeed(*, attempt_id: UUID, results: list[FrameResult], usage: Usage) -> No
 
 
 def land_frames(*, attempt_id: UUID, results: list[FrameResult]) -> None:
-    """Take frames of a run that goes on with others. Raises LateResult."""
+    """Take finished frames of a run that goes on with others. Raises LateResult."""
     with transaction.atomic():
         attempt = find(attempt_id)
         attempt.job = lock_job(attempt)
@@ -168,9 +168,9 @@ def land_frames(*, attempt_id: UUID, results: list[FrameResult]) -> None:
 
 
 def land(attempt: Attempt, results: list[FrameResult]) -> None:
-    """Results become files of the drive, their frames are done. The job's row is locked.
+    """Turn results into files of the drive and mark their frames done. Call with the job's row locked.
 
-    What has landed already is left as it is: a node that did not hear so delivers it again.
+    Frames that have landed before are left as they are: a node that did not get the answer delivers them again.
     """
     job = attempt.job
     frames = {frame.number: frame for frame in running_frames(attempt)} if results else {}
@@ -217,7 +217,7 @@ def land(attempt: Attempt, results: list[FrameResult]) -> None:
 
 
 def seconds_of(attempt: Attempt, results: Sequence[FrameResult]) -> dict[int, float]:
-    """What each frame took; where the run cannot tell, they share its time evenly."""
+    """The time of each frame; where the run cannot tell, its time is shared evenly."""
     known = {result.number: result.seconds for result in results if result.seconds is not None}
     if len(known) == len(results):
         return known
@@ -227,13 +227,13 @@ def seconds_of(attempt: Attempt, results: Sequence[FrameResult]) -> dict[int, fl
 
 
 def finish_frames(seconds: dict[UUID, float]) -> None:
-    """Running frames are done, each after so many seconds: one statement, however many they are."""
+    """Mark running frames done, each with its seconds: one statement, however many there are."""
     with connection.cursor() as cursor:
         cursor.execute(FINISH_FRAMES, [Frame.Status.DONE, list(seconds), list(seconds.values())])
 
 
 def count(job: RenderJob, *, done: int = 0, failed: int = 0) -> None:
-    """Add to the job's counters, and have what was rendered charged soon. Its row is locked and was read since."""
+    """Add to the job's counters, and have what was rendered charged soon. Its row is locked and was read after that."""
     job.done_frames += done
     job.failed_frames += failed
     if done and job.capture_due_at is None:
@@ -249,10 +249,11 @@ def fail(
     results: Sequence[FrameResult] = (),
     blamed: Collection[int] | None = None,
 ) -> None:
-    """A run that ended badly: what it finished lands, the rest is tried again, or failed once its tries are spent.
+    """End an attempt whose run failed: what it finished lands; the rest is tried again, or fails once its tries are
+    spent.
 
-    Where some frames are `blamed`, by their numbers, the others of the rest were not begun: they are ready again, and
-    nothing is counted against them. Raises LateResult.
+    With `blamed`, the numbers of the frames at fault, the other remaining frames were never begun: they become ready
+    again and nothing is counted against them. Raises LateResult.
     """
     with transaction.atomic():
         attempt = end_attempt(attempt_id, Attempt.Status.FAILED, usage, failure)
@@ -277,10 +278,11 @@ def fail(
 
 
 def judge(attempt: Attempt, frames: QuerySet[Frame], failure: Failure) -> int:
-    """What becomes of the frames of a failed attempt; how many are failed for good.
+    """Decide what becomes of the frames of a failed attempt; returns how many have failed for good.
 
-    A licence shortage delays and spends no try. A fault of the node counts as a loss. Running out of memory is tried
-    once more with twice as much, where a node has it. Three other failures are the end.
+    A licence shortage delays them and spends no try. A fault of the node counts as a loss. After running out of
+    memory they are tried once more with twice as much, where a node has it. The third failure of any other kind is
+    final.
     """
     if failure.code == "licence_unavailable":
         make_ready(attempt.job, frames, due_at=Now() + LICENCE_DELAY)
@@ -302,14 +304,14 @@ def judge(attempt: Attempt, frames: QuerySet[Frame], failure: Failure) -> int:
 
 
 def more_memory(attempt: Attempt) -> int:
-    """Twice what the attempt had, as far as a node for the job has it, in bytes; 0 where none has more."""
+    """Twice the attempt's memory in bytes, limited to what a node for the job has; 0 where no node has more."""
     nodes = RenderNode.objects.living().filter(state=RenderNode.State.ENABLED).fit_for(attempt.job)
     largest = nodes.aggregate(size=Max("memory_size"))["size"] or 0
     return min(2 * attempt.memory_size, largest) if largest > attempt.memory_size else 0
 
 
 def block_node(attempt: Attempt) -> None:
-    """A node that failed a job too often gets no more of its frames, where another node can go on with it."""
+    """Keep the job's frames from a node on which it failed too often, where another node can go on with it."""
     if attempt.node is None:
         return
     job = attempt.job
@@ -322,7 +324,7 @@ def block_node(attempt: Attempt) -> None:
 
 
 def give_up(job: RenderJob, failed: int, failure: Failure) -> None:
-    """Count frames that failed for good; the job says why. Its row is locked."""
+    """Count frames that failed for good; the job records why. Its row is locked."""
     if not failed:
         return
     job.failure_code, job.error_message = failure.code[:50], failure.message
@@ -331,7 +333,7 @@ def give_up(job: RenderJob, failed: int, failure: Failure) -> None:
 
 
 def give_back(*, attempt_id: UUID) -> None:
-    """A node that shuts down returns its frames; nothing is counted against them. A late call is no error."""
+    """Take back the frames of a node that shuts down; nothing is counted against them. A late call is no error."""
     try:
         lose(attempt_id=attempt_id, counts=False)
     except LateResult:
@@ -339,7 +341,7 @@ def give_back(*, attempt_id: UUID) -> None:
 
 
 def lose(*, attempt_id: UUID, counts: bool = True) -> None:
-    """The node or the lease is gone: the frames are ready for another. Raises LateResult."""
+    """The node or the lease is gone: make the frames ready for another node. Raises LateResult."""
     with transaction.atomic():
         attempt = end_attempt(attempt_id, Attempt.Status.LOST, Usage())
         job = attempt.job
@@ -368,7 +370,9 @@ def expired_attempts(now: datetime) -> list[UUID]:
 
 
 def reap(now: datetime) -> int:
-    """Lose attempts whose lease is over; returns how many. A node that reports at this moment wins or loses whole."""
+    """End attempts whose lease has expired as lost; returns how many. A node that reports at the same moment wins or
+    loses as a whole.
+    """
     reaped = 0
     for attempt_id in expired_attempts(now):
         try:
@@ -383,5 +387,5 @@ def reap(now: datetime) -> int:
 
 
 def running_of(node: RenderNode) -> list[UUID]:
-    """What the node is believed to run; at its start that is what an earlier life left behind."""
+    """The attempts that the node should be running. At its start these are left over from its earlier life."""
     return list(Attempt.objects.filter(node=node, status=Attempt.Status.RUNNING).values_list("pk", flat=True))

@@ -1,4 +1,4 @@
-"""The nightly check of jobs against bills: what a job says that it cost is what was billed, and nothing stays held."""
+"""The nightly check of jobs against bills: the cost that a job shows is what was billed, and nothing stays held."""
 
 from datetime import date
 
@@ -35,7 +35,9 @@ SELECT b.id, b.wallet_id, b.task_id, 'no task' FROM billing_bill b LEFT JOIN ren
 
 
 def check_jobs(day: date) -> Report:
-    """All jobs as they are now, whatever the day: one that differs is found each night until it is put right."""
+    """Checks all jobs in their present state, whatever the day: a difference is reported each night until it is put
+    right.
+    """
     findings = []
     with connection.cursor() as cursor:
         for check, statement in {**CHECKS, "orphan": ORPHANS}.items():

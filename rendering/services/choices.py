@@ -1,4 +1,4 @@
-"""What an artist says of names in a scene: where the file lies in the drive, or that it is not needed."""
+"""What an artist decides about names in a scene: where the file is in the drive, or that it is not needed."""
 
 import posixpath
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from rendering.services.asset_names import slashed
 
 @dataclass(frozen=True)
 class Choice:
-    """`path` is None for a file that is not needed; `key` is the choice that says so."""
+    """`path` is None for a file that is not needed; `key` is the name or folder for which the choice was made."""
 
     key: str
     path: str | None
@@ -18,8 +18,8 @@ class Choice:
 class Choices:
     """Choices by name, or, where a key ends with a slash, for all names below a folder of the artist's machine.
 
-    A name of its own counts more than a folder, a deeper folder more than one above it. Folders are compared without
-    regard to case and to the kind of slash.
+    A choice for the name itself takes precedence over one for a folder, a deeper folder over one above it. Folders
+    are compared without regard to case and kind of slash.
     """
 
     def __init__(self, choices: dict[str, str | None]) -> None:

@@ -1,4 +1,4 @@
-"""How many frames an attempt takes where the farm chooses: as many as fit into a time (docs/adr/0020)."""
+"""How many frames an attempt takes where the farm decides: as many as fit into a given time (docs/adr/0020)."""
 
 from django.conf import settings
 from django.db.models import F, Max, Value
@@ -8,24 +8,24 @@ from rendering.engines import engine_for
 from rendering.models import Attempt, RenderJob, RenderStep
 
 MAX_CHUNK = 100
-"""Frames of an attempt at most, whoever chooses."""
+"""The most frames of an attempt, whoever decides."""
 
 
 def fitting_frames(seconds: float, target: float) -> int:
-    """How many frames fit into an attempt: a first one, which is rendered in any case, and as many others as take the
-    target together where each takes so many seconds.
+    """How many frames fit into an attempt: the first, which is rendered in any case, and as many others as take the
+    target time together if each takes `seconds`.
     """
     return 1 + int(min(target / max(seconds, 1e-6), MAX_CHUNK - 1))
 
 
 def measure(attempt: Attempt, seconds: float | None, loading_seconds: float = 0) -> None:
-    """An attempt whose program ran so many seconds says how many frames the next ones of its step shall take.
+    """Let the time of an attempt decide how many frames the next attempts of its step take. The job's row is locked.
 
-    More, at most twice as many at a time, since the first frames may be the quick ones; fewer at once, where they took
-    too long. What went by before the first frame is no part of the frames, and they may take as long as it: a program
-    that loads for minutes is not started for each of them. Where it does not say, its start counts as a part of its
-    frames, and weighs the less the more there are: an attempt of few frames that was over in time is no reason to take
-    fewer. The job's row is locked.
+    The number grows to at most twice as much at a time, since the first frames may be the quick ones; it falls at
+    once where they took too long. Time before the first frame is not counted as frame time, and the frames may take
+    as long as it did: a program that loads for minutes is not started for each of them. Where that time is unknown,
+    the start counts as part of the frames and weighs less the more there are; so an attempt of few frames that ended
+    in time is no reason to take fewer.
     """
     job, step = attempt.job, attempt.step
     engine = engine_for(job.engine)
@@ -39,6 +39,6 @@ def measure(attempt: Attempt, seconds: float | None, loading_seconds: float = 0)
 
 
 def chunk_of(job: RenderJob) -> int:
-    """Frames of the job's next attempt at most."""
+    """The most frames of the job's next attempt."""
     chosen = RenderStep.objects.filter(job=job).aggregate(size=Max("chunk_size"))["size"]
     return job.chunk_size or chosen or 1

@@ -1,4 +1,4 @@
-"""The end of a job: its money settled, who hears of it. And the pause after its test frames."""
+"""The end of a job: its money is settled and people are told. Also the pause after its test frames."""
 
 from django.db import transaction
 from django.utils import timezone
@@ -42,7 +42,7 @@ def close_if_over(job: RenderJob) -> bool:
 
 
 def pause_for_approval(job: RenderJob) -> None:
-    """Once the test frames are over, the rest waits for its owner's word. Call with the job's row locked."""
+    """Once the test frames are done, the rest waits for the owner's approval. Call with the job's row locked."""
     if not job.has_test_frames or job.approved_at is not None:
         return
     tests = Frame.objects.filter(job=job, number__in=job.test_numbers)
@@ -64,7 +64,7 @@ def pause_for_approval(job: RenderJob) -> None:
 
 
 def close_overdue() -> None:
-    """Pause jobs whose test frames are over and of which nobody said so."""
+    """Pause jobs whose test frames are done although nobody has done so yet."""
     on_trial = RenderJob.objects.filter(
         status__in=RenderJob.CLAIMABLE_STATUSES, has_test_frames=True, approved_at__isnull=True
     )

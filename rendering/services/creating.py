@@ -1,4 +1,4 @@
-"""New jobs: drafts of what a client asks for, changes of drafts, and copies of earlier jobs."""
+"""New jobs: drafts from what a client asks for, changes of drafts, and copies of earlier jobs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -32,10 +32,11 @@ from rendering.services.reports import ensure_report
 
 @dataclass(frozen=True)
 class NewJob:
-    """What a client asks for. `frames` is a range expression; without one the scene's own range counts.
+    """What a client asks for.
 
-    Every camera with every layer is a step that renders all frames; without any there is one, as the scene says.
-    Without a `chunk_size` the farm chooses how many frames go into an attempt.
+    `frames` is a range expression; without one the scene's own range applies. Every camera with every layer is a step
+    that renders all frames; without any there is one step, as the scene has it. Without a `chunk_size` the farm
+    decides how many frames go into an attempt.
     """
 
     task_name: str
@@ -72,17 +73,17 @@ KEPT = (
     "priority", "chunk_size", "cameras", "layers", "min_cores", "min_memory_size", "node_tags", "width", "height",
     "output_path", "output_format", "allow_missing",
 )  # fmt: skip
-"""What a job and what it asks for have under the same name."""
+"""Fields that a job and NewJob have under the same name."""
 RANGE = ("frames", "start_frame", "end_frame", "frame_step")
 
 
 def create_job(*, user: User, new: NewJob) -> RenderJob:
     """Create a draft and start the pre-flight of its scene.
 
-    A path that leads to no file is kept: the scene may still be on its way; submit asks for it.
-    Results land in the drive of the scene: whoever renders must be able to write there.
-    Raises NotVisible (drive, scene id, tasks to wait for), DriveReadOnly, FrameRangeInvalid, FrameRangeTooLong,
-    BadName (output path), PriorityTooHigh, EngineUnavailable for a name that is none.
+    A path that leads to no file is kept: the scene may still be on its way, and submit requires it. Results land in
+    the drive of the scene, so whoever renders must be able to write there. Raises NotVisible (drive, scene id, tasks
+    to wait for), DriveReadOnly, FrameRangeInvalid, FrameRangeTooLong, BadName (output path), PriorityTooHigh, and
+    EngineUnavailable for an unknown engine.
     """
     columns = columns_of(user, new)
     with transaction.atomic():
@@ -95,7 +96,7 @@ def create_job(*, user: User, new: NewJob) -> RenderJob:
 
 
 def columns_of(user: User, new: NewJob) -> dict[str, Any]:
-    """What of a draft is the client's to say. Raises what `create_job` raises."""
+    """The columns of a draft that the client decides. Raises what `create_job` raises."""
     if new.engine and engine_for(new.engine) is None:
         raise EngineUnavailable(field="engine", available=offered_engines())
     drive, scene = find_scene(user, new)
@@ -147,9 +148,10 @@ def unique(names: Sequence[str]) -> list[str]:
 
 
 def clone_job(*, job: RenderJob, user: User, changes: dict[str, Any]) -> RenderJob:
-    """A new draft that asks for the same as the job did, but for `changes` (fields of NewJob).
+    """A new draft that asks for the same as the job did, except for `changes` (fields of NewJob).
 
-    Another scene or engine is not tied to the version that rendered the original. Raises what `create_job` raises.
+    With another scene or engine the version that rendered the original does not apply. Raises what `create_job`
+    raises.
     """
     with transaction.atomic():
         clone = create_job(user=user, new=asked_of(job, changes))
@@ -160,10 +162,10 @@ def clone_job(*, job: RenderJob, user: User, changes: dict[str, Any]) -> RenderJ
 
 
 def change_draft(*, job: RenderJob, changes: dict[str, Any]) -> RenderJob:
-    """Let a draft ask for something else (fields of NewJob). Why it was refused is forgotten, and with another scene
-    what was said of the files of the old one.
+    """Change what a draft asks for (fields of NewJob).
 
-    Raises TransitionNotAllowed unless it is a draft, and what `create_job` raises.
+    The reason of an earlier refusal is dropped; with another scene also the choices for files of the old one. Raises
+    TransitionNotAllowed unless it is a draft, and what `create_job` raises.
     """
     cleared: dict[str, Any] = {"failure_code": "", "failure_data": {}, "error_message": ""}
     with transaction.atomic():
@@ -179,7 +181,7 @@ def change_draft(*, job: RenderJob, changes: dict[str, Any]) -> RenderJob:
 
 
 def asked_of(job: RenderJob, changes: dict[str, Any]) -> NewJob:
-    """What the job asks for, but for `changes`."""
+    """What the job asks for, with `changes`."""
     kept = {name: getattr(job, name) for name in KEPT}
     kept |= {"frames": job.frame_range, "test_frames": job.has_test_frames}
     if job.scene_file_id is None:
@@ -219,7 +221,7 @@ def find_scene(user: User, new: NewJob) -> tuple[Drive, File | None]:
 
 
 def find_by_path(drive: Drive, path: str) -> File | None:
-    """The file at a path as clients write it; the desktop client sends local paths, which lead nowhere."""
+    """The file at a path as clients write it, or None. The desktop client sends local paths, which match no file."""
     if not path or "\\" in path:
         return None
     return file_at(drive, clean_path(path, field="scene_file"))

@@ -1,4 +1,4 @@
-"""Jobs that wait for others: for the whole of them, or frame by frame."""
+"""Jobs that wait for others: for all of them, or frame by frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,17 +32,14 @@ DEAD = (RenderJob.Status.FAILED, RenderJob.Status.CANCELLED)
 
 @dataclass(frozen=True)
 class Wait:
-    """A job to wait for, and how."""
+    """A job to wait for, and in which way."""
 
     task_id: UUID
     kind: str = JobDependency.Kind.JOB
 
 
 def add_dependencies(job: RenderJob, waits: Sequence[Wait], user: User) -> None:
-    """Let the job wait for others of its owner. Call in a transaction.
-
-    Raises NotVisible, DependencyCycle.
-    """
+    """Make the job wait for others of its owner. Call in a transaction. Raises NotVisible, DependencyCycle."""
     wanted = {wait.task_id: wait for wait in waits}
     visible = set(RenderJob.objects.visible_to(user).filter(pk__in=wanted).values_list("pk", flat=True))
     if visible != set(wanted):
@@ -61,7 +58,7 @@ def is_upstream(job: RenderJob, starts: list[UUID]) -> bool:
 
 
 def set_dependencies(*, job: RenderJob, waits: Sequence[Wait], user: User) -> RenderJob:
-    """Let the job wait for these and no others; frames that no node has yet wait from now on.
+    """Make the job wait for exactly these; frames that no node has yet wait from now on.
 
     Raises TransitionNotAllowed, NotVisible, DependencyCycle.
     """
@@ -80,7 +77,7 @@ def set_dependencies(*, job: RenderJob, waits: Sequence[Wait], user: User) -> Re
 
 
 def drop_dependency(*, job: RenderJob, task_id: UUID) -> None:
-    """Let the job not wait for another any more. Raises NotVisible, TransitionNotAllowed."""
+    """Stop waiting for a job. Raises NotVisible, TransitionNotAllowed."""
     with transaction.atomic():
         job = lock_for(job, "set_dependencies")
         if not job.dependencies.filter(on_id=task_id).delete()[0]:
@@ -89,14 +86,14 @@ def drop_dependency(*, job: RenderJob, task_id: UUID) -> None:
 
 
 def tell_dependents(job: RenderJob) -> None:
-    """The job failed or was cancelled: the owners of those that wait for it hear of it, and may drop it."""
+    """The job failed or was cancelled: tell the owners of jobs that wait for it, who may drop the dependency."""
     waiting = Frame.objects.filter(job=OuterRef("job"), status=Frame.Status.WAITING)
     for dependency in JobDependency.objects.filter(Exists(waiting), on=job).select_related("job__user"):
         tell(dependency.job, job)
 
 
 def tell_of_dead(job: RenderJob) -> None:
-    """The job is about to wait for some that have failed or were cancelled already."""
+    """Tell the owner that the job is about to wait for jobs that have already failed or been cancelled."""
     for dependency in job.dependencies.filter(on__status__in=DEAD).select_related("on"):
         tell(job, dependency.on)
 

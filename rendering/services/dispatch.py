@@ -1,4 +1,4 @@
-"""Carrying the news that there is work, and tending what was lost on the way."""
+"""Waking idle slots when there is work, and repeating what was lost on the way."""
 
 from django.conf import settings
 from django.db import transaction
@@ -12,7 +12,7 @@ from rendering.selectors import missing_node
 from rendering.services import news
 
 LOOKED_AT = 100
-"""Jobs that wait, and are asked in one go whether any node can do them."""
+"""How many waiting jobs are checked at a time for whether any node can render them."""
 
 
 def idle_slots(engine: str) -> int:
@@ -38,7 +38,7 @@ def ready_frames(engine: str, limit: int) -> int:
 
 
 def is_for_anybody(engine: str) -> bool:
-    """Whether any node with the engine can do all that waits for it."""
+    """Whether any node with the engine can render everything that waits for it."""
     jobs = claimable_jobs(engine)
     needs = (
         Q(min_cores__gt=0) | Q(min_memory_size__gt=0) | Q(node_tags__len__gt=0) | Q(node_blocks__isnull=False)
@@ -51,9 +51,10 @@ def is_for_anybody(engine: str) -> bool:
 
 
 def dispatch(engine: str) -> None:
-    """Wake as many idle slots as there are ready frames; all of them where not every node can do what there is.
+    """Wake as many idle slots as there are ready frames; all of them, where some node cannot render some of the
+    frames.
 
-    Who takes a message is not ours to say: one that reached a node that cannot do the job would be lost.
+    Which node takes a message is not ours to decide: a message that only reached an unsuitable node would be lost.
     """
     idle = idle_slots(engine)
     if idle > 0 and (wanted := ready_frames(engine, idle)):
@@ -70,9 +71,9 @@ def engines_with_work() -> list[str]:
 
 
 def tell_stranded(engine: str) -> None:
-    """Say in the log of each job that no node in service can do what it lacks; once for each reason.
+    """Write into a job's log that no node in service can render it, and what they lack; once for each reason.
 
-    Looks at some of those that wait at a time, by chance: the oldest may be stranded for days, before all others.
+    Checks a random part of the waiting jobs at a time: the oldest may be stranded for days, ahead of all others.
     """
     patience = timezone.now() - settings.RENDER_LEASE
     jobs = claimable_jobs(engine).filter(submitted_at__lt=patience, updated_at__lt=patience)

@@ -1,4 +1,4 @@
-"""Files of a drive by path, without regard to case, fetched many folders at a time."""
+"""Files of a drive by path, without regard to case, loaded for many folders at a time."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Parts = tuple[str, str, str]
 
 
 class Entry(NamedTuple):
-    """A file of the drive: no row, since there may be ten thousand; of its blob only the id has been read."""
+    """A file of the drive. Not a model, since there may be ten thousand; only the id of its blob has been read."""
 
     folder: str
     name: str

@@ -1,4 +1,4 @@
-"""What a job would need and cost, asked before it is submitted."""
+"""What a job would need and cost, before it is submitted."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def scene_report(job: RenderJob) -> SceneReport:
 
 
 def estimate_of(job: RenderJob) -> dict[str, Any]:
-    """Frames, price and cost as submit would find them. Raises ReportPending, and what refuses scene or range."""
+    """Frames, price and cost as submit would find them. Raises ReportPending, and the errors about scene and range."""
     expression = job.frame_range
     if not expression:
         report = scene_report(job)

@@ -1,4 +1,4 @@
-"""Frames as a whole: made, let go to the nodes, taken back from them."""
+"""Frames in bulk: made, released to the nodes, taken back."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -53,7 +53,7 @@ RETURNING engine
 def make_frames(
     job: RenderJob, frames: Iterable[tuple[RenderStep, int]], status: Frame.Status = Frame.Status.READY
 ) -> None:
-    """One statement, whatever number of steps: a hundred thousand frames take two seconds, by bulk_create fifteen."""
+    """One statement for all steps: a hundred thousand frames take two seconds, with bulk_create fifteen."""
     wanted = list(frames)
     if not wanted:
         return
@@ -70,10 +70,10 @@ def make_frames(
 
 
 def make_ready(job: RenderJob, frames: QuerySet[Frame], **changes: Any) -> None:
-    """Let `frames` of the job be claimed, and the nodes see that it has some. The job's row is locked.
+    """Make `frames` of the job claimable, and mark the job as having some. The job's row is locked.
 
-    Those of a job that depends on others are released as all frames of it are: it may have come to wait since they
-    were rendered first.
+    Frames of a job with dependencies are released as all of its frames are: it may have come to wait for others
+    since.
     """
     depends = JobDependency.objects.filter(job=job).exists()
     status = Frame.Status.WAITING if depends else Frame.Status.READY
@@ -86,12 +86,12 @@ def make_ready(job: RenderJob, frames: QuerySet[Frame], **changes: Any) -> None:
 
 
 def show_ready(job: RenderJob) -> None:
-    """Let the nodes look at the job's frames: some have become ready."""
+    """Let the nodes consider the job: some of its frames have become ready."""
     RenderJob.objects.filter(pk=job.pk).update(has_ready_frames=True, ready_changes=F("ready_changes") + 1)
 
 
 def release(scope: str, numbers: Iterable[int] | None = None, **values: Any) -> None:
-    """Let the nodes have frames that waited and do so for nothing any more. `scope` is a condition on `held`."""
+    """Release frames that waited and have nothing left to wait for. `scope` is a condition on `held`."""
     narrowed = "true" if numbers is None else "f.number = ANY(%(numbers)s)"
     # Planned once: it is asked after every frame, and nearly always there is nothing.
     with transaction.atomic(), planned_cursor() as cursor:
@@ -109,26 +109,27 @@ def release(scope: str, numbers: Iterable[int] | None = None, **values: Any) -> 
 
 
 def release_on_commit(job: RenderJob) -> None:
-    """The job was queued or approved, or depends on less."""
+    """Release the job's frames: it was queued or approved, or depends on less."""
     transaction.on_commit(lambda: release("held.id = %(job)s", job=job.pk), robust=True)
 
 
 def release_dependents_on_commit(job_id: UUID, numbers: Iterable[int] | None = None) -> None:
-    """Frames of the job are rendered, or (without numbers) the whole of it."""
+    """Release what waited for these frames of the job, or (without numbers) for the whole of it."""
     scope = "held.id IN (SELECT job_id FROM rendering_jobdependency WHERE on_id = %(on)s)"
     transaction.on_commit(lambda: release(scope, numbers, on=job_id), robust=True)
 
 
 def release_all() -> None:
-    """What a process that died after its commit did not release."""
+    """Release what a process did not that died after its commit."""
     release("true")
 
 
 def stop_frames(job: RenderJob, target: Frame.Status, *, running_only: bool = False) -> None:
-    """Take frames from their attempts; the runners see it within two seconds and end their processes.
+    """Take frames from their attempts; the runners notice within two seconds and end their processes. The job's row
+    is locked.
 
-    The job's row is locked. An attempt ends for having no frame any more: one that was made since the frames were
-    taken has some, and is left to its claim.
+    An attempt ends when it has no frames left. One that was made after the frames were taken still has some, and is
+    left to its claim.
     """
     taken = [Frame.Status.RUNNING] if running_only else [*Frame.OPEN_STATUSES]
     frames = Frame.objects.filter(job=job, status__in=taken)

@@ -1,4 +1,4 @@
-"""What may be done with a job now, asked with its row locked."""
+"""What may be done with a job in its present state, checked with its row locked."""
 
 from common.errors import NotVisible
 from rendering.errors import PausedByOperator
@@ -6,10 +6,10 @@ from rendering.models import RenderJob
 
 
 def lock_for(job: RenderJob, action: str) -> RenderJob:
-    """The job's row as it is, locked, where `action` goes now. Call inside a transaction.
+    """The job's row, locked, where `action` is possible now. Call inside a transaction.
 
-    The lock leaves the key free, see `attempts.lock_job`; what the row points to is read after it.
-    Raises TransitionNotAllowed; NotVisible once it is deleted.
+    The lock leaves the key free, see `attempts.lock_job`; related rows are read after it. Raises
+    TransitionNotAllowed; NotVisible once the job is deleted.
     """
     locked = RenderJob.objects.select_for_update(no_key=True).get(pk=job.pk)
     if locked.deleted_at is not None:
@@ -19,7 +19,7 @@ def lock_for(job: RenderJob, action: str) -> RenderJob:
 
 
 def require(job: RenderJob, action: str) -> None:
-    """Raises TransitionNotAllowed, and PausedByOperator where an owner would resume what an operator paused."""
+    """Raises TransitionNotAllowed; PausedByOperator where an owner tries to resume what an operator paused."""
     if action in job.actions:
         return
     refusal = job.refusal()

@@ -1,4 +1,4 @@
-"""Money set aside for tasks that nobody goes on with: after a while it can be spent on others."""
+"""Money held for paused tasks that nobody resumes: after a while it is released."""
 
 from datetime import datetime, timedelta
 
@@ -18,9 +18,10 @@ Reason = RenderJob.PauseReason
 
 
 def expire_holds(*, now: datetime, limit: int = 1000) -> int:
-    """Settle jobs that were paused RENDER_IDLE_HOLD_DAYS ago; how many were. They hold anew when they go on.
+    """Settle jobs that were paused RENDER_IDLE_HOLD_DAYS ago; returns how many. They hold money again when they go
+    on.
 
-    A job that waits for money has none to let go, and goes on by itself with what it holds.
+    A job that waits for money is left out: it holds none that it could release, and goes on by itself.
     """
     since = now - timedelta(days=settings.RENDER_IDLE_HOLD_DAYS)
     idle = RenderJob.objects.filter(

@@ -1,4 +1,4 @@
-"""A job's life at its owner's hand: pause, resume, approve, cancel, delete, and its priority."""
+"""A job in the hands of its owner: pause, resume, approve, cancel, delete, change its priority."""
 
 from uuid import UUID
 
@@ -31,7 +31,7 @@ Reason = RenderJob.PauseReason
 
 
 def pause_job(*, job: RenderJob, reason: str = Reason.USER) -> RenderJob:
-    """Stop rendering, keep the money held; frames under way start anew later. Raises TransitionNotAllowed.
+    """Stop rendering and keep the money held; running frames start anew later. Raises TransitionNotAllowed.
 
     An operator may also take over a job that its owner has paused.
     """
@@ -48,10 +48,10 @@ def pause_job(*, job: RenderJob, reason: str = Reason.USER) -> RenderJob:
 
 
 def resume_job(*, job: RenderJob, by_operator: bool = False) -> RenderJob:
-    """Go on with a paused job, which approves its test frames where it waits for that; a draft is submitted.
+    """Go on with a paused job, which approves test frames that wait for it; a draft is submitted.
 
-    Raises TransitionNotAllowed; PausedByOperator, unless an operator asks; InsufficientBalance for one that waits for
-    money; and what submit raises.
+    Raises TransitionNotAllowed; PausedByOperator, unless an operator asks; InsufficientBalance for a job that waits
+    for money; and what submit raises.
     """
     if job.status == Status.DRAFT:
         return submit_job(job=job)
@@ -61,15 +61,16 @@ def resume_job(*, job: RenderJob, by_operator: bool = False) -> RenderJob:
 
 
 def approve_job(*, job: RenderJob) -> RenderJob:
-    """The test frames are as they should be: render the others. Raises TransitionNotAllowed and what holding raises."""
+    """Approve the test frames: render the others. Raises TransitionNotAllowed and what holding money raises."""
     require(job, "approve")
     return go_on(job)
 
 
 def go_on(job: RenderJob) -> RenderJob:
-    """Queue a job paused for the reason that it was read with; one paused for long holds its money anew.
+    """Queue a paused job, if the reason of its pause is still that of `job`; one paused for long holds its money
+    anew.
 
-    Raises TransitionNotAllowed and what holding raises.
+    Raises TransitionNotAllowed and what holding money raises.
     """
     reason = job.pause_reason
     approval = {"approved_at": timezone.now()} if reason == Reason.APPROVAL else {}
@@ -97,7 +98,7 @@ def go_on(job: RenderJob) -> RenderJob:
 
 
 def cancel_job(*, job: RenderJob) -> RenderJob:
-    """End a job for good: processes stop, rendered frames are charged, the rest of the money is released.
+    """End a job for good: its processes stop, rendered frames are charged, the rest of the money is released.
 
     Raises TransitionNotAllowed.
     """
@@ -115,8 +116,8 @@ def cancel_job(*, job: RenderJob) -> RenderJob:
 def delete_job(*, job: RenderJob) -> None:
     """Hide a job from its owner; results stay in the drive, attempts and bills stay as evidence.
 
-    One that waits is cancelled first. Raises JobRunning, also for one that goes on at this moment; and
-    TransitionNotAllowed for one that ends meanwhile.
+    A job that waits is cancelled first. Raises JobRunning, also for one that has just gone on; TransitionNotAllowed
+    for one that ends meanwhile.
     """
     if job.status == Status.RENDERING:
         raise JobRunning(**job.refusal().data)
@@ -129,11 +130,10 @@ def delete_job(*, job: RenderJob) -> None:
 
 
 def set_priority(*, job: RenderJob, priority: int, by_operator: bool = False) -> RenderJob:
-    """Let a job that is not over be rendered sooner or later than others.
+    """Change when a job that is not over is rendered, relative to others.
 
-    What it has rendered is charged at the price that held until now, a bill of its own; what is left is held at the
-    price of the new priority. Raises TransitionNotAllowed; PriorityTooHigh, unless an operator asks; and what `cover`
-    raises.
+    What it has rendered is charged at the old price, on a bill of its own; the rest is held at the price of the new
+    priority. Raises TransitionNotAllowed; PriorityTooHigh, unless an operator asks; and what `cover` raises.
     """
     with transaction.atomic():
         job = lock_for(job, "set_priority")
@@ -164,7 +164,7 @@ def reprice(job: RenderJob, priority: int) -> None:
 
 
 def continue_paid(*, wallet_id: UUID | None = None) -> None:
-    """Go on with jobs that wait for money of this wallet, or of any, as far as there is some; the oldest first."""
+    """Go on with jobs that wait for money of this wallet, or of any wallet, as far as it reaches; oldest first."""
     waiting = RenderJob.objects.filter(
         pause_reason=Reason.BALANCE, hold__wallet__balance__gt=F("hold__wallet__held")
     )

@@ -1,4 +1,4 @@
-"""Where results lie in the drive."""
+"""Where results are put in the drive."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +18,9 @@ from rendering.services.admission import results_folder
 
 @dataclass(frozen=True)
 class Output:
-    """A checked picture: its name (a path below the step's folder), its content, its preview, its size in pixels.
+    """A checked picture: its name (a path below the step's folder), content, preview, and size in pixels.
 
-    `layer` is the pass (AOV) or layer it shows, empty for the picture itself; `is_flat` means that all of it has one
-    colour.
+    `layer` is the pass (AOV) or layer that it shows, empty for the picture itself; `is_flat`: it has a single colour.
     """
 
     name: str
@@ -34,10 +33,10 @@ class Output:
 
 
 def place_outputs(*, job: RenderJob, step: RenderStep, outputs: Sequence[Output]) -> list[File]:
-    """Put pictures into the job's folder, in their order; also where the drive is full.
+    """Put pictures into the job's folder, in order, even where the drive is full.
 
-    A folder that was renamed, moved or trashed meanwhile is made again at its place. Where something else lies there,
-    the rest of the results goes into another, which the task log names.
+    A folder that was renamed, moved or trashed meanwhile is made again at its place. Where something else is in that
+    place, the remaining results go to another folder, which the task log names.
     """
     try:
         with transaction.atomic():

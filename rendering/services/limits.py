@@ -1,4 +1,4 @@
-"""How many attempts run at once: for a user, a team, an engine's licence; and whose turn it is."""
+"""How many attempts run at once for a user, a team or a licence, and in which shares."""
 
 import re
 from collections.abc import Iterable
@@ -20,17 +20,17 @@ Kind = ConcurrencyLimit.Kind
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits a job counts for, and the one among them by which the farm is shared."""
+    """The limits that apply to a job, and the one by which it gets its share of the farm."""
 
     share: ConcurrencyLimit
     all: list[ConcurrencyLimit]
 
 
 def limits_of(job: RenderJob) -> Limits:
-    """The job's limits; those of its owners are made, or brought up to what their level gives.
+    """The job's limits. Those of its owners are created, or updated to what their level gives.
 
-    A team's job counts for the team and for the member who submitted it, and takes the team's share. A licence
-    counts where operators have limited it: a row that everybody counts for is one that everybody waits for.
+    A team's job counts for the team and for the member who submitted it, and takes the team's share. A licence counts
+    only where operators have limited it, since everybody waits for a row that everybody counts for.
     """
     plan = plan_of(job.user)
     share = ensure_limit(Kind.USER, str(job.user_id), plan.concurrent_frames, plan.weight)
@@ -53,12 +53,12 @@ def ensure_limit(kind: str, key: str, maximum: int | None, weight: int) -> Concu
 
 
 def level_changed(user: User) -> None:
-    """Let a user's new level count for what is queued already."""
+    """Apply a user's new level to what is queued already."""
     bring_up_to(plan_of(user), User.objects.filter(pk=user.pk))
 
 
 def plan_changed(plan: MembershipPlan) -> None:
-    """Let what operators made of a plan count for what is queued already."""
+    """Apply an operator's change of a plan to what is queued already."""
     bring_up_to(plan, User.objects.filter(member_level=plan.level))
 
 
@@ -69,7 +69,7 @@ def bring_up_to(plan: MembershipPlan, users: QuerySet[User]) -> None:
 
 
 def licence_name(text: str) -> str:
-    """A renderer as licences name it: `V-Ray` and `vray` are one."""
+    """A renderer's name in licences: `V-Ray` and `vray` are the same."""
     return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
@@ -78,7 +78,7 @@ def licence_key(engine: str, renderer: str = "") -> str:
 
 
 def renderers_of(jobs: Iterable[RenderJob]) -> dict[UUID, str]:
-    """What renders each of these jobs of one engine: as was asked for, or else as its scene says."""
+    """The renderer of each of these jobs of one engine: the one asked for, or else that of its scene."""
     jobs = list(jobs)
     silent = [job for job in jobs if not job.renderer]
     scenes = dict(JobFile.objects.filter(job__in=silent, is_scene=True).values_list("job_id", "blob_id"))
@@ -89,14 +89,14 @@ def renderers_of(jobs: Iterable[RenderJob]) -> dict[UUID, str]:
 
 
 def licence_keys(job: RenderJob) -> list[str]:
-    """Under which names a licence may be limited that the job needs: its engine, and its renderer in it."""
+    """The names under which a licence of the job may be limited: its engine, and its renderer in it."""
     return [job.engine, licence_key(job.engine, renderers_of([job])[job.pk])]
 
 
 def limit_licence(*, key: str, maximum: int | None) -> ConcurrencyLimit:
-    """Let at most `maximum` attempts at once use what `key` names (`licence_key`).
+    """Allow at most `maximum` attempts at once that use what `key` names (`licence_key`).
 
-    Counts at once for jobs that are queued and attempts that run.
+    Applies at once to queued jobs and running attempts.
     """
     engine, _slash, renderer = key.partition("/")
     with transaction.atomic():
