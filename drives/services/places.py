@@ -206,8 +206,11 @@ def file_at(drive: Drive, path: str) -> File | None:
 
 
 def living_folders(drive: Drive, folders: set[Folder]) -> dict[UUID, Folder]:
-    """The folders as they stand, by the id they were known by; one in the trash is made again at its place."""
-    found = Folder.objects.living().in_bulk([folder.pk for folder in folders])
+    """The folders as they stand, by the id they were known by; one in the trash is made again at its place.
+
+    One that has gone into another drive, too.
+    """
+    found = Folder.objects.living().filter(drive=drive).in_bulk([folder.pk for folder in folders])
     gone = {folder.pk: folder.place for folder in folders if folder.pk not in found}
     if gone:
         made = ensure_folders(drive=drive, paths=gone.values())
@@ -222,9 +225,9 @@ def is_living(entry: File | Folder) -> bool:
     return entry.trashed_at is None and entry.folder_path.startswith("/")
 
 
-def require_living(rows: Any, pk: UUID) -> Any:
-    """The row, if it is not in the trash. Raises NotVisible."""
-    row = rows.living().filter(pk=pk).first()
+def require_living(rows: Any, entry: File | Folder) -> Any:
+    """The row, if it is not in the trash and in the drive that `entry` was found in. Raises NotVisible."""
+    row = rows.living().filter(pk=entry.pk, drive=entry.drive_id).first()
     if row is None:
         raise NotVisible
     return row

@@ -65,7 +65,7 @@ def type_of(name: str, told: str = "") -> str:
     return (told or mimetypes.guess_type(name)[0] or "application/octet-stream")[:100]
 
 
-# The function is in drives/migrations/0018_put_files.py.
+# The function is in drives/migrations/0029_folders_of_the_drive.py.
 PUT_FILES = """
     SELECT number, file_id, file_created_at, is_replaced, refusal FROM drives_put_files(
         %s, %s, %s, %s, false, %s, %s::uuid[], %s::text[], %s::uuid[], %s::bigint[], %s::text[], %s::timestamptz[]
@@ -226,5 +226,5 @@ def set_modified(*, file: File, actor: User, modified_at: datetime) -> None:
     require(actor, Right.WRITE, file.drive)
     with transaction.atomic():
         lock_tree(file.drive)
-        require_living(File.objects.all(), file.pk)
+        require_living(File.objects.all(), file)
         File.objects.filter(pk=file.pk).update(modified_at=modified_at)

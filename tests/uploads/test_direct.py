@@ -14,8 +14,8 @@ from accounts.models import User
 from common.postgresql.disk import WAIT
 from drives.models import Blob, Drive, File, Folder
 from drives.services.blobs import Kept
-from drives.services.drives import delete_drive
-from drives.services.moving import rename
+from drives.services.drives import create_drive, delete_drive
+from drives.services.moving import Destination, move, rename
 from drives.services.trash import trash
 from drives.storage import blob_storage
 from tests.conftest import Client
@@ -225,6 +225,21 @@ def test_files_follow_a_renamed_folder_and_make_a_trashed_one_anew(owner: User, 
     assert second.whole(b"2").status_code == 200
     assert File.objects.select_related("folder").get(name="2").folder_path == "/b"
     assert [entry["name"] for entry in owner_api.get("/files?folder_path=/b").json()["files"]] == ["2"]
+
+
+def test_a_folder_that_went_into_another_drive_is_made_anew(
+    owner: User, owner_api: Client, drive: Drive
+) -> None:
+    """Neither the bytes nor the file of one drive end in a folder of another."""
+    [sender] = begin(owner_api, announced("/a/b/x", b"12345"))
+    other = create_drive(user=owner, name="other")
+    top = Folder.objects.select_related("drive").get(path="/a")
+    move(entry=top, actor=owner, to=Destination(other, "/", name="away"))
+    assert sender.whole(b"12345").status_code == 200
+    file = File.objects.select_related("folder").get()
+    assert (file.drive, file.folder_path) == (drive, "/a/b")
+    assert file.folder is not None and file.folder.drive_id == drive.pk
+    assert (sums(drive), sums(other)) == ((5, 0), (0, 0))
 
 
 def test_a_folder_that_is_gone_for_good_is_made_anew(owner_api: Client) -> None:

@@ -174,8 +174,9 @@ def let_go(item: Arrival, result: Result) -> None:
 
 
 def make_folder_again(task: UploadTask, row: TaskFile) -> bool:
-    """The folder of the file is gone for good or in the trash: a new one takes its place. False: a file is there."""
-    folder = Folder.objects.filter(pk=row.folder_id).first() if row.folder_id else None
+    """The folder of the file is gone for good, in the trash or in another drive: a new one takes its place. False: a
+    file is there."""
+    folder = Folder.objects.filter(pk=row.folder_id, drive=task.drive_id).first() if row.folder_id else None
     path = folder.place if folder else row.target_folder_path
     try:
         made = ensure_folders(drive=task.drive, paths={path})[path]
