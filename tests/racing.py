@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 Answer = TypeVar("Answer")
 
@@ -46,3 +46,15 @@ def somebody_waits_for_a_lock() -> bool:
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
         return bool(cursor.fetchone()[0])
+
+
+def overtake(first: Callable[[], Any], second: Callable[[], Answer]) -> Answer:
+    """What `second` answers, which begins in the transaction of `first` and, where it waits for a lock of that, goes on
+    behind its commit.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            first()
+            run = pool.submit(race, 1, lambda _number: second())
+            wait_for(lambda: run.done() or somebody_waits_for_a_lock())
+        return run.result()[0]

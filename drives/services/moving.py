@@ -54,11 +54,14 @@ class Destination:
 
 
 def fresh(entry: Entry) -> Entry:
-    """The row as it stands, not in the trash. Raises NotVisible. Call under `lock_tree`."""
+    """The row as it stands, not in the trash. Call under `lock_tree`.
+
+    Raises NotVisible, also for what has gone into another drive: that is not held, and nobody's right there was asked.
+    """
     if isinstance(entry, Folder):
-        folder: Folder = require_living(Folder.objects.select_related("drive"), entry.pk)
+        folder: Folder = require_living(Folder.objects.select_related("drive"), entry)
         return folder
-    file: File = require_living(File.objects.select_related("drive", "folder", "blob"), entry.pk)
+    file: File = require_living(File.objects.select_related("drive", "folder", "blob"), entry)
     return file
 
 

@@ -25,6 +25,7 @@ from drives.services.operations import Action, path_of_entry, record
 from drives.services.places import OnClash, folder_at, lock_tree, reroot, size_below
 
 BATCH = 1000
+ANY = Q()
 
 
 def trashed(drive: Drive) -> tuple[FolderQuerySet, FileQuerySet]:
@@ -42,7 +43,7 @@ def trash(*, entry: Entry, actor: User) -> None:
     require(actor, Right.WRITE, entry.drive)
     with transaction.atomic():
         lock_tree(entry.drive)
-        found: Any = type(entry).objects.living().filter(pk=entry.pk)
+        found: Any = type(entry).objects.living().filter(pk=entry.pk, drive=entry.drive_id)
         living = found.select_related("folder").first() if isinstance(entry, File) else found.first()
         if living is None:
             return
@@ -95,21 +96,23 @@ def restore(
     return found
 
 
-def in_trash(entry: Entry) -> Entry:
-    """The row as it lies in the trash. Raises NotVisible."""
+def in_trash(entry: Entry, which: Q = ANY) -> Entry:
+    """The row as it lies in the trash of the drive that `entry` was found in. Raises NotVisible."""
     found: Entry | None
     if isinstance(entry, Folder):
-        found = Folder.objects.in_trash().select_related("drive", "parent").filter(pk=entry.pk).first()
+        folders = Folder.objects.in_trash().select_related("drive", "parent")
+        found = folders.filter(which, pk=entry.pk, drive=entry.drive_id).first()
     else:
         files = File.objects.in_trash().select_related("drive", "folder", "blob")
-        found = files.filter(pk=entry.pk).first()
+        found = files.filter(which, pk=entry.pk, drive=entry.drive_id).first()
     if found is None:
         raise NotVisible
     return found
 
 
-def purge(*, entry: Entry, actor: User | None) -> None:
-    """Delete for good what lies in the trash. A folder's rows go later, by `delete_purged`.
+def purge(*, entry: Entry, actor: User | None, which: Q = ANY) -> None:
+    """Delete for good what lies in the trash, and is still one of `which`. A folder's rows go later, by
+    `delete_purged`.
 
     Raises NotVisible (not in the trash), DriveReadOnly.
     """
@@ -117,7 +120,7 @@ def purge(*, entry: Entry, actor: User | None) -> None:
         require(actor, Right.WRITE, entry.drive)
     with transaction.atomic():
         lock_tree(entry.drive)
-        found = in_trash(entry)
+        found = in_trash(entry, which)
         record(Action.PURGE, found, actor=actor)
         if isinstance(found, Folder):
             reroot(found, f"purge:{found.pk}{found.place}")
@@ -143,7 +146,7 @@ def purge_all(actor: User | None, which: Q) -> int:
     entries: Iterator[Entry] = chain(folders.iterator(BATCH), files.iterator(BATCH))
     for entry in entries:
         try:
-            purge(entry=entry, actor=actor)
+            purge(entry=entry, actor=actor, which=which)
         except NotVisible:  # brought back, or gone, meanwhile
             continue
         count += 1
@@ -156,11 +159,19 @@ def delete_purged() -> int:
     count = delete_in_batches(File.objects.filter(folder__in=purged))
     # Those that went into the trash on their own before go with the folder they lay in.
     lost = Folder.objects.in_trash().filter(parent__in=purged)
-    while found := list(lost[:BATCH]):
+    while found := list(lost.select_related("drive")[:BATCH]):
         for folder in found:
-            reroot(folder, f"purge:{folder.pk}{folder.place}")
+            purge_lost(lost, folder)
         count += delete_in_batches(File.objects.filter(folder__in=purged))
     return count + delete_in_batches(purged.filter(children__isnull=True))
+
+
+def purge_lost(lost: FolderQuerySet, folder: Folder) -> None:
+    """Let a folder go for good that is one of `lost`, unless somebody brings it back at this moment."""
+    with transaction.atomic():
+        lock_tree(folder.drive)
+        if held := lost.filter(pk=folder.pk).first():
+            reroot(held, f"purge:{held.pk}{held.place}")
 
 
 def delete_in_batches(rows: QuerySet[Any]) -> int:

@@ -61,7 +61,7 @@ def restore_version(*, file: File, version_id: UUID, actor: User) -> File:
     require(actor, Right.WRITE, file.drive)
     with transaction.atomic():
         lock_tree(file.drive)
-        file = require_living(File.objects.select_related("drive", "folder"), file.pk)
+        file = require_living(File.objects.select_related("drive", "folder"), file)
         version = FileVersion.objects.filter(file=file, pk=version_id).select_related("blob").first()
         if version is None:
             raise NotVisible
