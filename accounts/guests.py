@@ -1,4 +1,4 @@
-"""What a guest may do: someone signed in by a device alone, until a phone is bound."""
+"""What a guest may do. Guests are signed in by a device alone, until they bind a phone."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
-"""Password hashes: one that is written, one of the old service that is only read, and how many are computed at once.
+"""Password hashes: the current one, the old service's (verified only), and a limit on how many are computed at once.
 
-A hash is a quarter of a second of one core by design. At most HASHING_SLOTS are computed at once in a process, and
-HASHING_WAITING more wait; who comes after them is refused at once (Busy). So a storm of sign-ins leaves cores and
-threads for everybody else. The hashers themselves keep the line, so that no door can forget it.
+A hash takes a quarter of a second of one core by design. A process computes at most HASHING_SLOTS at once;
+HASHING_WAITING more wait, and any further one is refused at once (Busy). So a storm of sign-ins leaves cores and
+threads for everybody else. The hashers themselves enforce this, so that no door can forget it.
 """
 
 import functools
@@ -18,11 +18,11 @@ from django.contrib.auth.hashers import BCryptPasswordHasher, BCryptSHA256Passwo
 from accounts.errors import Busy
 
 RETRY_AFTER = 2
-"""Seconds: by then a full line has moved on."""
+"""Seconds, after which a full line has moved on."""
 
 
 class Line:
-    """At most `slots` at work and `waiting` behind them."""
+    """At most `slots` computing and `waiting` behind them."""
 
     def __init__(self, slots: int, waiting: int) -> None:
         self.places = BoundedSemaphore(slots + waiting)
@@ -47,7 +47,7 @@ def line() -> Line:
 
 
 class Bcrypt(BCryptSHA256PasswordHasher):
-    """Django's BCryptSHA256, computed in turn."""
+    """Django's BCryptSHA256, computed within the limits of the line."""
 
     def encode(self, password: str, salt: Any) -> str:
         with line().slot():
@@ -55,7 +55,7 @@ class Bcrypt(BCryptSHA256PasswordHasher):
 
 
 class LegacyBcrypt(BCryptPasswordHasher):
-    """Plain bcrypt of the old service, which silently cut passwords at 72 bytes. Upgraded at the next sign-in."""
+    """Plain bcrypt of the old service, which silently cut passwords at 72 bytes. Replaced at the next sign-in."""
 
     algorithm = "bcrypt"
 

@@ -1,9 +1,9 @@
-"""Celery messages of accounts, by name. What gets lost is found by a schedule."""
+"""Celery messages of accounts, by name. A schedule makes up for those that are lost."""
 
 from celery import current_app
 from django.db import transaction
 
 
 def send_on_commit(name: str) -> None:
-    """A broker that is away costs a few seconds, not the request."""
+    """Send after the commit. While the broker is away this costs a few seconds, not the request."""
     transaction.on_commit(lambda: current_app.send_task(f"accounts.tasks.{name}"), robust=True)

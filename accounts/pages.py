@@ -1,6 +1,7 @@
-"""Our own pages: /login, /account, /teams and /invitation. They show; what they do goes by the API, as for all clients.
+"""Our own pages: /login, /account, /teams and /invitation. They only show: what they do goes through the API, as with
+every client.
 
-/verify-email alone acts: whoever opens a mailed link need not be signed in where they read their mail.
+Only /verify-email acts by itself: whoever opens a mailed link need not be signed in where they read their mail.
 """
 
 from django.conf import settings

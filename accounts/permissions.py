@@ -1,4 +1,4 @@
-"""Who may do what, said once: roles in a team, and groups of operators. API, sockets and admin ask here."""
+"""Who may do what, defined once: roles in a team, and groups of operators. API, sockets and admin ask here."""
 
 from enum import StrEnum
 from typing import Any
@@ -137,16 +137,18 @@ STAFF_GROUPS: dict[StaffGroup, tuple[str, ...]] = {
     StaffGroup.AUDITOR: ("*.view_*", "accounts.export_lists"),
     StaffGroup.SUPERUSER: ("*",),
 }  # fmt: skip
-"""What each group may do: permissions of Django, `*` for any text. After `migrate` the groups are as it says here."""
+"""The rights of each group: permissions of Django, with `*` for any text. `migrate` sets the groups to what this
+says.
+"""
 
 CHANGE_STAFF = "accounts.change_staff"
 
 
 def reach_of(operator: User) -> dict[str, Any]:
-    """Values that the columns of an account must have for `operator` to act on it.
+    """Conditions on the accounts that `operator` may act on, as values of their columns.
 
-    Who could block, rename or give a new password to another operator would have their rights. So that is left to
-    those who give rights, and superusers (the flag, which no group brings) to superusers.
+    Whoever could block, rename or give a new password to another operator would gain their rights. So only operators
+    who may grant rights act on operators, and only superusers on superusers (the flag, which no group grants).
     """
     if operator.is_superuser:
         return {}

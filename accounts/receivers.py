@@ -1,4 +1,4 @@
-"""What accounts does at news from its own rows."""
+"""What accounts does about signals of its own rows."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -26,7 +26,7 @@ DEEDS = {
 
 @receiver(post_save, sender=User)
 def equip_new_user(sender: Any, instance: User, created: bool, raw: bool = False, **kwargs: Any) -> None:
-    """However a user came to be, also by `createsuperuser`: what every user has is created with them."""
+    """Create what every user has, however the user came to be; also by `createsuperuser`."""
     if created and not raw:
         user_registered.send(sender=User, user=instance)
 
@@ -58,7 +58,7 @@ def record_operator(
     after: dict[str, Any],
     **kwargs: Any,
 ) -> None:
-    """What is done by hand in the admin of any app is in the audit log; its owner sees what concerns their rows."""
+    """Record what operators do by hand in the admin of any app; owners see what concerns their rows."""
     owner = row if isinstance(row, User) else getattr(row, "user", None)
     # An action calls services, and they tell the owner in their own words.
     concerned = owner if isinstance(owner, User) and deed != Deed.RAN else None

@@ -1,11 +1,10 @@
-"""News for the apps above."""
+"""Signals for the apps above."""
 
 from django.dispatch import Signal
 
 user_registered = Signal()
-"""Sent inside the transaction that creates a user, with `user`: what a new user gets is created with the user.
-
-`imported=True` says that they come from the old service and are not new.
+"""Sent inside the transaction that creates a user, with `user`, so that receivers create what a new user needs.
+`imported=True` means that the user comes from the old service.
 """
 
 phone_bound = Signal()
@@ -15,12 +14,14 @@ level_changed = Signal()
 """Sent inside the transaction that gives a user another member level, with `user`."""
 
 team_created = Signal()
-"""Sent inside the transaction that creates a team, with `team`: what a team has from the start is created with it."""
+"""Sent inside the transaction that creates a team, with `team`, so that receivers create what a new team needs."""
 
 team_deleted = Signal()
-"""Sent inside the transaction that deletes a team, with `team` as it still is: the apps above let go of what is empty.
-Where something is left that is not, it stays."""
+"""Sent inside the transaction that deletes a team, with `team` before its deletion: the apps above delete what is
+empty. Where something remains that is not, the team stays.
+"""
 
 user_deleted = Signal()
-"""Sent inside the transaction that deletes a user, with `user` as they still are: the apps above let go of what is
-theirs. Ledger and bills stay."""
+"""Sent inside the transaction that deletes a user, with `user` before its deletion: the apps above end what is
+theirs. Ledger and bills stay.
+"""

@@ -8,7 +8,7 @@ from accounts.services import codes, deletion, invitations, notices, notificatio
 
 @shared_task
 def sweep_invitations() -> None:
-    """Mark invitations to teams as expired; they are refused from the moment on, swept or not."""
+    """Mark invitations to teams as expired. They are refused from that moment on, marked or not."""
     invitations.sweep(now=timezone.now())
 
 

@@ -1,4 +1,4 @@
-"""What happened, and what users were told. Only to be read."""
+"""The audit log and what users were told, read-only."""
 
 from typing import Any, cast
 
@@ -32,7 +32,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("object"))
     def target(self, event: AuditEvent) -> str:
-        """What kind of thing it is, and the way to it where there is one."""
+        """The kind of the row, linked to its page where it has one."""
         try:
             model = apps.get_model(event.target_type)
             page = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
@@ -54,7 +54,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
 
 @admin.register(Notification)
 class NotificationAdmin(ReadOnlyAdmin):
-    """What users read, in the operator's language."""
+    """What users see, in the operator's language."""
 
     list_display = ("user", "level", "shown_title", "created_at", "read_at")
     fields = ("user", "level", "shown_title", "shown_message", "action_url", "created_at", "read_at")
@@ -80,7 +80,7 @@ class NoticeForm(forms.ModelForm):
 
 @admin.register(Notice)
 class NoticeAdmin(AuditedAdmin):
-    """Notices to all users or to those of one level. What was sent is neither changed nor taken back."""
+    """Notices to all users, or to those of one level. What was sent can be neither changed nor taken back."""
 
     form = NoticeForm
     list_display = ("title", "member_level", "actor", "sent_count", "created_at", "finished_at")

@@ -1,4 +1,4 @@
-"""Other ways in: WeChat and devices; and what operators show besides their password."""
+"""Other ways to sign in: WeChat and devices; also the second factor of operators."""
 
 from django.contrib import admin
 

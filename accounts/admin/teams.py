@@ -1,4 +1,4 @@
-"""Teams, their members and invitations. People change them by the API; operators say how large a team may be."""
+"""Teams, their members and invitations. Users change them through the API; operators set how large a team may be."""
 
 from typing import Any, cast
 

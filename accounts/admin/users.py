@@ -61,7 +61,7 @@ def patiently(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 
 class PasswordForm(AdminPasswordChangeForm):
-    """A changed password ends what was signed in with the old one. `user.changed_by` is the operator."""
+    """A changed password ends the sessions that used the old one. `user.changed_by` is the operator."""
 
     def save(self, commit: bool = True) -> User:
         with transaction.atomic():
@@ -99,7 +99,7 @@ class GroupsFilter(admin.RelatedFieldListFilter):
 
 
 class RightsAdmin(AuditedAdmin):
-    """A page on which groups or permissions are chosen."""
+    """A page with a field for groups or permissions."""
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.related_model is Permission:
@@ -119,7 +119,7 @@ class SessionInline(ReadOnlyInline):
 
 
 class SecurityLogInline(ReadOnlyInline):
-    """What happened to the account, for who may see its sessions; what operators did is in the audit log."""
+    """Events of the account, for operators who may see its sessions. What operators did is in the audit log."""
 
     model = AuditEvent
     fk_name = "user"

@@ -18,8 +18,8 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
 class AuditEvent(models.Model):
     """Who did what, on what, from where. Append-only: PostgreSQL refuses changes, as with the ledger.
 
-    `user` is the account it concerns (its security log), `actor` who acted: the user, an operator, or nobody known
-    (a failed sign-in, a schedule). `before` and `after` hold the changed values, never secrets.
+    `user` is the account concerned (its security log); `actor` is who acted: the user, an operator, or None where
+    that is not known (a failed sign-in, a schedule). `before` and `after` hold the changed values, never secrets.
     """
 
     class Action(models.TextChoices):
@@ -65,7 +65,7 @@ class AuditEvent(models.Model):
         Action.LOCK_LIFTED,
         Action.FILE_OPENED,
     }
-    """What only operators do, also where none is named: on the command line nobody is signed in."""
+    """Actions that only operators take, even where none is named: nobody is signed in on the command line."""
 
     id = models.UUIDField(_("ID"), primary_key=True, default=new_id, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True, editable=False)

@@ -1,4 +1,4 @@
-"""What operators show besides their password."""
+"""What operators need besides their password."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from common.models import Row
 class SecondFactor(Row):
     """A program on a telephone that shows a new code every half minute (TOTP, RFC 6238).
 
-    The secret is encrypted with a key out of SECRET_KEY; of the recovery codes only digests are kept. `last_step` is
-    the half minute whose code was taken last: none before it, and not that one, is taken again. Until `confirmed_at`
-    nobody is asked for a code.
+    The secret is encrypted with a key derived from SECRET_KEY; only digests of the recovery codes are kept.
+    `last_step` is the half minute of the last accepted code: neither that code nor an earlier one is accepted again.
+    Until `confirmed_at` is set nobody is asked for a code.
     """
 
     user = models.OneToOneField(User, models.CASCADE, related_name="second_factor", verbose_name=_("user"))

@@ -78,7 +78,7 @@ class TeamInvitationQuerySet(models.QuerySet["TeamInvitation"]):
 
 
 class TeamInvitation(StateRow):
-    """An invitation to one person: by phone, or by a link whose token is kept hashed and is good once.
+    """An invitation to one person: by phone, or by a link whose token is kept hashed and works once.
 
     OPEN ──> ACCEPTED | DECLINED | REVOKED | EXPIRED
     """

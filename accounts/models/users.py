@@ -24,8 +24,9 @@ PHONE_PATTERN = r"^1[3-9][0-9]{9}$"
 
 
 users_updated = Signal()
-"""Sent with the `ids` of users whose rows an UPDATE changes, in its transaction: an update is no save and sends no
-other signal. Those who remember users listen."""
+"""Sent with the `ids` of users that a queryset's update() changes, inside its transaction, for those who cache users:
+update() calls no save() and so sends no other signal.
+"""
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -156,7 +157,7 @@ class User(Row, AbstractBaseUser, PermissionsMixin):
 
     @property
     def masked_phone(self) -> str:
-        """`13912345678` as `139****5678`: enough to recognise somebody one knows."""
+        """`13912345678` as `139****5678`: enough to recognise a number that one knows."""
         return masked(self.phone)
 
     @property

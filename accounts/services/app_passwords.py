@@ -39,10 +39,10 @@ LIVING = Compiled(
 
 
 def create(*, user: User, name: str, session: Session | None = None) -> tuple[AppPassword, str]:
-    """A new app password, and what nobody can tell again.
+    """A new app password and its secret, which cannot be told again.
 
-    `session` is the one that asks: where a change of password ends it at this moment, nothing made by it may stay.
-    Raises TooManyAppPasswords, TokenInvalid.
+    `session` is the one that asks: if a change of password is ending it at this moment, no app password made by it
+    may remain. Raises TooManyAppPasswords, TokenInvalid.
     """
     secret = "".join(secrets.choice(ALPHABET) for _place in range(LENGTH))
     with transaction.atomic():
@@ -55,14 +55,14 @@ def create(*, user: User, name: str, session: Session | None = None) -> tuple[Ap
 
 
 def revoke(*, app_password: AppPassword) -> None:
-    """It opens nothing any more, from the next request on. Doing it twice is no error."""
+    """The app password is refused from the next request on. Doing it twice is no error."""
     now = timezone.now()
     living = AppPassword.objects.filter(pk=app_password.pk, revoked_at__isnull=True)
     living.update(revoked_at=now, updated_at=now)
 
 
 def revoke_all(*, users: Collection[UUID]) -> None:
-    """Those of the users open nothing any more: whoever knew the password of the account may have made one."""
+    """Revoke all app passwords of the users: whoever knew the password of an account may have made one."""
     now = timezone.now()
     AppPassword.objects.filter(user__in=users, revoked_at__isnull=True).update(revoked_at=now, updated_at=now)
 
@@ -82,9 +82,9 @@ def basic_credentials(header: str) -> tuple[str, str]:
 def authenticate(*, username: str, password: str, ip: str) -> AppPassword:
     """The app password with its user. Raises WrongCredentials, RateLimited.
 
-    One query by a unique index answers for password, user and block at once, so nothing is remembered that could be
-    out of date. Only wrong ones count against the limits: 190 random bits are not guessed, and a stranger who tries
-    must not shut the owner out.
+    One query by a unique index checks password, user and blocking at once, so nothing is cached that could be out of
+    date. Only wrong passwords count against the limits: 190 random bits cannot be guessed, and a stranger who tries
+    must not lock the owner out.
     """
     now = timezone.now()
     found: AppPassword | None = LIVING.first(

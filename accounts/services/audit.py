@@ -18,9 +18,9 @@ def record(
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
 ) -> AuditEvent:
-    """Write down what happened, in the caller's transaction; from where is known from the request at hand.
+    """Record what happened, in the caller's transaction. The request at hand tells from where.
 
-    `user` is the account it concerns, `actor` who acted. `before` and `after` are JSON without secrets.
+    `user` is the account concerned, `actor` who acted. `before` and `after` are JSON without secrets.
     """
     where = origin.current.get()
     return AuditEvent.objects.create(

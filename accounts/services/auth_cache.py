@@ -1,8 +1,8 @@
-"""Who asks, remembered for a moment: most requests then cost no query for session and user.
+"""A short-lived cache of sessions and users, so that most requests need no query to know who asks.
 
-What is kept carries the user's stamp, a random value that was read before the rows were. Whoever ends a session or
-changes a user throws the stamp away after commit, so nothing that was read before can be taken for present: not what
-lies in the cache, and not what a slower reader is about to put there. Without Redis the database is asked.
+An entry carries the user's stamp, a random value that was read before the rows were. Whoever ends a session or
+changes a user deletes the stamp after the commit. From then on nothing that was read before is valid: neither what is
+in the cache, nor what a slower reader is about to put there. Without Redis the database is asked.
 """
 
 import functools
@@ -28,7 +28,7 @@ AWAY_SECONDS = 5
 
 
 class Outage:
-    """How long this process takes Redis for gone, so that an outage delays few requests."""
+    """How long this process does not ask Redis after a failure, so that an outage delays few requests."""
 
     until = 0.0  # time.monotonic()
 
@@ -38,7 +38,7 @@ def stamp_key(user_id: UUID) -> str:
 
 
 def remembered(session_id: UUID, user_id: UUID, look_up: Callable[[], Session]) -> Session:
-    """The living session (with its user) as kept at most AUTH_CACHE_SECONDS ago, or else from `look_up`."""
+    """The living session (with its user) as cached at most AUTH_CACHE_SECONDS ago, or else from `look_up`."""
     if not settings.AUTH_CACHE_SECONDS or time.monotonic() < Outage.until:
         return look_up()
     key = f"{settings.REDIS_PREFIX}:auth:{session_id}:{user_id}"
@@ -57,7 +57,9 @@ def remembered(session_id: UUID, user_id: UUID, look_up: Callable[[], Session]) 
 
 
 def read(key: str, user_id: UUID) -> tuple[Session | None, bytes]:
-    """What is kept and still good, and the stamp to keep something anew with; none where another one was quicker."""
+    """The cached value, if it is still valid, and the stamp with which a new one is to be kept; no stamp where
+    another process was quicker.
+    """
     values: Any = connection().mget(key, stamp_key(user_id))
     value, stamp = values
     if stamp is None:
@@ -78,7 +80,7 @@ def keep(key: str, stamp: bytes, session: Session) -> None:
 
 
 def forget(user_ids: Iterable[UUID]) -> None:
-    """Once the transaction at hand is committed, nothing that was read of these users before is taken for present."""
+    """After the commit of the transaction at hand, nothing that was read of these users before is valid any more."""
     transaction.on_commit(functools.partial(throw_stamps_away, [stamp_key(user_id) for user_id in user_ids]))
 
 

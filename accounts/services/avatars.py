@@ -1,4 +1,4 @@
-"""Pictures of users: whatever comes is checked and redrawn, so that nothing of the file that was sent is served."""
+"""Pictures of users: each is checked and redrawn, so that nothing of the uploaded file is ever served."""
 
 import logging
 import secrets
@@ -108,7 +108,9 @@ def replace(user: User, name: str, *, actor: User | None = None) -> User:
 
 
 def discard(name: str) -> None:
-    """Delete a file nothing points to any more; one that stays costs its few kilobytes, never the caller's work."""
+    """Delete a file that nothing points to any more. One that remains costs a few kilobytes, but not the caller's
+    work.
+    """
     try:
         default_storage.delete(name)
     except OSError:

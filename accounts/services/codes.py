@@ -24,7 +24,7 @@ KEPT = timedelta(days=1)
 
 
 def hash_of(phone: str, purpose: str, code: str) -> str:
-    """Keyed hash: six digits behind a plain hash could be tried out by whoever reads the table."""
+    """Keyed hash: with a plain hash, whoever reads the table could try out all six-digit codes."""
     text = f"{purpose}:{phone}:{code}".encode()
     return hmac.new(settings.SECRET_KEY.encode(), text, "sha256").hexdigest()
 
@@ -62,11 +62,10 @@ def send_code(*, phone: str, purpose: str, ip: str) -> None:
 
 
 def count_guess(*, phone: str, purposes: tuple[str, ...], code: str, now: datetime) -> PhoneCode:
-    """The open code for one of `purposes` that `code` matches. A guess is counted before it is compared; a right one
-    is given back.
+    """The open code for one of `purposes` that `code` matches.
 
-    Call it outside the transaction that uses the code up (`consume`), so that a wrong guess stays counted.
-    Raises CodeInvalid.
+    A guess is counted before it is compared, and uncounted when it was right. Call this outside of the transaction
+    that uses the code up (`consume`), so that a wrong guess stays counted. Raises CodeInvalid.
     """
     for purpose in purposes:
         if found := guessed(phone=phone, purpose=purpose, code=code, now=now):
@@ -94,6 +93,6 @@ def consume(found: PhoneCode, *, now: datetime) -> None:
 
 
 def purge(*, now: datetime) -> int:
-    """Delete codes that have been of no use for a day; returns how many."""
+    """Delete codes that expired a day ago or earlier; returns how many."""
     deleted, _by_model = PhoneCode.objects.filter(expires_at__lt=now - KEPT).delete()
     return deleted

@@ -1,4 +1,4 @@
-"""The end of an account: asked for, called off, carried out when its time of grace is over."""
+"""The end of an account: requested, called off, or carried out after its days of grace."""
 
 import logging
 from datetime import datetime, timedelta
@@ -37,7 +37,7 @@ from common.errors import Forbidden, Invalid
 
 logger = logging.getLogger(__name__)
 HEIRS = (Role.ADMIN, Role.MEMBER, Role.VIEWER)
-"""Who follows a last owner, the first of them first."""
+"""Who becomes owner after the last one, in this order."""
 
 
 def request_deletion(*, user: User, session: Session, password: str, code: str, ip: str) -> User:
@@ -134,7 +134,9 @@ def delete_due(*, now: datetime) -> int:
 
 
 def delete_user(*, user_id: UUID, now: datetime) -> bool:
-    """Make the user nobody, in one transaction; whether it was done now. Ledger, bills and the audit log stay."""
+    """Delete what identifies the user, in one transaction; returns whether this call did it. Ledger, bills and audit
+    log stay.
+    """
     with transaction.atomic():
         due = User.objects.filter(pk=user_id, deletion_due_at__lte=now, deleted_at__isnull=True)
         # Another worker that is at it holds the row. No key is locked, so that rows may still point to the user
@@ -153,7 +155,7 @@ def delete_user(*, user_id: UUID, now: datetime) -> bool:
 
 
 def nobody(user: User, now: datetime) -> dict[str, Any]:
-    """The columns of a deleted user: nothing that tells who they were, and no way in."""
+    """The columns of a deleted user: nothing that tells who it was, and no way to sign in."""
     return {
         "username": f"deleted_{user.pk.hex}",
         "phone": None,
@@ -171,7 +173,7 @@ def nobody(user: User, now: datetime) -> dict[str, Any]:
 
 
 def leave_teams(user: User) -> None:
-    """A team goes on under whoever comes next; one that nobody else is in goes with its owner."""
+    """Each team gets its next owner; one that has no other member is deleted."""
     memberships = TeamMember.objects.filter(user=user).values("team")
     for team in list(Team.objects.filter(pk__in=memberships).select_for_update(of=("self",)).order_by("pk")):
         mine = teams.member_of(team, user.pk)

@@ -18,7 +18,7 @@ from common.ids import digest, new_id
 
 @dataclass(frozen=True)
 class DeviceSignIn:
-    """`secret` is there at the first sign-in alone; nobody can tell it again."""
+    """`secret` is set only at the first sign-in; nobody can tell it again."""
 
     user: User
     pack: TokenPack = field(repr=False)
@@ -79,7 +79,7 @@ def open_session(device: Device, *, secret: str, agent: str, ip: str, **changes:
 
 
 def revoke(*, device: Device) -> None:
-    """Let the device in no more, and end its sessions. Doing it twice is no error."""
+    """Do not let the device sign in any more, and end its sessions. Doing it twice is no error."""
     now = timezone.now()
     with transaction.atomic():
         living = Device.objects.filter(pk=device.pk, revoked_at__isnull=True)

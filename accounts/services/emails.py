@@ -1,4 +1,4 @@
-"""E-mail addresses: stored as they are claimed, good for signing in once a mailed link has proved them."""
+"""E-mail addresses: stored when they are claimed, usable for signing in once a mailed link was opened."""
 
 import logging
 from datetime import timedelta
@@ -93,7 +93,7 @@ def resend_link(*, user: User, ip: str, site: str) -> None:
 
 
 def take_turn(user: User, ip: str) -> None:
-    """Nobody's mailbox is to be filled through us. Raises RateLimited."""
+    """Limits mails, so that nobody's mailbox can be flooded through us. Raises RateLimited."""
     limits.take(
         ("email-user", str(user.pk), settings.EMAIL_LIMITS["user"]),
         ("email-ip", ip, settings.EMAIL_LIMITS["ip"]),

@@ -30,10 +30,10 @@ def hash_of(token: str) -> str:
 def invite(
     *, team: Team, actor: User, role: Role, phone: str = "", days: int | None = None
 ) -> tuple[TeamInvitation, str]:
-    """Invite whoever has `phone`, now or later, or with no phone whoever opens the link first.
+    """Invite whoever has `phone`, now or later; without a phone, whoever opens the link first.
 
-    Returns the invitation and its token, which is known to nobody afterwards. Whether the phone belongs to a user,
-    or to a member, is told by nothing. Raises NotVisible, Forbidden, AlreadyInvited, RateLimited.
+    Returns the invitation and its token, which nobody can learn afterwards. Nothing reveals whether the phone belongs
+    to a user or a member. Raises NotVisible, Forbidden, AlreadyInvited, RateLimited.
     """
     limits.take(("team-invitation", str(actor.pk), settings.TEAM_INVITATION_LIMIT))
     now = timezone.now()
@@ -129,7 +129,9 @@ def decline(*, user: User, key: str) -> None:
 
 
 def close(invitation: TeamInvitation, status: Status, *, now: datetime, by: User | None = None) -> None:
-    """Move an open invitation on, once. Raises InvitationClosed for the second of two racers, and after expiry."""
+    """Move an open invitation on, once. Raises InvitationClosed for the second of two callers, and after it has
+    expired.
+    """
     row = TeamInvitation.objects.open(now).filter(pk=invitation.pk)
     answered = {"answered_by": by, "answered_at": now} if by else {}
     if not row.update(status=status, updated_at=now, **answered):

@@ -8,9 +8,9 @@ from accounts.signals import level_changed
 
 
 def change_level(users: QuerySet[User], *, level: int) -> int:
-    """Give `users` another member level; returns how many had a different one. The apps above hear of each.
+    """Give `users` another member level; returns how many had a different one. The apps above are told of each.
 
-    Each in a transaction of their own: nobody's drives are held while another's are waited for.
+    Each has a transaction of its own, so that nobody's drives are locked while another's are waited for.
     """
     changed = 0
     for user in users.exclude(member_level=level).order_by("pk"):

@@ -1,7 +1,8 @@
-"""Ten failed sign-ins in five minutes lock an account for the address they come from, also for the right password.
+"""Ten failed sign-ins within five minutes lock an account for the address they come from, even for the right
+password.
 
-An IPv6 address counts with its /64 network. Other addresses of its owner are not locked: a stranger who guesses must
-not be able to shut the owner out.
+An IPv6 address counts with its /64 network. The owner can still sign in from other addresses: a stranger who guesses
+must not be able to lock the owner out.
 """
 
 from datetime import timedelta
@@ -34,7 +35,7 @@ return {1, 0}
 
 
 def account_of(user: User | None, identifier: str) -> str:
-    """What failures are counted for: the user, or the name that nobody has, so that both lock alike."""
+    """What failures are counted for: the user, or an unknown name, so that both lock alike."""
     # As `find_user` compares: were names counted in any case, a lock would tell which one somebody has.
     return f"user:{user.pk}" if user else f"name:{identifier.lower() if '@' in identifier else identifier}"
 
@@ -68,12 +69,12 @@ def clear(account: str, ip: str) -> None:
 
 
 def lift(account: str, ip: str) -> None:
-    """Open the lock for who has proved in another way who they are."""
+    """Open the lock for a user who has proved in another way who they are."""
     connection().delete(*keys(account, ip))
 
 
 def addresses_of(user: User) -> list[str]:
-    """Addresses that wrong passwords of the user came from lately, as the audit log has them."""
+    """Addresses that recent wrong passwords came from, according to the audit log."""
     Action = AuditEvent.Action  # noqa: N806
     _failures, window = settings.LOGIN_LOCK_FAILURES
     since = timezone.now() - timedelta(seconds=window + settings.LOGIN_LOCK_SECONDS)
@@ -90,7 +91,7 @@ def locked_addresses(user: User) -> dict[str, int]:
 
 
 def lift_all(user: User, *, actor: User) -> int:
-    """Open every lock of the user, for an operator who knows who it is; how many addresses were locked."""
+    """Open every lock of the user, for an operator who has identified them; returns how many addresses were locked."""
     locked, account = locked_addresses(user), account_of(user, "")
     for ip in addresses_of(user):
         lift(account, ip)

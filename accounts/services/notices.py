@@ -1,4 +1,4 @@
-"""Notices to many users at once: stored a batch at a time, each pushed to who is there."""
+"""Notices to many users at once: stored batch by batch, and pushed to those who are online."""
 
 from django.db import transaction
 from django.utils import timezone

@@ -16,7 +16,7 @@ PROFILE, SECURITY = "/account#profile", "/account#security"
 
 
 def rendered(text: str, params: dict[str, Any]) -> str:
-    """`text` in the language of the reader, with its values."""
+    """`text` with its values, in the language of the reader."""
     if not text:
         return ""
     return gettext(text) % params if params else gettext(text)

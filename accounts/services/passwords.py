@@ -18,7 +18,7 @@ from common import limits
 from common.errors import Invalid
 
 NOBODYS_HASH = "!"
-"""Django computes one hash for it, which matches nothing: an unknown user costs the time of a known one."""
+"""Matches nothing, but takes Django the time of one hash: an unknown user costs the same as a known one."""
 
 
 def check_rules(password: str, user: User, *, field: str = "password") -> None:
@@ -39,7 +39,7 @@ def find_user(identifier: str) -> User | None:
 
 
 def user_of_phone(phone: str) -> User:
-    """The user of a phone, for who has proved to hold it. Raises PhoneNotRegistered, AccountBlocked."""
+    """The user with a phone that the caller has proved to hold. Raises PhoneNotRegistered, AccountBlocked."""
     user = User.objects.filter(phone=phone).first()
     if user is None:
         raise PhoneNotRegistered
@@ -66,7 +66,8 @@ def verify_credentials(*, identifier: str, password: str, ip: str) -> User:
 
 
 def guess(user: User | None, password: str, *, account: str, ip: str) -> bool:
-    """Whether this is the password of an active user; a wrong one is counted, recorded, and in the end locks.
+    """Whether this is the password of an active user. A wrong one is counted, recorded, and finally locks the
+    account.
 
     Raises LoginLocked, Busy.
     """
@@ -79,9 +80,9 @@ def guess(user: User | None, password: str, *, account: str, ip: str) -> bool:
 
 
 def matches(user: User | None, password: str) -> bool:
-    """Compare at the same cost whether or not the user exists and has a password, so that time does not tell.
+    """Compare at the same cost whether or not the user exists and has a password, so that the time reveals nothing.
 
-    A hash of the old service is replaced by one of today's. Raises Busy.
+    A hash of the old service is replaced by a current one. Raises Busy.
     """
     if user is None:
         return check_password(password, NOBODYS_HASH)

@@ -29,8 +29,8 @@ class NewProfile:
 def update_profile(*, user: User, new: NewProfile, ip: str, site: str) -> User:
     """Change what differs; returns the user as stored. `site` is scheme and host for the link in a mail.
 
-    What can be refused is looked at before anything is changed, then the phone goes first: a username of digits has
-    to be the phone. Raises Invalid, CodeInvalid, UsernameTaken, PhoneTaken, EmailTaken, RateLimited.
+    Everything that may be refused is checked before anything is changed. The phone is changed first, since a username
+    of digits must be the phone. Raises Invalid, CodeInvalid, UsernameTaken, PhoneTaken, EmailTaken, RateLimited.
     """
     mine = User.objects.get(pk=user.pk)  # the user at hand may be a remembered one
     email = None if new.email is None or new.email == (mine.email or "") else new.email
@@ -51,7 +51,7 @@ def update_profile(*, user: User, new: NewProfile, ip: str, site: str) -> User:
 
 
 def check(mine: User, new: NewProfile, *, username: str | None, email: str | None, phone: str | None) -> None:
-    """Raises Invalid, UsernameTaken, EmailTaken. Of what others hold the database has the last word."""
+    """Raises Invalid, UsernameTaken, EmailTaken. Whether others hold a value is finally decided by the database."""
     if phone == "":
         raise Invalid(_("A phone number can be changed, not taken away."), field="phone")
     if phone and not new.verification_code:

@@ -1,4 +1,4 @@
-"""The second factor of operators: a program on a telephone that shows codes (TOTP), and recovery codes for its loss."""
+"""The second factor of operators: a program on a telephone that shows codes (TOTP), and recovery codes besides."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ from common.ids import digest
 
 RECOVERY_CODES = 10
 DRIFT = (0, -1, 1)
-"""Half minutes that a telephone's clock may be wrong."""
+"""Half minutes by which a telephone's clock may be wrong."""
 
 
 def ciphers() -> MultiFernet:
@@ -41,7 +41,7 @@ PASSED = "second_factor"
 
 
 def is_passed(session: Any, user: User) -> bool:
-    """Whether the operator signed in by `session` has shown all that is asked of them."""
+    """Whether the operator of `session` has entered everything that is asked for."""
     factor = confirmed_factor(user)
     if factor is None:
         return not settings.STAFF_SECOND_FACTOR
@@ -49,9 +49,9 @@ def is_passed(session: Any, user: User) -> bool:
 
 
 def begin(user: User) -> SecondFactor:
-    """The factor that the user is setting up, with the same secret until it is confirmed.
+    """The factor that the user is setting up; its secret stays the same until it is confirmed.
 
-    Raises CodeInvalid where one is confirmed: only an operator who may change others takes it away.
+    Raises CodeInvalid where one is confirmed: only an operator who may change others can remove it.
     """
     sealed = ciphers().encrypt(pyotp.random_base32().encode()).decode()
     factor, _made = SecondFactor.objects.get_or_create(user=user, defaults={"secret": sealed})
@@ -71,7 +71,8 @@ def secret_of(factor: SecondFactor) -> str:
 
 
 def confirm(*, user: User, code: str) -> list[str]:
-    """The telephone shows the right code: from now on it is asked for. Returns the recovery codes, told this once.
+    """The right code was entered: from now on a code is asked for. Returns the recovery codes, which are told only
+    now.
 
     Raises CodeInvalid, RateLimited.
     """
@@ -91,10 +92,7 @@ def confirm(*, user: User, code: str) -> list[str]:
 
 
 def verify(*, user: User, code: str) -> SecondFactor:
-    """Take a code of the telephone, or a recovery code. Each is taken once.
-
-    Raises CodeInvalid, RateLimited.
-    """
+    """Accept a code of the telephone, or a recovery code, each of them once. Raises CodeInvalid, RateLimited."""
     take_turn(user)
     code = code.strip().lower().replace(" ", "")
     with transaction.atomic():
@@ -112,7 +110,7 @@ def take_turn(user: User) -> None:
 
 
 def matching_step(factor: SecondFactor, code: str) -> int:
-    """The half minute whose code this is and that comes after the last one that was taken; 0 where there is none."""
+    """The half minute of this code, if it comes after the last accepted one; 0 where there is none."""
     totp, now = totp_of(factor), int(timezone.now().timestamp()) // 30
     steps = [now + drift for drift in DRIFT if now + drift > factor.last_step]
     return next((step for step in steps if constant_time_compare(totp.generate_otp(step), code)), 0)
@@ -136,7 +134,7 @@ def use_recovery(factor: SecondFactor, code: str) -> bool:
 
 
 def remove(*, user: User, actor: User) -> bool:
-    """Take the second factor away; whether there was one."""
+    """Remove the second factor; returns whether there was one."""
     with transaction.atomic():
         removed, _by_model = SecondFactor.objects.filter(user=user).delete()
         if removed:

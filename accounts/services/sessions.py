@@ -24,14 +24,14 @@ from common.ids import as_uuid, new_id
 from common.realtime import connection
 
 SEEN_EVERY = timedelta(minutes=5)
-"""`last_seen_at` is not written more often."""
+"""`last_seen_at` is written at most this often."""
 
 KEPT = timedelta(days=30)
 """Rows of dead sessions, for operators; what happened to them stays in the audit log."""
 
 
 class End(StrEnum):
-    """Why a session ended, as the audit log says it."""
+    """Why a session ended, as the audit log has it."""
 
     LOGGED_OUT = "logged_out"
     ENDED = "ended"
@@ -46,8 +46,8 @@ class End(StrEnum):
 def open_session(*, user: User, device: str, ip: str) -> tuple[Session, TokenPack]:
     """A new session of a user who has proved who they are.
 
-    Raises WrongCredentials where they were blocked or got another password since: who ends sessions changes the
-    user's row first, so a session is either refused here or seen, and ended, there.
+    Raises WrongCredentials where the user was blocked or got another password meanwhile. Whoever ends sessions
+    changes the user's row first; so a session is either refused here, or seen and ended there.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -98,7 +98,7 @@ def refresh(*, refresh_token: str) -> TokenPack:
 
 
 def end_stolen(session: Session) -> None:
-    """End a session one of whose old refresh tokens has turned up, and tell its user."""
+    """End a session of which an old refresh token has turned up, and tell its user."""
     with transaction.atomic():
         if not end_sessions(Session.objects.filter(pk=session.pk), reason=End.TOKEN_REUSED):
             return  # another one was quicker and has told
@@ -176,7 +176,7 @@ def living_session(session_id: UUID, user_id: UUID) -> Session:
 
 
 def seen(session: Session) -> Session:
-    """Note that the session is in use, once in SEEN_EVERY among all who ask."""
+    """Note that the session is in use, at most once in SEEN_EVERY over all processes."""
     now = timezone.now()
     if now - session.last_seen_at >= SEEN_EVERY:
         unchanged = Session.objects.filter(pk=session.pk, last_seen_at=session.last_seen_at)

@@ -1,4 +1,4 @@
-"""What keeps a user from signing in, for an operator who is asked."""
+"""What keeps a user from signing in, for operators who are asked."""
 
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -9,7 +9,7 @@ from accounts.services import lockout
 
 
 def obstacles(user: User) -> list[str]:
-    """Each in a sentence; the last failed attempt besides."""
+    """A sentence for each; also the last failed attempt."""
     found = []
     if user.deleted_at:
         found.append(_("The account was deleted."))

@@ -34,7 +34,7 @@ NOW = {
 
 
 def require_phone(user: User) -> None:
-    """Raises PhoneRequired for a guest: who works with others can be reached by them."""
+    """Raises PhoneRequired for a guest: whoever works with others must be reachable."""
     if user.is_guest:
         raise PhoneRequired
 
@@ -49,9 +49,8 @@ def lock(team: Team) -> Team:
 
 @contextmanager
 def locked(team: Team, actor: User, action: Action) -> Iterator[Role]:
-    """A transaction that holds the team's row, and the role by which `actor` may do `action` then.
-
-    Raises NotVisible, Forbidden.
+    """A transaction that holds the team's row, with the role that allows `actor` to do `action`. Raises NotVisible,
+    Forbidden.
     """
     with transaction.atomic():
         lock(team)
@@ -66,7 +65,7 @@ def member_of(team: Team, user_id: UUID) -> TeamMember:
 
 
 def record_role(team: Team, user: User, *, actor: User, before: str = "", after: str = "") -> None:
-    """Write down that a role was given, changed or taken; an empty one is that of who is no member."""
+    """Record that a role was given, changed or taken; an empty role means no membership."""
     audit.record(
         AuditEvent.Action.ROLE_CHANGED,
         user=user,
@@ -89,15 +88,15 @@ def tell(user: User, team: Team, message: str, *, by: User, action_url: str = ""
 
 
 def is_owned(team: Team) -> bool:
-    """Whether somebody can act as owner; one who is blocked owns nothing."""
+    """Whether the team has an owner who can act; a blocked one does not count."""
     return team.members.filter(role=Role.OWNER, user__is_active=True).exists()
 
 
 def set_role(member: TeamMember, role: Role | None, *, actor: User) -> None:
-    """Give a member another role, or with None take the membership away, under the team's lock.
+    """Change a member's role, or with None end the membership, under the team's lock.
 
-    Open invitations go with the right to send them; those to the phone of one who goes, too, so that nobody who
-    was removed comes back by an older one. Raises LastOwner.
+    Without the right to invite, a member's open invitations are withdrawn. So are those to the phone of a member who
+    leaves, so that nobody who was removed comes back by an older one. Raises LastOwner.
     """
     team, user, before = member.team, member.user, Role(member.role)
     row = TeamMember.objects.filter(pk=member.pk)
@@ -193,7 +192,7 @@ def transfer_ownership(*, team: Team, actor: User, user_id: UUID) -> None:
 
 
 def appoint_owner(*, team: Team, user: User, actor: User) -> None:
-    """Give a team that has lost its owners a new one, by an operator; also one who is no member yet.
+    """An operator gives a team without owners a new one, who need not be a member yet.
 
     Raises NotVisible, PhoneRequired, AccountBlocked, TeamOwned.
     """

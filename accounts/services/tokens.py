@@ -40,7 +40,7 @@ class Claims:
 
 
 def pack(session: Session) -> TokenPack:
-    """The pair that belongs to the session's current refresh id and its time of issue."""
+    """The token pair for the session's current refresh id and its time of issue."""
     issued = session.rotated_at
     access, refresh = AccessToken(), RefreshToken()
     for token in (access, refresh):
@@ -64,7 +64,7 @@ def read_access(raw: str) -> Claims:
 
 @functools.lru_cache(1024)
 def once_verified(raw: str) -> Claims:
-    """A signature stays what it is: thousands of requests come with the same token."""
+    """Caches verified tokens: thousands of requests come with the same one, and its signature stays valid."""
     return read(raw, AccessToken)
 
 

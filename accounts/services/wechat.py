@@ -1,7 +1,7 @@
 """Signing in by a QR code of WeChat: from the code on the screen to the pair of tokens.
 
-Three secrets, each for one party: the poll id for the browser that asks, the state for the QR code and WeChat, the
-session token for the browser again, once a phone has to be bound.
+There are three secrets, each for one party: the poll id for the browser that asks, the state for the QR code and
+WeChat, and the session token for the same browser when a phone has to be bound.
 """
 
 import secrets
@@ -108,7 +108,7 @@ def poll(*, poll_id: str, browser: str, device: str, ip: str) -> Progress:
 
 
 def collect(login: WechatLoginSession, *, now: datetime, device: str, ip: str) -> Progress:
-    """Hand the tokens out. Of many who ask at once one gets them. Raises AccountBlocked."""
+    """Hand out the tokens; only one of several callers gets them. Raises AccountBlocked."""
     with transaction.atomic():
         confirmed = WechatLoginSession.objects.filter(pk=login.pk, status=Status.CONFIRMED)
         if not confirmed.update(status=Status.COLLECTED, updated_at=now):
@@ -145,7 +145,7 @@ def confirm(*, state: str, code: str, ip: str) -> WechatLoginSession:
 
 
 def use_state(state: str) -> WechatLoginSession:
-    """The sign-in whose QR code carried `state`; of many who bring it one gets on. Raises WechatStateInvalid."""
+    """The sign-in whose QR code carried `state`; only one of several callers gets it. Raises WechatStateInvalid."""
     now, state_hash = timezone.now(), digest(state)
     unused = WechatLoginSession.objects.filter(
         state_hash=state_hash, state_used_at__isnull=True, status=Status.PENDING, expires_at__gt=now
@@ -222,7 +222,7 @@ def person_of(login: WechatLoginSession) -> WechatPerson:
 
 
 def take_up(login: WechatLoginSession, user: User, now: datetime) -> None:
-    """End the sign-in for `user`; of two who do it at once one may. Raises WechatSessionInvalid."""
+    """End the sign-in for `user`; only one of two callers may. Raises WechatSessionInvalid."""
     scanned = WechatLoginSession.objects.filter(pk=login.pk, status=Status.SCANNED)
     if not scanned.update(status=Status.COLLECTED, user=user, confirmed_at=now, updated_at=now):
         raise WechatSessionInvalid

@@ -1,4 +1,4 @@
-"""Which user a person of WeChat is. One person is one user, and one user is one person."""
+"""The user that a WeChat person is. One person is one user, and one user is one person."""
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -23,7 +23,7 @@ def lock_person(person: WechatPerson) -> None:
 
 
 def account_of(person: WechatPerson) -> SocialAccount | None:
-    """What is known of `person`, with its user: by unionid first, then by the openid of the application."""
+    """The account of `person`, with its user: found by unionid, or else by the application's openid."""
     known = SocialAccount.objects.filter(provider=WECHAT).select_related("user").order_by("created_at", "pk")
     by_unionid = known.filter(unionid=person.unionid).first() if person.unionid else None
     return by_unionid or known.filter(appid=person.appid, openid=person.openid).first()

@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 TOO_OFTEN = "isv.BUSINESS_LIMIT_CONTROL"
 WAITS = {"天级": 86400, "小时级": 3600}
-"""Seconds to wait, by the word with which the message names the limit that is reached; the third is by the minute."""
+"""Seconds to wait, by the word with which the message names the limit that was reached; the third limit is by the
+minute.
+"""
 
 
 class AliyunSms:
-    """One request for a message and no second one: after a timeout it may have been sent already, and it costs."""
+    """Sends each message with one request and never repeats it: after a timeout it may have been sent, and each one
+    costs.
+    """
 
     required_settings = (
         "ALIYUN_ACCESS_KEY_ID",

@@ -1,4 +1,4 @@
-"""Who somebody is in WeChat: the address a person confirms at, and the two calls that turn a code into a person.
+"""Who somebody is in WeChat: the address where a person confirms, and the two calls that turn a code into a person.
 
 https://developers.weixin.qq.com/doc/oplatform/Website_App/WeChat_Login/Wechat_Login.html (website application)
 https://developers.weixin.qq.com/doc/offiaccount/OA_Web_Apps/Wechat_webpage_authorization.html (official account)
@@ -30,7 +30,7 @@ RATE_WAIT = 60  # seconds; WeChat counts by the minute
 
 @dataclass(frozen=True)
 class WechatApp:
-    """One of our applications there; a person has an `openid` of their own in each."""
+    """One of our applications at WeChat; a person has a separate `openid` in each."""
 
     appid: str
     secret: str
@@ -83,7 +83,7 @@ def website_app() -> WechatApp:
 
 
 def app_named(appid: str) -> WechatApp:
-    """Raises WechatUnavailable for one that is configured no longer."""
+    """Raises WechatUnavailable for an application that is no longer configured."""
     for app in apps():
         if app.appid == appid:
             return app

@@ -34,7 +34,7 @@ class RegisterSerializer(serializers.Serializer):
 
 
 class LoginSerializer(serializers.Serializer):
-    """The account's name may come as username, phone or email, each holding any of the three."""
+    """The account's name comes as username, phone or email; each field may hold any of the three."""
 
     username = serializers.CharField(max_length=254, required=False, allow_blank=True, allow_null=True)
     phone = serializers.CharField(max_length=254, required=False, allow_blank=True, allow_null=True)

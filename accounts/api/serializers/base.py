@@ -18,7 +18,7 @@ phone_rule = RegexValidator(PHONE_PATTERN, _("Not a valid phone number."))
 
 
 def avatar_of(user: User, request: Request | None) -> str:
-    """The picture's address: below PUBLIC_URL, or the request's host where it is known; empty without a picture."""
+    """The picture's URL, below PUBLIC_URL or the request's host where it is known; empty without a picture."""
     if not user.avatar:
         return ""
     url = str(user.avatar.url)

@@ -29,7 +29,7 @@ def signed_in(user: User, pack: TokenPack, code: int = status.HTTP_200_OK) -> Re
 
 
 class PublicView(APIView):
-    """A door that needs no sign-in; a stale token in the header does not close it."""
+    """A door that needs no sign-in. An expired token in the header does not matter."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
