@@ -1,4 +1,4 @@
-"""System checks of billing: an operator is told which settings a payment channel lacks."""
+"""System checks of billing: operators learn which settings a payment channel lacks."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from billing.channels import NEEDED, offered
 
 @register()
 def channels_are_configured(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """A channel has all of its settings or none, and keys that are there; where it answers to, it must know."""
+    """A channel has all of its settings or none, its key files exist, and it knows the address at which we take
+    notices.
+    """
     if settings.EMBEDDED_PROFILE:
         return []
     found: list[CheckMessage] = []

@@ -1,4 +1,4 @@
-"""Our own page of money. It shows; what it does goes by the API, as for every client."""
+"""Our own page of money. It only shows: what it does goes through the API, as with every client."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 from billing.models import Bill, Channel, LedgerEntry, Priority
 
 PRESETS = (50, 100, 200, 500)
-"""Yuan that a recharge is offered of at one touch."""
+"""Amounts in yuan that the page offers for a recharge."""
 
 
 @require_safe

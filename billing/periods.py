@@ -15,7 +15,7 @@ def start_of(day: date) -> datetime:
 
 
 def end_of(day: date) -> datetime:
-    """The first moment that is no longer of the day."""
+    """The first moment after the day."""
     return start_of(day + timedelta(days=1))
 
 

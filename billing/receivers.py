@@ -1,4 +1,4 @@
-"""What billing does at news from below."""
+"""What billing does about signals from the apps below."""
 
 from typing import Any
 
@@ -16,11 +16,10 @@ from billing.services.membership import end_of_deleted
 
 @receiver(user_registered)
 def give_wallet(sender: Any, user: User, imported: bool = False, **kwargs: Any) -> None:
-    """A new user gets a wallet in CNY and, in the embedded profile, some credit to try things.
+    """Give a new user a wallet in CNY and, in the embedded profile, some trial credit.
 
-    Who is imported from the old service brings their own money.
-
-    Guests wait for theirs until they bind a phone: a device costs nothing, and so would any number of credits.
+    Users imported from the old service bring their own money. Guests get the credit when they bind a phone: devices
+    cost nothing, so anybody could otherwise collect any number of credits.
     """
     wallet = Wallet.objects.create(user=user, currency=Currency.CNY)
     if not (user.is_guest or imported):
@@ -41,7 +40,7 @@ def let_go_of_team_wallets(sender: Any, team: Team, **kwargs: Any) -> None:
 
 @receiver(phone_bound)
 def welcome_former_guest(sender: Any, user: User, was_guest: bool, **kwargs: Any) -> None:
-    """The trial credit that a guest did not get; who changes a phone has had theirs."""
+    """Give the trial credit to a guest who binds a phone. Users who change their phone have had theirs."""
     if was_guest:
         give_trial_credit(wallet_of(user))
 
@@ -53,5 +52,5 @@ def give_trial_credit(wallet: Wallet) -> None:
 
 @receiver(user_deleted)
 def end_membership(sender: Any, user: User, **kwargs: Any) -> None:
-    """A deleted user renews nothing; what is left of the month is not given back."""
+    """A deleted user renews nothing; the rest of the month is not refunded."""
     end_of_deleted(user)

@@ -43,7 +43,7 @@ def visible_wallet(user: User, wallet_id: UUID) -> Wallet:
 
 @dataclass(frozen=True)
 class Narrowing:
-    """Which rows are meant. Days are of Shanghai, both included."""
+    """A filter of rows. Days are of Shanghai, both included."""
 
     first: date | None = None
     last: date | None = None
@@ -61,7 +61,7 @@ class Narrowing:
 
 
 def entry_batches(entries: QuerySet[LedgerEntry]) -> Iterator[list[LedgerEntry]]:
-    """Entries of one wallet, the newest first, read as they are asked for: each batch by a short statement."""
+    """Entries of one wallet, newest first, loaded batch by batch while they are consumed: each by a short statement."""
     ordered, below = entries.order_by("-sequence"), None
     while True:
         batch = list((ordered if below is None else ordered.filter(sequence__lt=below))[:BATCH])
@@ -73,7 +73,7 @@ def entry_batches(entries: QuerySet[LedgerEntry]) -> Iterator[list[LedgerEntry]]
 
 
 def statement_batches(statement: Statement) -> Iterator[list[LedgerEntry]]:
-    """Of the entries that a statement covers those that moved the balance, the oldest first."""
+    """The entries of a statement that moved the balance, oldest first, in batches."""
     covered = LedgerEntry.objects.filter(wallet=statement.wallet_id, sequence__lte=statement.last_sequence)
     rows, above = covered.exclude(amount=0).order_by("sequence"), statement.first_sequence - 1
     while batch := list(rows.filter(sequence__gt=above)[:BATCH]):
@@ -82,7 +82,7 @@ def statement_batches(statement: Statement) -> Iterator[list[LedgerEntry]]:
 
 
 def rows_behind(entry: LedgerEntry) -> list[Model]:
-    """What an entry was written for: the order, credit, gift or refund, or the hold with what that came to."""
+    """The rows for which an entry was written: the order, credit, gift or refund, or the hold with what it came to."""
     own = (RechargeOrder, CreditRequest, Gift, Refund, Bill)
     found: list[Model] = [row for model in own for row in model._default_manager.filter(entry=entry)]
     kind, _colon, rest = entry.key.partition(":")
@@ -138,7 +138,7 @@ def spending(*, wallet: Wallet, first: date, last: date, by: Grouping) -> QueryS
 
 
 def every_day(rows: Any, first: date, last: date) -> list[dict[str, Any]]:
-    """The rows of a spending by day, with the days on which nothing was spent."""
+    """The rows of a spending by day, completed by the days on which nothing was spent."""
     known = {row["group"]: row for row in rows}
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     return [known.get(day, {"group": day, "spent": ZERO, "refunded": ZERO}) for day in days]

@@ -1,4 +1,4 @@
-"""News for the apps above."""
+"""Signals for the apps above."""
 
 from django.dispatch import Signal
 

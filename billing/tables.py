@@ -1,4 +1,4 @@
-"""CSV as spreadsheets in Chinese open it: UTF-8 with its mark, and no text that they take for a formula."""
+"""CSV for spreadsheets in Chinese: UTF-8 with a byte order mark, and no text that would be taken for a formula."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from common.exports import BYTE_ORDER_MARK, harmless
 
 
 def cell(value: Any) -> str:
-    """Text as text, moments in Shanghai, amounts without the zeros that say nothing beyond the fen."""
+    """Text as text, times in Shanghai's zone, amounts without superfluous zeros beyond the fen."""
     if value is None:
         return ""
     if isinstance(value, Decimal):

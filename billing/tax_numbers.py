@@ -1,4 +1,4 @@
-"""Numbers by which the tax office knows companies: unified social credit codes (GB 32100-2015), and those of before."""
+"""Tax numbers of companies: unified social credit codes (GB 32100-2015), and the older numbers."""
 
 import re
 
@@ -11,7 +11,7 @@ OLD_NUMBER = re.compile(r"[0-9]{6}[0-9A-Z]{9}")
 
 
 def normalised(text: str) -> str:
-    """As it stands on an invoice: capitals, without the spaces that make it readable."""
+    """In the form of an invoice: capitals, without spaces."""
     return re.sub(r"\s", "", text).upper()
 
 

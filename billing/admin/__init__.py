@@ -1,4 +1,4 @@
-"""The operators' view of money. The ledger and what follows from it is only read; services write it."""
+"""The operators' view of money. The ledger and everything derived from it is read-only; services write it."""
 
 from billing.admin import (
     bills,

@@ -1,4 +1,4 @@
-"""Bills, only read; what they took can be given back."""
+"""Bills, read-only; operators can refund them."""
 
 from typing import Any, cast
 

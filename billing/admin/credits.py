@@ -1,4 +1,4 @@
-"""Asking for a credit or debit: from the page of a wallet, or of whom it is."""
+"""Requests for a credit or debit, made on the page of a wallet or of its owner."""
 
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ credit_deed = deed(
 
 
 def ask_for_credit(request: HttpRequest, wallet: Wallet, given: dict[str, Any]) -> None:
-    """Ask for what CreditForm was filled with, and tell the operator what came of it."""
+    """Make the request that CreditForm holds, and tell the operator the outcome."""
     try:
         request_credit(
             wallet=wallet,

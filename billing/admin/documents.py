@@ -1,4 +1,4 @@
-"""Documents are taken away from the page of what they belong to; that an operator opened one is in the audit log."""
+"""Documents are downloaded from the page of the row they belong to; each download is in the audit log."""
 
 from typing import Any, cast
 from uuid import UUID
@@ -57,7 +57,7 @@ class WithDocument(ReadOnlyAdmin):
 
 @admin.register(Document)
 class DocumentAdmin(ReadOnlyAdmin):
-    """That they are there; they are opened from what they belong to."""
+    """Shows that they exist; they are opened from the row they belong to."""
 
     list_display = ("created_at", "name", "content_type", "size", "uploaded_by")
     list_select_related = ("uploaded_by",)

@@ -90,7 +90,7 @@ class GiftAdmin(ReadOnlyAdmin):
 
 @admin.register(IdempotentRequest)
 class IdempotentRequestAdmin(ReadOnlyAdmin):
-    """What a client sent with a key. The answer is left out: it may hold what is its owner's alone."""
+    """Requests that clients sent with a key. The answer is not shown: it may hold what only its owner may know."""
 
     list_display = ("started_at", "user", "key", "status")
     list_select_related = ("user",)

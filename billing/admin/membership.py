@@ -39,7 +39,7 @@ class PlanForm(forms.ModelForm):
 
 @admin.register(MembershipPlan)
 class MembershipPlanAdmin(AuditedAdmin):
-    """What a level gives counts at once; what it costs, from the next month that is bought or renewed."""
+    """A changed plan applies at once; a changed price applies from the next month that is bought or renewed."""
 
     form = PlanForm
     list_display = (
@@ -78,7 +78,7 @@ class MembershipAdmin(ReadOnlyAdmin):
 
 @admin.register(MemberLimit)
 class MemberLimitAdmin(AuditedAdmin):
-    """Teams set them themselves; here they are looked at and, where somebody cannot, changed."""
+    """Teams set these themselves. Operators look at them, and change one where its team cannot."""
 
     list_display = ("team", "user", "amount", "updated_at")
     list_select_related = ("team", "user")

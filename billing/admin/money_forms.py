@@ -1,4 +1,4 @@
-"""What operators fill in where money moves by their word."""
+"""Forms of operators for moving money by hand."""
 
 from django import forms
 from django.utils.translation import gettext_lazy as _

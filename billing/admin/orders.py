@@ -1,4 +1,4 @@
-"""Money from outside and back: orders, refunds, receivables, credits by hand, alerts: only read, but for deeds."""
+"""Money from outside and back: orders, refunds, receivables, credits by hand, alerts. Read-only except for deeds."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -55,7 +55,7 @@ def is_pending(request: CreditRequest) -> bool:
 
 
 def each(request: HttpRequest, rows: QuerySet[Any], act: Callable[[Any], Any]) -> None:
-    """Do it row by row, and say of each what came of it."""
+    """Process the rows one by one, and report the outcome of each."""
     for row in rows:
         try:
             outcome = act(row)

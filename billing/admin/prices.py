@@ -23,7 +23,7 @@ from common.numbers import PlainNumbers
 
 
 class PriceRuleForm(forms.ModelForm):
-    """A new rule is saved once its effect was shown: the first time it is sent, the form comes back with that."""
+    """A new rule is saved only after its effect was shown: the first time the form is sent, it comes back with that."""
 
     is_confirmed = forms.BooleanField(label=_("I have seen what it changes"), required=False)
 
@@ -36,7 +36,7 @@ class PriceRuleForm(forms.ModelForm):
 
 
 def effect_of(rule: PriceRule) -> list[Any]:
-    """What the sample costs by the rule and by the one before it, a line for each priority."""
+    """The price of the sample task by the new rule and by the rule before it, one line for each priority."""
     before = replaced_by(rule)
     if rule.unit in PriceRule.RENDERING:
         sample = _(
@@ -67,7 +67,7 @@ def compared(before: Decimal | None, after: Decimal) -> str:
 
 @admin.register(PriceRule)
 class PriceRuleAdmin(PlainNumbers, AuditedAdmin):
-    """A price is replaced by adding a newer one: bills and running jobs point to the old."""
+    """A price is changed by adding a newer rule: bills and running jobs point to the old one."""
 
     form = PriceRuleForm
     list_display = (

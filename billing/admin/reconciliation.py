@@ -1,4 +1,4 @@
-"""What the nightly checks found. Only read; operators write down how a difference was put right."""
+"""Findings of the nightly checks. Read-only; operators write down how a difference was put right."""
 
 from typing import Any, cast
 

@@ -1,4 +1,4 @@
-"""What operators give back of bills."""
+"""Refunds of bills by operators."""
 
 from django import forms
 from django.contrib import admin

@@ -1,4 +1,4 @@
-"""Monthly statements: only read."""
+"""Monthly statements, read-only."""
 
 from decimal import Decimal
 

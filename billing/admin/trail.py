@@ -1,4 +1,4 @@
-"""Money is followed from page to page: from a payment to its entry, to what was charged for, and back."""
+"""Links for following money from page to page: from a payment to its entry, to what was charged for, and back."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -38,18 +38,18 @@ def link_to(row: Model) -> SafeString:
 
 
 def link_to_list(model: type[Model], **narrowed: Any) -> SafeString:
-    """To the rows of a model, narrowed as the address of their list does it."""
+    """A link to rows of a model, with the filter of their list."""
     address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     return link(f"{address}?{urlencode(narrowed)}", model._meta.verbose_name_plural)
 
 
 def link_to_task(task_id: UUID) -> SafeString:
-    """Tasks lie above billing: of them the name of their page is known here, and no more."""
+    """Tasks belong to an app above billing, which only knows the name of their page."""
     return link(reverse("admin:rendering_renderjob_change", args=[task_id]), _("render task"))
 
 
 def links_of(row: LedgerEntry | Hold | Bill | Wallet) -> list[SafeString]:
-    """Where one goes on from the page of a row."""
+    """The pages to which the page of a row leads on."""
     if isinstance(row, Wallet):
         lists = (LedgerEntry, RechargeOrder, Hold, Bill, Gift, Statement, InvoiceRequest)
         return [link_to_list(model, wallet__exact=row.pk) for model in lists]
@@ -69,7 +69,7 @@ def links_of(row: LedgerEntry | Hold | Bill | Wallet) -> list[SafeString]:
 
 
 class Trail:
-    """A page that ends with where one goes on from it."""
+    """A page that ends with links to the rows before and after it on the money's way."""
 
     @display(description=gettext_lazy("see also"))
     def shown_trail(self, row: Any) -> str:

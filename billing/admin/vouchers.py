@@ -1,4 +1,6 @@
-"""Vouchers: asked for by one operator, approved by another, issued once as a file of codes that nobody sees again."""
+"""Vouchers: requested by one operator, approved by another, and issued once as a file of codes that is not shown
+again.
+"""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -47,7 +49,7 @@ def can_become(status: VoucherBatch.Status) -> Callable[[VoucherBatch], bool]:
 
 
 class BatchForm(forms.ModelForm):
-    """What the service refuses is said beside its field."""
+    """Shows a refusal of the service beside the field that it concerns."""
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or {}

@@ -1,4 +1,4 @@
-"""What lists of money may be narrowed by."""
+"""Filters of the lists of money."""
 
 from datetime import date, timedelta
 from typing import cast
@@ -41,7 +41,7 @@ def asked_wallet(request: Request) -> Wallet:
 
 
 def named_wallet(user: User, wallet_id: UUID | None) -> Wallet:
-    """The wallet with this id, of those that the user sees; without one their own in CNY. Raises NotVisible."""
+    """The wallet with this id, of those that the user sees; without an id their own in CNY. Raises NotVisible."""
     return visible_wallet(user, wallet_id) if wallet_id else wallet_of(user)
 
 

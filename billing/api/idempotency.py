@@ -1,4 +1,4 @@
-"""Idempotency-Key: a POST that moves money may be sent again without moving it again."""
+"""Idempotency-Key: a POST that moves money can be repeated without moving it twice."""
 
 import functools
 import json
@@ -31,14 +31,14 @@ DESCRIBED = OpenApiParameter(
 
 
 def plain(value: Any) -> Any:
-    """As JSON has it, with sorted names."""
+    """As JSON, with sorted names."""
     return json.loads(json.dumps(value, cls=JSONEncoder, sort_keys=True))
 
 
 def once_per_key(handler: Callable[..., Response]) -> Callable[..., Response]:
-    """The method of a view, carried out once for each Idempotency-Key of its user. Without one, as it is.
+    """Run the method of a view once for each Idempotency-Key of its user; without a key, every time.
 
-    It stands above `@action`, which would take what the document of the API says of the key away.
+    It must stand above `@action`, which would otherwise remove what the API's document says about the key.
     """
 
     @extend_schema(parameters=[DESCRIBED])

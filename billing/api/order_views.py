@@ -1,4 +1,4 @@
-"""Doors of recharge orders, and those at which channels tell."""
+"""Doors of recharge orders, and those at which payment channels send their notices."""
 
 from typing import Any, cast
 

@@ -1,4 +1,4 @@
-"""Paging as old clients ask for it."""
+"""Paging by page number, as old clients ask for it."""
 
 from typing import Any
 

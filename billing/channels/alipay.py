@@ -52,7 +52,7 @@ STATES = {
 
 @dataclass(frozen=True)
 class AlipayAccount:
-    """What is configured; the keys are PEM."""
+    """The configured account; the keys are PEM."""
 
     app_id: str
     seller_id: str

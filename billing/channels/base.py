@@ -1,4 +1,4 @@
-"""What every payment channel does for us, and what it says of an order or a refund."""
+"""What every payment channel does for us, and how it reports orders and refunds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FEN = Decimal("0.01")
 
 
 class PaymentState(StrEnum):
-    """How an order stands at its channel; a payment that was paid back since was paid all the same."""
+    """The state of an order at its channel. A payment that has been refunded since still counts as paid."""
 
     ABSENT = "absent"
     WAITING = "waiting"
@@ -31,7 +31,7 @@ class RefundState(StrEnum):
 
 @dataclass(frozen=True)
 class Asked:
-    """An order as a channel is asked for it. Amounts here and below are CNY in whole fen."""
+    """An order as it is sent to a channel. Amounts here and below are CNY in whole fen."""
 
     order_no: str
     amount: Decimal
@@ -44,7 +44,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Offer:
-    """How somebody pays: the content of a QR code, or a page to open."""
+    """How an order can be paid: the content of a QR code, or a page to open."""
 
     code_url: str = ""
     pay_url: str = ""
@@ -52,7 +52,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class Payment:
-    """What a channel says of one of our orders. `merchant` is who was paid."""
+    """A channel's report of one of our orders. `merchant` is the recipient of the money."""
 
     channel: str
     order_no: str
@@ -78,7 +78,7 @@ class AskedRefund:
 
 @dataclass(frozen=True)
 class Refund:
-    """What a channel says of one of our refunds."""
+    """A channel's report of one of our refunds."""
 
     channel: str
     refund_no: str
@@ -100,7 +100,7 @@ class FileRow:
 
 @dataclass(frozen=True)
 class Notice:
-    """What a channel tells by itself."""
+    """A message that a channel sends unasked."""
 
     payment: Payment | None = None
     refund: Refund | None = None

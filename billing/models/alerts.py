@@ -1,4 +1,4 @@
-"""What an operator has to look at because money is at stake."""
+"""What operators must look at because money is at stake."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from common.models import Row
 
 
 class MoneyAlert(Row):
-    """Something does not fit, and nothing was done about it: an operator looks, acts, and writes down what was done."""
+    """Something does not add up, and nothing was done about it: an operator looks, acts, and writes down what was
+    done.
+    """
 
     class Kind(models.TextChoices):
         PAID_AFTER_CLOSE = "paid_after_close", _("Paid after the order was closed")

@@ -1,4 +1,4 @@
-"""What takes two operators: one makes the request, another one checks it."""
+"""What takes two operators: one makes the request, another one decides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the money models share: currencies, amounts, and whose money it is."""
+"""What the money models share: currencies, amounts, owners."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Currency(models.TextChoices):
 
 
 class Priority(models.IntegerChoices):
-    """How urgent a job is: what it costs depends on it, and which plans allow it."""
+    """The urgency of a job. Its price depends on it, and plans limit it."""
 
     LOW = 0, _("Low")
     NORMAL = 1, _("Normal")

@@ -11,7 +11,9 @@ from common.models import Row
 
 
 class Document(Row):
-    """A file in the storage alias `documents`, written once under a key that nobody guesses. Never served but by us."""
+    """A file in the storage alias `documents`, written once under a key that nobody can guess. Only served through
+    our views.
+    """
 
     name = models.CharField(_("name"), max_length=200)
     content_type = models.CharField(_("kind of file"), max_length=40)

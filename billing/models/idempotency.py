@@ -1,4 +1,4 @@
-"""Requests that their client may send again."""
+"""Requests that clients may repeat."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from common.models import Row
 
 
 class IdempotentRequest(Row):
-    """A request that came with an Idempotency-Key, and how it was answered; without a status it is under way."""
+    """A request with an Idempotency-Key, and its answer. Without a status it is still under way."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user")

@@ -1,4 +1,4 @@
-"""Invoices (fapiao) that payers ask for, and which bills they are of."""
+"""Invoices (fapiao) that payers ask for, and the bills that they cover."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Money from outside and back: orders at payment channels, refunds by them, and what wallets owe."""
+"""Money from outside and back: orders at payment channels, refunds through them, and what wallets owe."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from common.models import Row, StateRow
 
 
 class Channel(models.TextChoices):
-    """Who takes the money for us."""
+    """Who collects the money for us."""
 
     WECHAT = "wechat", _("WeChat Pay")
     ALIPAY = "alipay", _("Alipay")
 
 
 class FenField(models.DecimalField):
-    """An amount as channels know it: whole fen."""
+    """An amount in the precision of the channels: whole fen."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         kwargs.setdefault("max_digits", 14)
@@ -168,9 +168,9 @@ class RefundOrder(StateRow):
 
 
 class Receivable(Row):
-    """A chargeback: money that a channel took back from us, and what of it the wallet has given up so far.
+    """A chargeback: money that a channel took back from us, and how much of it the wallet has paid so far.
 
-    What is missing is taken from the next recharges, the oldest first.
+    The rest is taken from the next recharges, oldest receivable first.
     """
 
     wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="receivables", verbose_name=_("wallet"))

@@ -16,7 +16,7 @@ from common.models import Row
 
 
 class MultiplierField(models.DecimalField):
-    """By what a price is multiplied."""
+    """A factor of the price."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("max_digits", 6)

@@ -1,4 +1,4 @@
-"""Vouchers: codes that turn into gifts. Operators issue them in batches, two of them for each."""
+"""Vouchers: codes that turn into gifts. Operators issue them in batches; each batch takes two operators."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from billing.models.wallets import Gift
 from common.models import Row
 
 MOST_WORTH = Decimal(10_000_000)
-"""What all codes of a batch may give together; as with credits by hand."""
+"""The most that all codes of a batch may give together; the same limit as for credits by hand."""
 
 
 class VoucherBatch(Proposal):
@@ -133,7 +133,9 @@ class VoucherBatch(Proposal):
 
 
 class Voucher(Row):
-    """A code, kept as a keyed hash: whoever reads the table can redeem nothing. `suffix` is what people tell it by."""
+    """A code, stored as a keyed hash: reading the table is not enough to redeem one. `suffix` identifies it to
+    people.
+    """
 
     batch = models.ForeignKey(
         VoucherBatch, models.PROTECT, related_name="vouchers", verbose_name=_("voucher batch")
@@ -160,7 +162,7 @@ class RedemptionQuerySet(models.QuerySet["Redemption"]):
 
 
 class Redemption(Row):
-    """That a user redeemed a code, and the gift it became; written once."""
+    """A user's redemption of a code, and the gift it became; written once."""
 
     batch = models.ForeignKey(
         VoucherBatch, models.PROTECT, related_name="redemptions", verbose_name=_("voucher batch")

@@ -1,4 +1,4 @@
-"""Wallets, their append-only ledger, and the gifts that burn first."""
+"""Wallets, their append-only ledger, and gifts, which are spent first."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def visible_wallets(user: User, prefix: str = "") -> Q:
 
 
 class OwnedQuerySet(models.QuerySet):
-    """Rows that hang on a wallet."""
+    """Rows that belong to a wallet."""
 
     def visible_to(self, user: User) -> OwnedQuerySet:
         return self.filter(visible_wallets(user, "wallet__"))
@@ -104,7 +104,7 @@ class Wallet(Row):
 
     @property
     def paid(self) -> Decimal:
-        """What was not given: only this can be paid back."""
+        """The part that was not given: only this can be paid back."""
         return self.balance - self.gift
 
 
@@ -180,8 +180,10 @@ class LedgerEntry(Row):
 
 
 class Gift(Row):
-    """Money that was given, until when it is good, and what of it is left. Of a wallet's gifts the one that expires
-    first burns first, and all of them before paid money."""
+    """Money that was given, when it expires, and how much of it is left.
+
+    The gift of a wallet that expires first is spent first, and all gifts are spent before paid money.
+    """
 
     wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="gifts", verbose_name=_("wallet"))
     entry = models.OneToOneField(

@@ -1,4 +1,4 @@
-"""Alerts: what an operator has to look at because money is at stake."""
+"""Alerts: what operators must look at because money is at stake."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def alert(
     order: RechargeOrder | None = None,
     data: dict[str, Any] | None = None,
 ) -> MoneyAlert:
-    """Write an alert down and tell those who may act on it; the same `kind` and `key` do so once."""
+    """Record an alert and tell those who may act on it; only once for the same `kind` and `key`."""
     found = {"kind": kind, "wallet": wallet, "order": order, "data": data or {}}
     row, is_new = MoneyAlert.objects.get_or_create(key=f"{kind}:{key}"[:120], defaults=found)
     if is_new:
@@ -37,7 +37,7 @@ def alert(
 
 
 def resolve(*, alert: MoneyAlert, actor: User, resolution: str) -> MoneyAlert:
-    """Write down what was done. The first word stays. Raises Invalid."""
+    """Write down what was done. The first record stays. Raises Invalid."""
     if not resolution.strip() or len(resolution) > 500:
         raise Invalid(_("A text of at most 500 characters is needed."), field="resolution")
     now = timezone.now()

@@ -1,4 +1,4 @@
-"""What takes two operators, and of it credits and debits by hand: what is approved posts one entry."""
+"""Requests that take two operators; here credits and debits by hand. An approved request posts one entry."""
 
 from decimal import Decimal
 from typing import TypeVar
@@ -24,7 +24,7 @@ Asked = TypeVar("Asked", bound=Proposal)
 
 
 def lock_pending(request: Asked, checker: User) -> Asked:
-    """The request, locked and waiting, for somebody else than who made it. Raises SamePerson, TransitionNotAllowed."""
+    """The pending request, locked, for anybody but its maker. Raises SamePerson, TransitionNotAllowed."""
     row: Asked = type(request)._default_manager.select_for_update(of=("self",)).get(pk=request.pk)
     if row.status != row.Status.PENDING:
         raise row.refusal()
@@ -42,7 +42,7 @@ def reject(*, request: Proposal, checker: User, decision: str) -> None:
 
 
 def withdraw(*, request: Proposal, maker: User) -> None:
-    """Whoever asked thinks better of it. Raises Forbidden, TransitionNotAllowed."""
+    """Withdraw one's own request. Raises Forbidden, TransitionNotAllowed."""
     if request.maker_id != maker.pk:
         raise Forbidden
     request.move_to(request.Status.WITHDRAWN, decided_at=timezone.now())
@@ -88,7 +88,7 @@ def request_credit(
 
 
 def require_not_own(wallet: Wallet, person: User) -> None:
-    """Raises OwnMoney for a wallet of one's own, or of a team one is in."""
+    """Raises OwnMoney for one's own wallet, or that of a team one belongs to."""
     is_member = wallet.team_id and TeamMember.objects.filter(team=wallet.team_id, user=person).exists()
     if wallet.user_id == person.pk or is_member:
         raise OwnMoney

@@ -1,4 +1,4 @@
-"""What is given back of bills: by an operator, for a reason, never more than the bill."""
+"""Refunds of bills: by an operator, for a reason, never more than the bill."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -20,7 +20,7 @@ from billing.signals import wallet_credited
 from common.errors import Invalid
 
 GIFT_LASTS = timedelta(days=30)
-"""How long what was burnt of gifts is good once it has come back."""
+"""How long a gift is valid that returns spent gift money."""
 
 
 def refund_bill(*, bill: Bill, amount: Decimal, reason: str, key: str, actor: User | None = None) -> Refund:
@@ -74,7 +74,7 @@ def refund_bill(*, bill: Bill, amount: Decimal, reason: str, key: str, actor: Us
 def refund_task(
     *, task_id: UUID, amount: Decimal, reason: str, key: str, actor: User | None = None
 ) -> list[Refund]:
-    """The same for a render task: of its bills the newest first. Raises what `refund_bill` raises."""
+    """Refund a render task: the newest of its bills first. Raises what `refund_bill` raises."""
     with transaction.atomic():
         bills = Bill.objects.filter(task_id=task_id).select_for_update(of=("self",), no_key=True)
         left = {bill: refundable(bill) for bill in bills.order_by("-created_at", "-pk")}
@@ -119,7 +119,7 @@ def paid_back(bill: Bill) -> Decimal:
 
 
 def record(refund: Refund, wallet: Wallet, actor: User | None) -> None:
-    """In the audit log, and to the owner of the wallet where it is a person's."""
+    """Write it into the audit log, and tell the owner of the wallet if that is a person."""
     entry = refund.entry
     audit.record(
         AuditEvent.Action.BALANCE_CHANGED,

@@ -1,4 +1,4 @@
-"""Bills: what was charged, in lines; and charges that no hold stands behind."""
+"""Bills: what was charged, line by line; and charges without a hold."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from billing.services.ledger import SMALLEST, post_entry, to_fen
 
 @dataclass(frozen=True)
 class Charge:
-    """What was used: `quantity` units at `unit_price`, as it will stand on the bill."""
+    """Usage: `quantity` units at `unit_price`, as it will appear on the bill."""
 
     description: str
     quantity: Decimal
@@ -25,7 +25,7 @@ class Charge:
 
 
 def due_for(charges: Iterable[Charge]) -> Decimal:
-    """What the charges come to, rounded to the fen as a whole."""
+    """The sum of the charges, rounded to the fen once."""
     return to_fen(sum((charge.amount for charge in charges), Decimal(0)))
 
 

@@ -1,4 +1,4 @@
-"""Files of accounts: what is taken, where it is kept, how it is read again."""
+"""Files of accounts: what is accepted, where it is stored, how it is read."""
 
 import hashlib
 import logging
@@ -75,7 +75,7 @@ def content_of(document: Document) -> bytes:
 
 
 def discard_document(document: Document) -> None:
-    """Take back a document that nothing came to hang on; bytes that stay cost their size and nothing else."""
+    """Delete a document that nothing refers to. If its bytes remain, that costs only their space."""
     key = document.storage_key
     document.delete()
     try:

@@ -1,4 +1,4 @@
-"""Money that is given, and burns before what was paid."""
+"""Money that is given, and is spent before paid money."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal

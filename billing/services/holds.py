@@ -1,4 +1,4 @@
-"""Money set aside for what is under way: placed, extended, captured as it is used, and closed once."""
+"""Money set aside for work under way: placed, extended, captured as it is used, and closed once."""
 
 from decimal import Decimal
 from uuid import UUID
@@ -86,10 +86,10 @@ def extend_hold(*, hold: Hold, amount: Decimal, key: str, description: str) -> N
 
 
 def capture_hold(*, hold: Hold, total: Decimal, description: str) -> LedgerEntry | None:
-    """Take what is missing of `total` (whole fen, of the whole hold so far) from an open hold; None where nothing is.
+    """Take from an open hold what is still missing of `total` (whole fen, of the whole hold so far); None if nothing
+    is.
 
-    It says how much is to be captured altogether, so that repeating it does no harm. Raises HoldExceeded;
-    ValueError for a closed hold.
+    The total makes repetition harmless. Raises HoldExceeded; ValueError for a closed hold.
     """
     with transaction.atomic():
         locked = lock_hold(hold)

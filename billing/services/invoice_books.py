@@ -1,4 +1,4 @@
-"""The nightly check of invoices: together they are never of more than was paid with real money and used."""
+"""The nightly check of invoices: together they never exceed what was paid with real money and used."""
 
 from datetime import date
 

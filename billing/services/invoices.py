@@ -43,7 +43,7 @@ Status = InvoiceRequest.Status
 Kind = InvoiceRequest.Kind
 TitleKind = InvoiceRequest.TitleKind
 MOST_OPEN = 20
-"""Invoices of a wallet that wait at once."""
+"""How many invoices of a wallet may be pending at once."""
 NUMBER = re.compile(r"[0-9]{18}|[0-9]{20}")
 """A digital invoice has 20 digits; one of before a code of 10 or 12 and a number of 8, written together."""
 MAILED_FOR = timedelta(days=14)
@@ -53,7 +53,7 @@ PAGE = "/billing#invoices"
 
 @dataclass(frozen=True)
 class Buyer:
-    """Who an invoice is made out to, and where it is mailed."""
+    """To whom an invoice is made out, and where it is mailed."""
 
     kind: str
     title_kind: str

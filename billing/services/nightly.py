@@ -1,4 +1,6 @@
-"""Nightly reconciliation: each kind once a day, whoever asks and how often; what differs is kept, never mended."""
+"""Nightly reconciliation: each kind once a day, whoever starts it and how often. Differences are kept, never
+corrected.
+"""
 
 import logging
 from collections.abc import Callable
@@ -22,7 +24,7 @@ logger = logging.getLogger(__name__)
 Kind = ReconciliationRun.Kind
 Status = ReconciliationRun.Status
 ABANDONED_AFTER = timedelta(hours=1)
-"""A run that has not ended by then died with its worker."""
+"""A run that has not ended after this time died with its worker."""
 RIGHT = "billing.park_wallet"
 
 
@@ -47,7 +49,7 @@ class Report:
 
 Check = Callable[[date], Report]
 CHECKS: dict[str, Check] = {}
-"""By kind; `register` adds to it. What lies above billing is checked there."""
+"""By kind; `register` adds to it, also for the apps above billing."""
 
 
 def register(kind: str, check: Check) -> None:

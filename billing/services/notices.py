@@ -1,4 +1,4 @@
-"""What channels tell by themselves."""
+"""Notices that channels send unasked."""
 
 import logging
 from datetime import datetime

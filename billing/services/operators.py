@@ -1,4 +1,4 @@
-"""Who is told when money is not as it should be."""
+"""Who is told when something is wrong with money."""
 
 import logging
 from collections.abc import Iterable

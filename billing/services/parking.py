@@ -17,7 +17,7 @@ class NotParked(Conflict):
 
 
 def park(*, wallet: Wallet, reason: str) -> bool:
-    """Park the wallet and tell whose it is; False where it is parked already. What was begun ends as usual."""
+    """Park the wallet and tell its owners; False where it is parked already. What has begun ends as usual."""
     with transaction.atomic():
         now = timezone.now()
         free = Wallet.objects.filter(pk=wallet.pk, parked_at__isnull=True)

@@ -1,4 +1,4 @@
-"""Which plan counts for somebody: that of their member level; for a team the highest of its owners'."""
+"""The plan that applies to an owner: that of the member level; for a team the highest of its owners'."""
 
 from django.db.models import Max
 

@@ -1,4 +1,4 @@
-"""What things cost. Estimate and charge come from one formula, `unit_price_of`, and what went into it is kept."""
+"""Prices. Estimate and charge use the same formula, `unit_price_of`, and its inputs are stored."""
 
 from dataclasses import dataclass
 from datetime import datetime

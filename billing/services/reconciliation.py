@@ -1,4 +1,4 @@
-"""The audit of the ledger in SQL: what must hold, asked of every row, whatever the guards let through."""
+"""The audit of the ledger in SQL: checks every row for what must hold, whatever the guards let through."""
 
 from dataclasses import dataclass
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""The one place where a payment becomes money in a wallet: notices, polling and operators end here."""
+"""The one place where a payment becomes money in a wallet: notices, polling and operators all end here."""
 
 import logging
 from datetime import datetime
@@ -35,7 +35,7 @@ Kind = MoneyAlert.Kind
 
 
 class Source(StrEnum):
-    """By which way we heard of a payment."""
+    """How we learned of a payment."""
 
     NOTICE = "notice"
     POLL = "poll"
@@ -49,7 +49,7 @@ AT_STAKE: dict[type[SettlementRefused], MoneyAlert.Kind] = {
     PaidAfterClose: Kind.PAID_AFTER_CLOSE,
     PaidTwice: Kind.PAID_TWICE,
 }
-"""Refusals after which somebody's money lies where it should not: an operator is alerted."""
+"""Refusals after which somebody's money is in the wrong place, so that an operator is alerted."""
 
 
 def settle(*, payment: Payment, source: Source, actor: User | None = None, reason: str = "") -> RechargeOrder:
@@ -91,7 +91,7 @@ def settle(*, payment: Payment, source: Source, actor: User | None = None, reaso
 
 
 def objection(order: RechargeOrder, payment: Payment, source: Source) -> SettlementRefused | None:
-    """Why the payment does not pay the order."""
+    """Why the payment does not settle the order; None if it does."""
     if payment.merchant != order.merchant:
         return MerchantMismatch()
     if payment.currency != order.currency or order.wallet.currency != order.currency:

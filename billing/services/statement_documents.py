@@ -23,7 +23,8 @@ from billing.services.operators import LANGUAGE
 from billing.tables import csv_blocks, number
 
 FONT = "STSong-Light"
-"""One of the fonts that readers of PDF have for Chinese; nothing is embedded, so a statement is a few kilobytes."""
+"""A font for Chinese that PDF readers have themselves: nothing is embedded, so a statement has only a few kilobytes.
+"""
 LONGEST = 2000
 """Entries in a PDF; the CSV has them all."""
 LINE = colors.HexColor("#c8ccd2")
@@ -43,7 +44,7 @@ def styles() -> dict[str, ParagraphStyle]:
 
 
 def paragraph(text: object, style: str = "text") -> Paragraph:
-    """Texts of users are text: what looks like markup is shown as it is."""
+    """Texts of users are shown literally, even where they look like markup."""
     shown = str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return Paragraph(shown, styles()[style])
 

@@ -124,7 +124,7 @@ def write(wallet: Wallet, month: date, position: Position) -> Statement:
 
 
 def tell(statement: Statement) -> None:
-    """In the application, also who has no e-mail."""
+    """Notify in the application, including those who have no e-mail."""
     for user in keepers_of(statement.wallet):
         notify(
             user=user,

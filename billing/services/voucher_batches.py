@@ -1,4 +1,4 @@
-"""Vouchers as operators issue them: one asks for a batch, another one decides, then its codes are made, once."""
+"""Vouchers as operators issue them: one requests a batch, another one decides; then its codes are made, once."""
 
 import secrets
 import unicodedata
@@ -21,7 +21,7 @@ from common.errors import Invalid
 
 Status = VoucherBatch.Status
 LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""Of Crockford's base 32, which has none that are read for others: 16 of them are 80 bits."""
+"""Crockford's base 32, without letters that look like others. 16 of them are 80 bits."""
 READ_AS = str.maketrans("OIL", "011", " -")
 CODE_LENGTH, GROUP = 16, 4
 CHOSEN_LENGTH = range(6, 33)
@@ -35,7 +35,7 @@ def spelled(code: str) -> str:
 
 
 def hashes_of(code: str) -> list[str]:
-    """How the code is kept: by the key of now, and by those of before."""
+    """The hashes of a code: by the present key, and by earlier ones."""
     keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     return [
         salted_hmac("billing.vouchers", spelled(code), secret=key, algorithm="sha256").hexdigest()
@@ -67,7 +67,7 @@ def require_sound(batch: VoucherBatch) -> None:
 
 
 def require_window(batch: VoucherBatch) -> None:
-    """Raises Invalid where nobody could redeem it (any more)."""
+    """Raises Invalid where the batch can never (or no longer) be redeemed."""
     if not max(batch.valid_from, timezone.now()) < batch.valid_until:
         raise Invalid(_("The end lies after the beginning, and in the future."), field="valid_until")
 
@@ -121,7 +121,7 @@ def new_codes(count: int) -> Iterator[str]:
 
 
 def revoke_batch(*, batch: VoucherBatch, actor: User, reason: str) -> None:
-    """Its codes are worth nothing from now on; what they gave stays given. Raises TransitionNotAllowed, Invalid."""
+    """Make all codes of the batch invalid; what they gave before stays. Raises TransitionNotAllowed, Invalid."""
     require_reason(reason, 500)
     batch.move_to(Status.REVOKED, revoked_by=actor, revocation=reason, ended_at=timezone.now())
 

@@ -1,2 +1,3 @@
-"""Payment channels that are none: they behave as the vendors document, with real signatures, for the embedded profile
-and the tests."""
+"""Simulated payment channels for the embedded profile and the tests. They behave as the vendors document, with real
+signatures.
+"""

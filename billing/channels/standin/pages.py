@@ -1,4 +1,4 @@
-"""The page of the stand-ins on which one "pays", and the notices that then go out."""
+"""The page of the stand-ins on which one "pays", and the notices that it sends."""
 
 import logging
 from urllib.parse import urlencode
