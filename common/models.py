@@ -1,6 +1,6 @@
 """What every row has."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from django.db import connection, models
@@ -30,22 +30,21 @@ def as_written(row: Model) -> Model:
     return row
 
 
-def copy_in(rows: Sequence[Row]) -> None:
-    """Insert rows of one model by COPY: tens of thousands in a fraction of the time that INSERT takes.
+def copy_in(model: type[Row], columns: Sequence[str], rows: Iterable[Sequence[Any]], **same: Any) -> None:
+    """Insert rows by COPY, without an object for each: tens of thousands in a fraction of the time.
 
-    A violated constraint is an IntegrityError, as with INSERT.
+    `columns` are those of `rows`, the key among them; `same` is what all rows have in common. What is in neither has
+    its default. A violated constraint is an IntegrityError, as ever.
     """
-    if not rows:
-        return
-    now, model = timezone.now(), type(rows[0])
-    names = [field.attname for field in model._meta.concrete_fields]
-    into = f"COPY {model._meta.db_table} ({', '.join(names)}) FROM STDIN"
-    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(into) as copy:
+    now = timezone.now()
+    same = {"created_at": now, "updated_at": now, **same}
+    others = [field for field in model._meta.concrete_fields if field.attname not in columns]
+    rest = tuple(same.get(field.attname, field.get_default()) for field in others)
+    into = ", ".join([*columns, *(field.attname for field in others)])
+    statement = f"COPY {model._meta.db_table} ({into}) FROM STDIN"
+    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(statement) as copy:
         for row in rows:
-            row.created_at = row.updated_at = now
-            copy.write_row([getattr(row, name) for name in names])
-    for row in rows:
-        as_written(row)
+            copy.write_row((*row, *rest))
 
 
 class StateRow(Row):

@@ -49,7 +49,7 @@ def check_path_size(length: int, size: int, *, field: str = "path") -> None:
 
 def join(folder: str, name: str) -> str:
     """The path of `name` in `folder`, both clean."""
-    return posixpath.join(folder, name)
+    return f"{folder.rstrip('/')}/{name}"
 
 
 def split(path: str) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from common.ids import new_id
 from common.models import Row, StateRow
 from common.postgresql.arrays import array_of
 from drives.models import Blob, Drive, File, Folder
+from drives.paths import join
 
 
 class UploadTaskQuerySet(models.QuerySet["UploadTask"]):
@@ -216,7 +217,7 @@ class TaskFile(Row):
 
     @property
     def virtual_path(self) -> str:
-        return f"{self.target_folder_path.rstrip('/')}/{self.file_name}"
+        return join(self.target_folder_path, self.file_name)
 
     @property
     def total_parts(self) -> int:

@@ -1,6 +1,9 @@
 """Arrays as PostgreSQL writes them."""
 
 from collections.abc import Iterable
+from typing import Literal
+
+from django.db.models.expressions import RawSQL
 
 
 def array_of(values: Iterable[object]) -> str:
@@ -17,3 +20,10 @@ def quoted(text: str) -> str:
     if '"' in text or "\\" in text:
         text = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
+
+
+def unnested(values: Iterable[object], kind: Literal["text", "uuid"]) -> RawSQL:
+    """`values` for `column__in`, where there may be thousands: one array is written, and read by PostgreSQL, in a
+    fraction of the time that as many values take.
+    """
+    return RawSQL(f"SELECT unnest(%s::{kind}[])", [array_of(values)])  # noqa: S611

@@ -11,7 +11,7 @@ from tests.conftest import Client
 from tests.factories import put
 from tests.uploads.conftest import announced, manifest, sums
 from uploads.models import TaskFile, UploadTask
-from uploads.services.clashes import rename
+from uploads.services.clashes import free_names
 
 pytestmark = pytest.mark.django_db
 
@@ -86,12 +86,10 @@ class Asked(set[tuple[UUID | None, str]]):
 
 def test_long_names_that_differ_at_their_ends_are_renamed_without_trying_all_others() -> None:
     names = [f"{'x' * 247}{number:04}.exr" for number in range(400)]
-    rows = [TaskFile(position=at, target_folder_path="/", file_name=name) for at, name in enumerate(names)]
     taken = Asked((None, name) for name in names)
 
-    rename(rows, taken)
+    found = list(free_names([(None, name) for name in names], taken))
 
-    found = [row.file_name for row in rows]
     assert len({*names, *found}) == 800
     assert max(len(name.encode()) for name in found) == 255
     assert taken.times < 1000

@@ -17,7 +17,7 @@ from common.errors import DomainError, NotVisible, TooLarge
 from common.ids import as_uuid
 from common.serializers import DoneSerializer
 from common.views import done
-from drives.errors import DigestMismatch, DriveReadOnly, NameTaken, SizeMismatch
+from drives.errors import DigestMismatch, DriveReadOnly, SizeMismatch
 from uploads.api import serializers as shapes
 from uploads.api.handlers import small_body, staged_body, staged_files
 from uploads.api.refusals import IN_PARTS, LANDING, PUTTING_TOGETHER, TAKING
@@ -77,7 +77,7 @@ class TaskFileViewSet(FileOfTask):
         "multipart_abort",
     )  # fmt: skip
     refusals = {
-        "check": (*TAKING, NameTaken),
+        "check": TAKING,
         "upload": (*TAKING, *LANDING, FileMissing, TooLarge),
         "batch": (*TAKING, FileMissing, TooManyFiles, StorageFailed),
         "retry": (UploadClosed, DriveReadOnly),
@@ -101,22 +101,20 @@ class TaskFileViewSet(FileOfTask):
         """Link at once what the caller can already read; the rest must be sent."""
         asked = self.valid(shapes.CheckSerializer, request)["files"]
         hits = instant.check_files(task=self.get_object(), actor=self.actor, asked=asked)
-        md5_of = {item.task_file_id: item.md5.lower() for item in asked}
         existing = [
             {
-                "task_file_id": row.pk,
-                "md5": md5_of[row.pk],
-                "existing_file_id": row.file_id,
-                "file_size": row.file_size,
-                "oss_key": row.virtual_path,
+                "task_file_id": str(file.task_file_id),
+                "md5": file.md5,
+                "existing_file_id": str(file.file_id),
+                "file_size": file.file_size,
+                "oss_key": file.virtual_path,
                 "oss_url": "",
             }
-            for row in hits
+            for file in hits
         ]
-        saved = sum(row.file_size for row in hits)
-        return Response(
-            {"existing_files": existing, "new_files_count": len(md5_of) - len(hits), "storage_saved": saved}
-        )
+        new = len({item.task_file_id for item in asked}) - len(hits)
+        saved = sum(file.file_size for file in hits)
+        return Response({"existing_files": existing, "new_files_count": new, "storage_saved": saved})
 
     @extend_schema(request=FORM, responses=shapes.UploadResultSerializer)
     def upload(self, request: Request, task_id: UUID, file_id: UUID) -> Response:

@@ -84,4 +84,4 @@ def land_all(
             outcomes[row.pk] = StorageFailed(retry_after=5)
         else:
             arrived.append(Arrival(row, found, not found.is_new, item.started_at))
-    return outcomes | land(task=task, actor=actor, arrived=arrived, status=TaskFile.Status.COMPLETED)
+    return outcomes | land(task=task, actor=actor, arrived=arrived)

@@ -1,6 +1,7 @@
 """Files of a manifest whose names are taken where they shall go."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from uuid import UUID
 
 from drives.errors import NameTaken
 from drives.models import Drive
@@ -13,42 +14,50 @@ from drives.services.places import (
     living_places,
     other_names,
 )
-from uploads.models import TaskFile
+from uploads.services.manifests import ManifestFile
 
 MOST_TOLD = 1000
 """Most paths that a refusal names."""
 
 
-def settle_clashes(drive: Drive, rows: list[TaskFile], on_clash: OnClash) -> None:
-    """Refuse the rows whose places are taken, or give them free names; they know their folders, the drive is held.
+def settle_clashes(
+    drive: Drive, files: Sequence[ManifestFile], homes: Mapping[str, UUID | None], on_clash: OnClash
+) -> Sequence[ManifestFile]:
+    """The files with names that are free, as `on_clash` wants it; `homes` are their folders' ids, the drive is held.
 
     With REPLACE nothing is done: what a file holds becomes a version when the new content lands, as it does where
     somebody takes the place only after this. Raises NameTaken with `paths`, BadName (a path grew too long).
     """
     if on_clash is OnClash.REPLACE:
-        return
-    places = [place_of(row) for row in rows]
-    taken = {*file_places(drive, places), *folder_places(drive, places)}
-    clashing = [row for row, place in zip(rows, places, strict=True) if place in taken]
+        return files
+    places = [(homes[file.target_folder_path], file.file_name) for file in files]
+    occupied = {*file_places(drive, places), *folder_places(drive, places)}
+    clashing = {position: place for position, place in enumerate(places) if place in occupied}
     if not clashing:
-        return
+        return files
     if on_clash is OnClash.REFUSE:
-        raise NameTaken(paths=[row.virtual_path for row in clashing[:MOST_TOLD]])
-    rename(clashing, {*places, *living_places(drive, {row.folder_id for row in clashing})})
+        raise NameTaken(paths=[files[position].virtual_path for position in list(clashing)[:MOST_TOLD]])
+    taken = {*places, *living_places(drive, {folder_id for folder_id, _name in clashing.values()})}
+    renamed = dict(zip(clashing, free_names(clashing.values(), taken), strict=True))
+    return [
+        rename(file, renamed[position], position) if position in renamed else file
+        for position, file in enumerate(files)
+    ]
 
 
-def rename(rows: Iterable[TaskFile], taken: set[Place]) -> None:
-    """Give each row the first variation of its name that is not among `taken`."""
+def free_names(places: Iterable[Place], taken: set[Place]) -> Iterator[str]:
+    """For each place the first variation of its name that is not among `taken`, which it is then."""
     # Long names that differ at their ends have the same variations: each goes on where the last one was.
     variations: dict[Place, Iterator[str]] = {}
-    for row in rows:
-        place = (row.folder_id, next(other_names(row.file_name)))
-        names = variations.setdefault(place, other_names(row.file_name))
-        free = next(name for name in names if (row.folder_id, name) not in taken)
-        row.file_name = free
-        clean_path(row.virtual_path, field=f"upload_manifest.files.{row.position}.file_name")
-        taken.add(place_of(row))
+    for folder_id, name in places:
+        names = variations.setdefault((folder_id, next(other_names(name))), other_names(name))
+        free = next(other for other in names if (folder_id, other) not in taken)
+        taken.add((folder_id, free))
+        yield free
 
 
-def place_of(row: TaskFile) -> Place:
-    return row.folder_id, row.file_name
+def rename(file: ManifestFile, name: str, position: int) -> ManifestFile:
+    """Raises BadName where its path grew too long."""
+    file = file._replace(file_name=name)
+    clean_path(file.virtual_path, field=f"upload_manifest.files.{position}.file_name")
+    return file

@@ -106,7 +106,7 @@ def finish(
     Raises NotVisible, UploadClosed, DriveReadOnly, NameTaken.
     """
     arrival = Arrival(task_file, kept, was_stored, started_at)
-    landed = land(task=task_file.task, actor=actor, arrived=[arrival], status=TaskFile.Status.COMPLETED)
+    landed = land(task=task_file.task, actor=actor, arrived=[arrival])
     outcome = landed[task_file.pk]
     if isinstance(outcome, DomainError):
         raise outcome

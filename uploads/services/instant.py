@@ -1,24 +1,27 @@
 """Instant upload: what the caller can already read need not be sent."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import Exists, OuterRef
-from django.db.models.expressions import RawSQL
 
 from accounts.models import User
-from common.errors import DomainError, NotVisible
+from common.errors import NotVisible
+from common.postgresql.arrays import unnested
 from drives.models import Blob, File
-from drives.services.blobs import Kept
+from drives.paths import join
+from drives.services.tree import type_of
 from uploads.models import TaskFile, UploadTask
-from uploads.services.landing import Arrival, land
-from uploads.services.tasks import lock_open_task, require_active
+from uploads.services.landing import Landing, link
+from uploads.services.tasks import require_active
+
+Content = tuple[str, int]
+"""MD5 and size."""
+ROW = ("pk", "target_folder_path", "file_name", "file_size", "md5", "mime_type", "status")
 
 
-@dataclass(frozen=True)
-class CheckedFile:
+class CheckedFile(NamedTuple):
     """A file the client asks about, by its id in the task; size in bytes, md5 in hex."""
 
     task_file_id: UUID
@@ -26,53 +29,66 @@ class CheckedFile:
     file_size: int
 
 
-def check_files(*, task: UploadTask, actor: User, asked: Iterable[CheckedFile]) -> list[TaskFile]:
+class LinkedFile(NamedTuple):
+    """A file that need not be sent: it is in the drive now. `virtual_path` is where it was announced."""
+
+    task_file_id: UUID
+    file_id: UUID
+    virtual_path: str
+    md5: str
+    file_size: int
+
+
+def check_files(*, task: UploadTask, actor: User, asked: Iterable[CheckedFile]) -> list[LinkedFile]:
     """Link at once what the caller can already read; returns the files that need not be sent.
 
-    A hash never opens a file: only verified blobs behind the caller's own living files count.
-    Raises UploadClosed, UploadPaused; NotVisible for a file that is not of this task.
+    A hash never opens a file: only verified blobs behind the caller's own living files count. What cannot land, a
+    folder having its place, is still to be sent, and is refused then, alone.
+    Raises UploadClosed, UploadPaused, DriveReadOnly; NotVisible for a file that is not of this task.
     """
+    require_active(task)
     by_id = {item.task_file_id: item for item in asked}
-    with transaction.atomic():
-        task = lock_open_task(task.pk)
-        require_active(task)
-        rows = TaskFile.objects.under_way(actor, task.pk, by_id).values()
-        if len(rows) != len(by_id):
-            raise NotVisible
-        wanted = [
-            (row, (by_id[row.pk].md5.lower(), row.file_size)) for row in rows if asks(row, by_id[row.pk])
-        ]
-        known = readable_blobs(actor, {md5 for _row, (md5, _size) in wanted})
-        found = [(row, known[content]) for row, content in wanted if content in known]
-        if not found:
-            return []
-        arrived = [Arrival(row, Kept(blob, is_new=False), was_stored=True) for row, blob in found]
-        outcomes = land(task=task, actor=actor, arrived=arrived, status=TaskFile.Status.SKIPPED)
-        if refusal := next((item for item in outcomes.values() if isinstance(item, DomainError)), None):
-            raise refusal
-    return [row for row, _blob in found]
+    rows = task.files.filter(pk__in=unnested(by_id, "uuid")).values_list(*ROW, named=True)
+    if len(rows) != len(by_id):
+        raise NotVisible
+    wanted = [(row, content) for row in rows if (content := content_asked_for(row, by_id[row.pk]))]
+    known = readable_blobs(actor, {md5 for _row, (md5, _size) in wanted})
+    linked = link(
+        task=task,
+        actor=actor,
+        files=[
+            Landing(row.pk, known[content], type_of(row.file_name, row.mime_type), was_stored=True)
+            for row, content in wanted
+            if content in known
+        ],
+    )
+    return [
+        LinkedFile(row.pk, linked[row.pk], join(row.target_folder_path, row.file_name), *content)
+        for row, content in wanted
+        if row.pk in linked
+    ]
 
 
-def asks(row: TaskFile, asked: CheckedFile) -> bool:
-    """Whether the question agrees with the manifest and the file is still to be sent."""
-    agrees = asked.file_size == row.file_size and row.md5 in ("", asked.md5.lower())
-    return bool(asked.md5) and agrees and row.status == TaskFile.Status.PENDING
+def content_asked_for(row: Any, asked: CheckedFile) -> Content | None:
+    """None where the question does not agree with the manifest, or the file is not to be sent any more."""
+    md5 = asked.md5.lower()
+    agrees = asked.file_size == row.file_size and row.md5 in ("", md5)
+    return (md5, row.file_size) if md5 and agrees and row.status == TaskFile.Status.PENDING else None
 
 
-def readable_blobs(actor: User, digests: set[str]) -> dict[tuple[str, int], Blob]:
-    """Verified blobs of the given MD5s behind living files that `actor` can read, by MD5 and size.
+def readable_blobs(actor: User, digests: Iterable[str]) -> dict[Content, UUID]:
+    """Verified blobs of the given MD5s behind living files that `actor` can read.
 
     Where one MD5 and size stand for two contents, neither counts.
     """
     pointing = File.objects.visible_to(actor).filter(blob=OuterRef("pk"))
-    # As one value: to write thousands into a statement, and read them there, takes longer than to look for them.
-    asked = RawSQL("SELECT unnest(%s::text[])", [list(digests)])
-    blobs = Blob.objects.filter(Exists(pointing), md5__in=asked, verified_at__isnull=False)
-    known: dict[tuple[str, int], Blob] = {}
+    blobs = Blob.objects.filter(
+        Exists(pointing), md5__in=unnested(digests, "text"), verified_at__isnull=False
+    )
+    known: dict[Content, UUID] = {}
     ambiguous = set()
-    for blob in blobs.only("md5", "size", "storage_key"):
-        content = (blob.md5, blob.size)
-        if content in known:
-            ambiguous.add(content)
-        known[content] = blob
-    return {content: blob for content, blob in known.items() if content not in ambiguous}
+    for md5, size, pk in blobs.values_list("md5", "size", "pk"):
+        if (md5, size) in known:
+            ambiguous.add((md5, size))
+        known[md5, size] = pk
+    return {content: pk for content, pk in known.items() if content not in ambiguous}

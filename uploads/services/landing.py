@@ -1,6 +1,7 @@
 """Files that arrive in the drive, and files that are given up: both are counted on the task, and end it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from common.errors import DomainError, NotVisible
 from common.postgresql.arrays import array_of
 from common.postgresql.disk import wait_for_disk
 from drives.errors import DriveReadOnly, NameTaken
-from drives.models import Blob, File, Folder
+from drives.models import Blob, Drive, File, Folder
 from drives.permissions import Right, require
 from drives.services.blobs import Kept, columns_of, the_one_that_stays
 from drives.services.places import ensure_folders
@@ -44,23 +45,24 @@ class Arrival:
 Outcome = TaskFile | DomainError
 """The row of a file that has landed, or why it has not."""
 
-# The function is in uploads/migrations/0011_land_without_waiting.py.
-LAND = """
-    SELECT * FROM uploads_land(
-        %s, %s, %s, %s, %s, %s::uuid[], %s::uuid[], %s::text[], %s::boolean[], %s::timestamptz[],
-        %s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[]
-    )
-"""
+
+class Landing(NamedTuple):
+    """What the database is told of a file that lands."""
+
+    task_file_id: UUID
+    blob_id: UUID
+    mime_type: str
+    was_stored: bool
+    started_at: datetime | None = None
 
 
 class Result(NamedTuple):
-    """A row of the function's answer; `outcome` is empty where the file has landed now."""
+    """What it answers; `outcome` is empty where the file has landed now."""
 
     task_file_id: UUID
     outcome: str
     blob_id: Any = None
     file_id: Any = None
-    file_created_at: Any = None
     is_replaced: bool = False
     upload_id: str = ""
     storage_key: str = ""
@@ -69,9 +71,16 @@ class Result(NamedTuple):
     is_given_up: bool = False
 
 
-def land(
-    *, task: UploadTask, actor: User, arrived: Sequence[Arrival], status: TaskFile.Status
-) -> dict[UUID, Outcome]:
+# The function is in uploads/migrations/0011_land_without_waiting.py.
+LAND = f"""
+    SELECT {", ".join(Result._fields)} FROM uploads_land(
+        %s, %s, %s, %s, %s, %s::uuid[], %s::uuid[], %s::text[], %s::boolean[], %s::timestamptz[],
+        %s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[]
+    )
+"""  # noqa: S608
+
+
+def land(*, task: UploadTask, actor: User, arrived: Sequence[Arrival]) -> dict[UUID, Outcome]:
     """Put files into the drive, count them on the task, and finish it with the last one; each file once.
 
     Also in a task that was paused while the bytes were on their way. A file that has landed before has the outcome of
@@ -81,10 +90,18 @@ def land(
         return {}
     require(actor, Right.WRITE, task.drive)
     now = timezone.now()
-    found = put(task, actor, arrived, status, now)
-    if homeless := [item for item in arrived if found[item.row.pk].outcome == "homeless"]:
-        housed = [item for item in homeless if make_folder_again(task, item.row)]
-        found |= put(task, actor, housed, status, now)
+    files = [
+        Landing(
+            item.row.pk,
+            item.kept.blob.pk,
+            type_of(item.row.file_name, item.row.mime_type),
+            item.was_stored,
+            item.started_at,
+        )
+        for item in arrived
+    ]
+    new = {item.kept.blob.pk: item.kept.blob for item in arrived if item.kept.is_new}
+    found = put(task, actor, files, TaskFile.Status.COMPLETED, now, list(new.values()))
     outcomes: dict[UUID, Outcome] = {}
     for item in arrived:
         result = found[item.row.pk]
@@ -92,52 +109,88 @@ def land(
         if result.outcome:
             outcomes[item.row.pk] = refused(item.row, result.outcome)
             continue
-        task.status = result.task_status
-        outcomes[item.row.pk] = landed_row(item, status, result, now)
-        if status == TaskFile.Status.COMPLETED:  # a check tells ids alone, thousands at once
-            item.row.file = file_of(item.row, blob, result, actor, now)
-        let_go(item, result)
+        outcomes[item.row.pk] = landed_row(item, result, now)
+        item.row.file = file_of(item.row, blob, result, actor, now)
+        let_go(result, kept=item.kept.blob)
+    settle(task, found.values())
+    return outcomes
+
+
+def link(*, task: UploadTask, actor: User, files: Sequence[Landing]) -> dict[UUID, UUID]:
+    """The same for files whose bytes need not be sent, without objects: there may be thousands.
+
+    Returns the ids of those in the drive, by what they are in the task; one that is refused is left out.
+    Raises DriveReadOnly.
+    """
+    if not files:
+        return {}
+    require(actor, Right.WRITE, task.drive)
+    found = put(task, actor, files, TaskFile.Status.SKIPPED, timezone.now())
     landed = [result for result in found.values() if not result.outcome]
+    for result in landed:
+        let_go(result)
+    settle(task, landed)
+    return {result.task_file_id: result.file_id for result in landed}
+
+
+def settle(task: UploadTask, results: Iterable[Result]) -> None:
+    """What follows for their versions, and for the task, from those among `results` that have landed now."""
+    landed = [result for result in results if not result.outcome]
+    if not landed:
+        return
+    task.status = landed[-1].task_status
     drop_surplus([result.file_id for result in landed if result.is_replaced])
     if any(result.is_given_up for result in landed):
         with transaction.atomic():  # whoever dies before this leaves the task to `expire_tasks`
             close_if_given_up(lock_task(task.pk))
-    elif landed:
+    else:
         announce(task)
-    return outcomes
 
 
 def put(
-    task: UploadTask, actor: User, arrived: Sequence[Arrival], status: TaskFile.Status, now: datetime
+    task: UploadTask,
+    actor: User,
+    files: Sequence[Landing],
+    status: TaskFile.Status,
+    now: datetime,
+    new: Sequence[Blob] = (),
 ) -> dict[UUID, Result]:
-    """Have the database land them; a file that is gone has the outcome `gone`."""
-    if not arrived:
-        return {}
-    new = {item.kept.blob.pk: item.kept.blob for item in arrived if item.kept.is_new}
-    columns: list[list[Any]] = [
-        [item.row.pk for item in arrived],
-        [item.kept.blob.pk for item in arrived],
-        [type_of(item.row.file_name, item.row.mime_type) for item in arrived],
-        [item.was_stored for item in arrived],
-        [item.started_at for item in arrived],
-        *columns_of(list(new.values())),
-    ]
+    """Have the database land them, `new` being those of their contents that it does not have yet.
+
+    Folders that are gone are made again. A file that is gone has the outcome `gone`.
+    """
+    found = put_once(task, actor, files, status, now, new)
+    if homeless := [file for file in files if found[file.task_file_id].outcome == "homeless"]:
+        housed = make_folders_again(task, [file.task_file_id for file in homeless])
+        again = [file for file in homeless if file.task_file_id in housed]
+        if again:
+            found |= put_once(task, actor, again, status, now, new)
+    return found
+
+
+def put_once(
+    task: UploadTask,
+    actor: User,
+    files: Sequence[Landing],
+    status: TaskFile.Status,
+    now: datetime,
+    new: Sequence[Blob],
+) -> dict[UUID, Result]:
+    columns = [*zip(*files, strict=True), *columns_of(new)]
     with planned_cursor() as cursor:
         common = (task.pk, actor.pk, origin.current.get().device[:200], now, str(status))
         cursor.execute(LAND, (*common, *map(array_of, columns)))
         found = {row[0]: Result(*row) for row in cursor.fetchall()}
     transaction.on_commit(wait_for_disk)
-    return {item.row.pk: found.get(item.row.pk) or Result(item.row.pk, "gone") for item in arrived}
-
-
-FILE = [field.attname for field in File._meta.concrete_fields]
+    return {
+        file.task_file_id: found.get(file.task_file_id) or Result(file.task_file_id, "gone") for file in files
+    }
 
 
 def file_of(row: TaskFile, blob: Blob, result: Result, actor: User, now: datetime) -> File:
-    """The file in the drive as the database has written it; nothing is read anew."""
+    """The file in the drive as the database has written it; nothing is read anew, `created_at` only if asked for."""
     written = {
         "id": result.file_id,
-        "created_at": result.file_created_at,
         "updated_at": now,
         "drive_id": row.task.drive_id,
         "folder_id": row.folder_id,
@@ -149,41 +202,57 @@ def file_of(row: TaskFile, blob: Blob, result: Result, actor: User, now: datetim
         "modified_at": now,
         "trashed_at": None,
     }
-    file = File.from_db(connection.alias, FILE, [written[name] for name in FILE])
+    file = File.from_db(connection.alias, written.keys(), written.values())
     file.blob = blob
     return file
 
 
-def landed_row(item: Arrival, status: TaskFile.Status, result: Result, now: datetime) -> TaskFile:
+def landed_row(item: Arrival, result: Result, now: datetime) -> TaskFile:
     """The row as the database has changed it."""
     row = item.row
-    row.file_id, row.status, row.was_stored = result.file_id, status, item.was_stored
-    row.is_duplicated = status == TaskFile.Status.SKIPPED
+    row.file_id, row.status = result.file_id, TaskFile.Status.COMPLETED
+    row.was_stored, row.is_duplicated = item.was_stored, False
     row.started_at = row.started_at or item.started_at
     row.completed_at = row.updated_at = now
     row.upload_id = row.storage_key = row.error_message = ""
     return row
 
 
-def let_go(item: Arrival, result: Result) -> None:
-    """What the file had sent in parts, or in another way, is not needed any more."""
-    if result.storage_key != item.kept.blob.storage_key:
+def let_go(result: Result, kept: Blob | None = None) -> None:
+    """What the file had sent in parts, or in another way, is not needed any more, unless it is what was `kept`."""
+    if kept is None or result.storage_key != kept.storage_key:
         SentSoFar(result.upload_id, result.storage_key).let_go()
     for staging_id in result.staged_apart:
         SentSoFar(staging_id, "").let_go()
 
 
-def make_folder_again(task: UploadTask, row: TaskFile) -> bool:
-    """The folder of the file is gone for good, in the trash or in another drive: a new one takes its place. False: a
-    file is there."""
-    folder = Folder.objects.filter(pk=row.folder_id, drive=task.drive_id).first() if row.folder_id else None
-    path = folder.place if folder else row.target_folder_path
+def make_folders_again(task: UploadTask, task_file_ids: Collection[UUID]) -> set[UUID]:
+    """The folders of the files are gone for good, in the trash or in another drive: new ones take their places.
+
+    Returns the files that have one now; where a file has the place of a folder, they do not.
+    """
+    by_path: dict[str, list[UUID]] = {}
+    for row in task.files.filter(pk__in=task_file_ids).select_related("folder"):
+        folder = row.folder if row.folder and row.folder.drive_id == task.drive_id else None
+        by_path.setdefault(folder.place if folder else row.target_folder_path, []).append(row.pk)
+    housed: set[UUID] = set()
+    for path, made in folders_made(task.drive, by_path).items():
+        if ids := by_path.get(path):
+            TaskFile.objects.filter(pk__in=ids).update(folder=made)
+            housed.update(ids)
+    return housed
+
+
+def folders_made(drive: Drive, paths: Collection[str]) -> dict[str, Folder | None]:
+    """`ensure_folders` of those paths in whose way there is no file."""
     try:
-        made = ensure_folders(drive=task.drive, paths={path})[path]
+        return ensure_folders(drive=drive, paths=paths)
     except NameTaken:
-        return False
-    TaskFile.objects.filter(pk=row.pk).update(folder=made)
-    return True
+        made: dict[str, Folder | None] = {}
+        for path in paths:
+            with suppress(NameTaken):
+                made |= ensure_folders(drive=drive, paths={path})
+        return made
 
 
 def refused(row: TaskFile, outcome: str) -> Outcome:

@@ -1,19 +1,17 @@
 """What a client announces, judged before anything is made."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from drives.paths import clean_name, clean_path
+from drives.paths import clean_name, clean_path, join
 from uploads.errors import FileTypeNotAllowed, ManifestInvalid
-from uploads.models import TaskFile
 
 
-@dataclass(frozen=True)
-class ManifestFile:
-    """A file as the client announces it; `file_size` in bytes, `md5` empty where unknown."""
+class ManifestFile(NamedTuple):
+    """A file as the client announces it, named as the columns of TaskFile; `md5` is empty where unknown."""
 
     local_path: str
     target_folder_path: str
@@ -21,6 +19,11 @@ class ManifestFile:
     file_size: int
     md5: str = ""
     mime_type: str = ""
+
+    @property
+    def virtual_path(self) -> str:
+        """Where the file shall be in the drive."""
+        return join(self.target_folder_path, self.file_name)
 
 
 def check_manifest(
@@ -49,31 +52,28 @@ def require_type(name: str, *, field: str) -> None:
         raise FileTypeNotAllowed(field=field, extension=extension)
 
 
-def task_files(files: Iterable[ManifestFile]) -> list[TaskFile]:
-    """Rows for the files, in their order, with clean places.
+def clean_files(files: Iterable[ManifestFile]) -> list[ManifestFile]:
+    """The files, in their order, with clean places and digests in lower case.
 
     Raises BadName, FileTypeNotAllowed; ManifestInvalid: two at one place.
     """
     folders: dict[str, str] = {}
     places: set[str] = set()
-    rows = []
+    found = []
     for position, file in enumerate(files):
         where = f"upload_manifest.files.{position}"
         if file.target_folder_path not in folders:
             clean = clean_path(file.target_folder_path, field=f"{where}.target_folder_path")
             folders[file.target_folder_path] = clean
-        row = TaskFile(
-            position=position,
-            local_path=file.local_path,
+        file = file._replace(
             target_folder_path=folders[file.target_folder_path],
             file_name=clean_name(file.file_name, field=f"{where}.file_name"),
-            file_size=file.file_size,
             md5=file.md5.lower(),
-            mime_type=file.mime_type,
         )
-        require_type(row.file_name, field=f"{where}.file_name")
-        if row.virtual_path in places:
+        require_type(file.file_name, field=f"{where}.file_name")
+        place = file.virtual_path
+        if place in places:
             raise ManifestInvalid(_("Two files have the same place."), field=f"{where}.file_name")
-        places.add(row.virtual_path)
-        rows.append(row)
-    return rows
+        places.add(place)
+        found.append(file)
+    return found

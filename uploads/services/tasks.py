@@ -8,13 +8,14 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
-from django.db.models.expressions import RawSQL
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from common.errors import NotVisible, TransitionNotAllowed
+from common.ids import new_id
 from common.models import copy_in
+from common.postgresql.arrays import unnested
 from drives.errors import NameTaken
 from drives.models import Drive, Folder
 from drives.permissions import Right, require
@@ -24,7 +25,7 @@ from uploads.errors import UploadClosed, UploadPaused
 from uploads.models import TaskFile, UploadPart, UploadTask
 from uploads.services.clashes import settle_clashes
 from uploads.services.leftovers import SentSoFar, drop_parts
-from uploads.services.manifests import ManifestFile, check_manifest, task_files
+from uploads.services.manifests import ManifestFile, check_manifest, clean_files
 from uploads.services.news import announce
 
 
@@ -57,7 +58,7 @@ def create_task(
     require(user, Right.WRITE, drive)
     size = sum(file.file_size for file in files)
     check_manifest(files, total_files, total_size, size)
-    rows = task_files(files)
+    files = clean_files(files)
     with transaction.atomic():
         # The drive's row is held from here on, as by everything that changes its tree: manifests take turns.
         drives.reserve(drive=drive, size=size)
@@ -73,20 +74,21 @@ def create_task(
             client_key=client_key,
             expires_at=timezone.now() + settings.UPLOAD_LIFETIME,
         )
-        folders = ensure_folders(drive=drive, paths={row.target_folder_path for row in rows})
-        for row in rows:
-            folder = folders[row.target_folder_path]
-            row.task_id, row.folder_id = task.pk, folder.pk if folder else None
-        settle_clashes(drive, rows, on_clash)
-        require_no_folders(drive, [row.virtual_path for row in rows])
-        copy_in(rows)
+        folders = ensure_folders(drive=drive, paths={file.target_folder_path for file in files})
+        homes = {path: folder.pk if folder else None for path, folder in folders.items()}
+        placed = settle_clashes(drive, files, homes, on_clash)
+        require_no_folders(drive, [file.virtual_path for file in placed])
+        rows = (
+            (new_id(), position, homes[file.target_folder_path], *file)
+            for position, file in enumerate(placed)
+        )
+        copy_in(TaskFile, ["id", "position", "folder_id", *ManifestFile._fields], rows, task_id=task.pk)
     return task
 
 
 def require_no_folders(drive: Drive, places: list[str]) -> None:
     """Raises NameTaken where a folder, there before or made for another file of the manifest, has a file's place."""
-    asked = RawSQL("SELECT unnest(%s::text[])", [places])
-    if Folder.objects.filter(drive=drive, path__in=asked).exists():
+    if Folder.objects.filter(drive=drive, path__in=unnested(places, "text")).exists():
         raise NameTaken
 
 
