@@ -38,23 +38,31 @@ def wait_for(happened: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.01)
 
 
-def somebody_waits_for_a_lock() -> bool:
-    """Whether a statement in the database of the tests waits for another transaction."""
+def waiting_for_locks() -> int:
+    """How many statements in the database of the tests wait for another transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_stat_clear_snapshot()")  # it stands still within a transaction
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
-        return bool(cursor.fetchone()[0])
+        count: int = cursor.fetchone()[0]
+        return count
 
 
-def overtake(first: Callable[[], Any], second: Callable[[], Answer]) -> Answer:
+def somebody_waits_for_a_lock() -> bool:
+    return waiting_for_locks() > 0
+
+
+def overtake(
+    first: Callable[[], Any], second: Callable[[], Answer], then: Callable[[], Any] = lambda: None
+) -> Answer:
     """What `second` answers, which begins in the transaction of `first` and, where it waits for a lock of that, goes on
-    behind its commit.
+    behind its commit. `then` happens in that transaction, once it waits.
     """
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             first()
             run = pool.submit(race, 1, lambda _number: second())
             wait_for(lambda: run.done() or somebody_waits_for_a_lock())
+            then()
         return run.result()[0]

@@ -32,12 +32,16 @@ def claim(*, user: User, key: str, fingerprint: str) -> IdempotentRequest:
     )
     if not abandoned.update(started_at=now):
         raise RequestUnderWay(retry_after=1)
+    row.started_at = now
     return row
 
 
 def answer(*, request: IdempotentRequest, status: int, body: Any) -> None:
-    """Keep a success; whatever was refused changed nothing, and its key is free again."""
-    mine = IdempotentRequest.objects.filter(pk=request.pk)
+    """Keep a success; whatever was refused changed nothing, and its key is free again.
+
+    Of a request that was taken for dead the answer counts that took its place.
+    """
+    mine = IdempotentRequest.objects.filter(pk=request.pk, started_at=request.started_at)
     if 200 <= status < 300:
         mine.update(status=status, body=body, updated_at=timezone.now())
     else:

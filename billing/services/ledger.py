@@ -1,4 +1,7 @@
-"""The one way money moves: `post_entry`. Holds, bills and gifts are built on it. Lock order: job, hold, wallet."""
+"""The one way money moves: `post_entry`. Holds, bills and gifts are built on it.
+
+Lock order: job, drive, places in the farm, hold, wallet. Money comes last.
+"""
 
 from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
 from typing import Any

@@ -60,13 +60,7 @@ def change_plan(*, user: User, level: int) -> Membership:
     """
     plan, now = MembershipPlan.objects.get(level=level), timezone.now()
     with transaction.atomic():
-        User.objects.select_for_update(of=("self",), no_key=True).get(pk=user.pk)
-        membership = (
-            Membership.objects.select_for_update(of=("self",))
-            .select_related("plan")
-            .filter(user=user)
-            .first()
-        )
+        membership = held(user.pk)
         if membership is None or membership.status != Status.ACTIVE:
             if plan.level == Level.FREE:
                 raise NoMembership
@@ -100,9 +94,9 @@ def buy(user: User, membership: Membership | None, plan: MembershipPlan, now: da
     for name, value in fresh.items():
         setattr(membership, name, value)
     membership.save()
+    set_level(user, plan.level)
     # Bought once more after it had ended: the periods of the earlier one are not those of this.
     charge(membership, plan.price, f"membership:{membership.pk}:{now.isoformat()}")
-    set_level(user, plan.level)
     tell(user, BEGUN, plan=str(plan), date=day_of(membership.period_end))
     return membership
 
@@ -112,14 +106,17 @@ def upgrade(user: User, membership: Membership, plan: MembershipPlan, now: datet
     membership.plan, membership.price = plan, plan.price
     membership.next_plan, membership.cancel_at_period_end = None, False
     membership.save()
-    charge(membership, due, f"membership:{membership.pk}:{membership.period_start.isoformat()}:{plan.level}")
     set_level(user, plan.level)
+    charge(membership, due, f"membership:{membership.pk}:{membership.period_start.isoformat()}:{plan.level}")
     tell(user, BEGUN, plan=str(plan), date=day_of(membership.period_end))
     return membership
 
 
 def charge(membership: Membership, amount: Decimal, key: str) -> None:
-    """Raises InsufficientBalance, WalletParked."""
+    """Last, when drives and places of the level are changed: a job that ends has those in hand when it comes for money.
+
+    Raises InsufficientBalance, WalletParked.
+    """
     name = _("Membership %(plan)s until %(date)s") % {
         "plan": membership.plan,
         "date": day_of(membership.period_end),
@@ -136,7 +133,7 @@ def charge(membership: Membership, amount: Decimal, key: str) -> None:
 def cancel(*, user: User) -> Membership:
     """Let the membership end with its period. Raises NoMembership."""
     with transaction.atomic():
-        membership = locked(user)
+        membership = living(user)
         membership.cancel_at_period_end, membership.next_plan = True, None
         membership.save(update_fields=["cancel_at_period_end", "next_plan", "updated_at"])
         tell(user, CHANGES, plan=str(Level.FREE.label), date=day_of(membership.period_end))
@@ -146,7 +143,7 @@ def cancel(*, user: User) -> Membership:
 def resume(*, user: User) -> Membership:
     """Take back that it ends or is lowered. Raises NoMembership."""
     with transaction.atomic():
-        return keep(locked(user))
+        return keep(living(user))
 
 
 def keep(membership: Membership) -> Membership:
@@ -155,10 +152,21 @@ def keep(membership: Membership) -> Membership:
     return membership
 
 
-def locked(user: User) -> Membership:
-    rows = Membership.objects.select_for_update(of=("self",)).select_related("plan")
-    membership = rows.filter(user=user, status__in=[Status.ACTIVE, Status.GRACE]).first()
-    if membership is None:
+def held(user_id: UUID) -> Membership | None:
+    """The user's membership as it is now; whoever else changes it waits. Call inside a transaction.
+
+    It is the user who is locked, and first: one who has no membership yet, too, and a membership that was waited for
+    would come with the plan of before, or not at all.
+    """
+    User.objects.select_for_update(of=("self",), no_key=True).get(pk=user_id)
+    rows = Membership.objects.select_related("plan", "next_plan", "user")
+    return rows.filter(user=user_id).first()
+
+
+def living(user: User) -> Membership:
+    """Raises NoMembership."""
+    membership = held(user.pk)
+    if membership is None or membership.status == Status.ENDED:
         raise NoMembership
     return membership
 
@@ -167,20 +175,19 @@ def renew_due(*, now: datetime) -> int:
     """Renew, lower or end the memberships whose period is over; how many were changed. Late and twice does no harm."""
     due = Membership.objects.filter(status__in=[Status.ACTIVE, Status.GRACE], period_end__lte=now)
     changed = 0
-    for pk in due.order_by("period_end", "pk").values_list("pk", flat=True):
+    for user_id in due.order_by("period_end", "pk").values_list("user", flat=True):
         try:
-            changed += renew(pk, now)
+            changed += renew(user_id, now)
         except Exception:  # one membership must not keep the others
-            logger.exception("membership %s was not renewed", pk)
+            logger.exception("the membership of user %s was not renewed", user_id)
     return changed
 
 
-def renew(pk: UUID, now: datetime) -> bool:
+def renew(user_id: UUID, now: datetime) -> bool:
     """Pay the next period, once: whoever else renews waits, and finds that it is paid."""
     with transaction.atomic():
-        rows = Membership.objects.select_for_update(of=("self",)).select_related("plan", "next_plan", "user")
-        membership = rows.get(pk=pk)
-        if membership.status == Status.ENDED or membership.period_end > now:
+        membership = held(user_id)
+        if membership is None or membership.status == Status.ENDED or membership.period_end > now:
             return False
         if membership.cancel_at_period_end:
             return end(membership)
@@ -195,12 +202,11 @@ def renew(pk: UUID, now: datetime) -> bool:
         try:
             with transaction.atomic():
                 membership.save()
+                set_level(user, plan.level)
                 charge(membership, plan.price, f"membership:{membership.pk}:{membership.period}")
         except (InsufficientBalance, WalletParked):
             membership.refresh_from_db()
             return end(membership) if now >= ended + GRACE else owe(membership)
-        if user.member_level != plan.level:
-            set_level(user, plan.level)
         tell(user, RENEWED, plan=str(plan), date=day_of(membership.period_end))
         return True
 

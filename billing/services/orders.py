@@ -242,7 +242,9 @@ def follow_due(
         last = end(row)
         if last is not None and now < last:
             then = min(then, last)
-        if not rows.filter(pk=row.pk, poll_at=row.poll_at).update(poll_at=then):
+        # Without what `rows` are joined to: behind another caller the row itself is asked once more.
+        mine = type(row).objects.filter(pk=row.pk, status=row.Status.PENDING, poll_at=row.poll_at)
+        if not mine.update(poll_at=then):
             continue
         count += 1
         try:

@@ -79,7 +79,7 @@ def charge_back(*, order: RechargeOrder, amount: Decimal, key: str, reason: str,
         row = Receivable.objects.create(
             wallet=locked.wallet, order=locked, amount=amount, key=key, reason=reason, maker=actor
         )
-        before = locked.wallet.balance
+        before = lock_wallet(locked.wallet).balance
         taken = collect(wallet=locked.wallet)
         row.refresh_from_db()
         audit.record(

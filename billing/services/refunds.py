@@ -101,10 +101,14 @@ def send_refund(row: RefundOrder, site: str) -> None:
         reason=row.reason,
         notify_url=f"{site.rstrip('/')}/api/v1/billing/notify/{order.channel}",
     )
+    channel = channel_named(order.channel)
     try:
-        told = channel_named(order.channel).refund(asked)
+        told = channel.refund(asked)
     except ChannelRefused as error:
-        told = Refund(order.channel, row.refund_no, RefundState.FAILED, detail=str(error.data["reason"]))
+        # It may be refused because it is there: somebody else has sent it at this moment.
+        told = channel.query_refund(order.order_no, row.refund_no)
+        if told.state == RefundState.ABSENT:
+            told = Refund(order.channel, row.refund_no, RefundState.FAILED, detail=str(error.data["reason"]))
     take_refund_in(told)
     row.refresh_from_db()
 
@@ -132,15 +136,17 @@ def take_refund_in(told: Refund) -> None:
             .filter(refund_no=told.refund_no, order__channel=told.channel)
             .first()
         )
-        if row is None or row.status != Status.PENDING:
+        if row is None or row.status == Status.SUCCEEDED:
             return
         order, now = row.order, timezone.now()
-        if told.state == RefundState.SUCCEEDED and told.amount != row.amount:
-            seen = {"asked": str(row.amount), "told": str(told.amount)}
+        done = told.state == RefundState.SUCCEEDED
+        if done and (told.amount != row.amount or row.status == Status.FAILED):
+            seen = {"asked": str(row.amount), "told": str(told.amount), "status": row.status}
             kind = MoneyAlert.Kind.REFUND_MISMATCH
             alert(kind, key=row.refund_no, wallet=order.wallet, order=order, data=seen)
             return
-        done = told.state == RefundState.SUCCEEDED
+        if row.status == Status.FAILED:
+            return
         hold = lock_hold(row.hold)
         close(
             hold,

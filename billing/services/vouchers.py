@@ -93,7 +93,7 @@ def require_redeemable(
         raise VoucherRevoked
     if now < batch.valid_from:
         raise VoucherNotYetValid(valid_from=batch.valid_from)
-    if now >= batch.valid_until:
+    if now >= batch.valid_until or batch.status == VoucherBatch.Status.EXPIRED:
         raise VoucherExpired
     if voucher.uses >= voucher.max_uses:
         raise VoucherRedeemed

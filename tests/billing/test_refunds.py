@@ -17,7 +17,7 @@ from billing.services.gifts import give
 from billing.services.holds import place_hold
 from billing.services.ledger import post_entry, wallet_of
 from billing.services.receivables import charge_back, refundable
-from billing.services.refunds import follow_refunds, refund_order
+from billing.services.refunds import follow_refunds, refund_order, register_refund
 from common.errors import DomainError, Invalid
 from common.ids import new_id
 from tests.accounts.staff import office_of, operator, page
@@ -178,6 +178,35 @@ def test_a_refund_that_fails_gives_the_money_free(payer: User, boss: User) -> No
     assert (refund.status, refund.failure, money(payer)) == (Status.FAILED, "CLOSED", (80, 0))
     assert [alert.kind for alert in MoneyAlert.objects.all()] == ["refund_failed"]
     assert refundable(order) == 30
+    assert violations() == []
+
+
+def test_money_that_goes_back_after_the_channel_said_it_does_not_is_an_alert(payer: User, boss: User) -> None:
+    order = paid_order(payer)
+    refund = back(order, boss, "10")
+    there = standing(order)
+    for state in ("CLOSED", "SUCCESS"):
+        made = ledger.end_refund(there, refund.refund_no, state)
+        assert send("wechat", wechat.refund_notice(there, made)).status_code == 200
+    refund.refresh_from_db()
+    assert (refund.status, money(payer)) == (Status.FAILED, (80, 0))
+    assert list(MoneyAlert.objects.order_by("pk").values_list("kind", flat=True)) == [
+        "refund_failed",
+        "refund_mismatch",
+    ]
+
+
+def test_a_refund_that_is_refused_because_it_is_there_has_not_failed(
+    payer: User, boss: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker has sent it, and the channel does not take it a second time."""
+    order = paid_order(payer)
+    refund = register_refund(order=order, amount=Decimal(10), key="k", reason="asked for", actor=boss)
+    there = standing(order)
+    ledger.refund(there, refund.refund_no, 1000)
+    monkeypatch.setattr(ledger, "refund", lambda *_values: None)
+    assert back(order, boss, "10", "k").status == Status.SUCCEEDED
+    assert money(payer) == (70, 0)
     assert violations() == []
 
 

@@ -12,7 +12,7 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 
 from accounts.models import TeamMember, User
 from accounts.services.teams import create_team
-from billing.errors import VoucherLimitReached, VoucherRedeemed, VoucherRevoked
+from billing.errors import VoucherExpired, VoucherLimitReached, VoucherRedeemed, VoucherRevoked
 from billing.models import Gift, LedgerEntry, Redemption, Voucher
 from billing.services.gifts import expire_gifts
 from billing.services.ledger import wallet_of
@@ -287,6 +287,14 @@ def test_codes_are_random_and_of_one_form() -> None:
     _batch, codes = issued(count=2500)
     assert len(set(codes)) == Voucher.objects.count() == 2500
     assert all(len(code) == 19 and set(code) <= set("0123456789ABCDEFGHJKMNPQRSTVWXYZ-") for code in codes)
+
+
+def test_a_batch_that_the_schedule_has_just_closed_is_expired(owner: User) -> None:
+    """Whoever came before the end waited for the schedule, which came after it."""
+    batch, [code] = issued()
+    assert expire_batches(now=batch.valid_until) == 1
+    with pytest.raises(VoucherExpired):
+        redeem(user=owner, code=code, ip="", now=batch.valid_until - timedelta(seconds=1))
 
 
 # --- Many at once ---
