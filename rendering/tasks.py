@@ -1,5 +1,7 @@
 """Celery tasks of rendering: load, claim, one service call."""
 
+import logging
+from collections.abc import Callable
 from uuid import UUID
 
 from celery import shared_task
@@ -20,6 +22,8 @@ from rendering.services import (
     reports,
     results,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task
@@ -55,27 +59,49 @@ def continue_paid(wallet_id: str) -> None:
     jobs.continue_paid(wallet_id=UUID(wallet_id))
 
 
-@shared_task
-def tend() -> None:
-    """Scheduled: whatever a lost message or a dead process left undone is taken up again."""
-    attempts.reap(timezone.now())
+def stop_strays() -> None:
     for job in frames.jobs_with_strays():
         frames.stop_strays(job)
-    frames.release_all()
-    closing.close_overdue()
-    money.capture_due(now=timezone.now())
-    money.pause_uncovered()
-    jobs.continue_paid()
+
+
+def send_again() -> None:
+    """Messages that were lost on their way."""
     for report_id in reports.overdue_reports():
         messages.send("inspect_scene", str(report_id))
     for job_id in admission.pending_jobs():
         messages.send("advance_job", str(job_id))
     for job_id in results.undrawn_jobs(timezone.now()):
         results.ask_drawing(job_id)
+
+
+def wake_nodes() -> None:
     for engine in dispatch.engines_with_work():
         claims.forget_emptied(engine)
         dispatch.dispatch(engine)
         dispatch.tell_stranded(engine)
+
+
+TENDED: tuple[Callable[[], object], ...] = (
+    attempts.reap,
+    stop_strays,
+    frames.release_all,
+    closing.close_overdue,
+    money.capture_due,
+    money.pause_uncovered,
+    jobs.continue_paid,
+    send_again,
+    wake_nodes,
+)
+
+
+@shared_task
+def tend() -> None:
+    """Scheduled: whatever a lost message or a dead process left undone is taken up again."""
+    for step in TENDED:
+        try:
+            step()
+        except Exception:  # what is broken at one place must not keep the rest of the farm
+            logger.exception("%s is left to the next round", step.__name__)
 
 
 @shared_task

@@ -3,6 +3,8 @@
 All of it with the job's row locked and read since its last change; then come hold and wallet.
 """
 
+import logging
+from dataclasses import replace
 from decimal import ROUND_DOWN, Decimal
 
 from django.conf import settings
@@ -35,6 +37,7 @@ from rendering.services.usage import (
     use_of,
 )
 
+logger = logging.getLogger(__name__)
 NO_MONEY = (InsufficientBalance, SpendingLimitReached, SpendingNotAllowed, WalletParked)
 
 
@@ -193,8 +196,11 @@ def capture_due(*, now: object = None) -> int:
     due = RenderJob.objects.filter(capture_due_at__lte=now or timezone.now()).order_by("capture_due_at", "pk")
     charged = 0
     for pk in due.values_list("pk", flat=True)[:500]:
-        with transaction.atomic():
-            charged += capture(RenderJob.objects.select_for_update(no_key=True).get(pk=pk))
+        try:
+            with transaction.atomic():
+                charged += capture(RenderJob.objects.select_for_update(no_key=True).get(pk=pk))
+        except Exception:  # one broken job must not keep the others
+            logger.exception("task %s was not charged", pk)
     return charged
 
 
@@ -203,7 +209,9 @@ def capture(job: RenderJob) -> bool:
     hold = open_hold(job)
     entry = None
     if hold is not None:
-        total = max(min(due_for(charges_for(job, use_of(job))), hold.amount), hold.captured)
+        # What failed is charged at the end: it may be retried.
+        rendered = replace(use_of(job), failed=ZERO)
+        total = max(min(due_for(charges_for(job, rendered)), hold.amount), hold.captured)
         description = _("Render %(name)s") % {"name": job.task_name}
         entry = capture_hold(hold=hold, total=total, description=description)
     taken = -entry.amount if entry else ZERO

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
@@ -154,6 +155,43 @@ def test_what_is_rendered_is_charged_at_most_once_a_minute(owner: User, node: Re
         Decimal("-1.5"), Decimal("-0.5"),
     ]  # fmt: skip
     assert (Bill.objects.get().amount, makers.fresh(job).capture_due_at) == (2, None)
+    assert makers.audit() == {}
+
+
+def test_a_job_that_cannot_be_charged_does_not_keep_the_others(owner: User, node: RenderNode) -> None:
+    balance, _held = makers.money(owner)
+    found = []
+    for _job in range(2):
+        found.append(makers.queued(owner, frames="1-2"))
+        makers.succeed(makers.claimed(node))
+        makers.claimed(node)
+    RenderJob.objects.update(capture_due_at=timezone.now())
+    RenderJob.objects.filter(pk=found[0].pk).update(capture_due_at=timezone.now() - timedelta(hours=1))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''broken''; END'"
+        )
+        cursor.execute(
+            "CREATE TRIGGER broken BEFORE UPDATE ON billing_hold FOR EACH ROW"
+            f" WHEN (OLD.id = '{found[0].hold_id}') EXECUTE FUNCTION broken()"
+        )
+    assert money.capture_due() == 1
+    assert makers.money(owner)[0] == balance - Decimal("0.5")
+
+
+def test_what_failed_and_was_retried_is_not_charged_before_it_fails_again(
+    owner: User, node: RenderNode, settings: Any
+) -> None:
+    settings.RENDER_FAILED_SHARE = Decimal("0.2")
+    balance, _held = makers.money(owner)
+    job = makers.queued(owner, frames="1-4")
+    makers.succeed(makers.claimed(node))
+    makers.fail(makers.claimed(node), "missing_texture", is_permanent=True)
+    assert money.capture_due(now=timezone.now() + timedelta(seconds=61)) == 1
+    assert makers.audit() == {}
+    retry_frames(job=job)
+    jobs.cancel_job(job=makers.fresh(job))
+    assert makers.money(owner) == (balance - Decimal("0.5"), 0)
     assert makers.audit() == {}
 
 
