@@ -21,6 +21,11 @@ team_deleted = Signal()
 empty. Where something remains that is not, the team stays.
 """
 
+user_leaves = Signal()
+"""Sent before the transaction that deletes a user, with `user`: apps end here what takes transactions of its own. A
+deletion that fails afterwards is tried again.
+"""
+
 user_deleted = Signal()
 """Sent inside the transaction that deletes a user, with `user` before its deletion: the apps above end what is
 theirs. Ledger and bills stay.

@@ -5,7 +5,7 @@ from typing import Any
 from django.dispatch import receiver
 
 from accounts.models import User
-from accounts.signals import level_changed, user_deleted
+from accounts.signals import level_changed, user_deleted, user_leaves
 from billing.models import MembershipPlan, Wallet
 from billing.signals import plan_changed, wallet_credited
 from rendering import messages
@@ -14,9 +14,13 @@ from rendering.services import limits
 from rendering.services.jobs import cancel_job
 
 
-@receiver(user_deleted)
+@receiver([user_leaves, user_deleted])
 def end_jobs(sender: Any, user: User, **kwargs: Any) -> None:
-    """Jobs of a deleted user end: what was rendered is charged, the rest of the money is released."""
+    """Jobs of a deleted user end: what was rendered is charged, the rest of the money is released.
+
+    They end before the deletion, each in its own transaction, so that none waits for a job while it holds the locks of
+    another. In the deletion itself end those that were submitted in between.
+    """
     open_jobs = RenderJob.objects.filter(user=user).exclude(status__in=RenderJob.FINAL_STATUSES)
     for job in open_jobs.select_related("user", "drive", "hold").order_by("pk"):
         cancel_job(job=job)

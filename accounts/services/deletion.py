@@ -32,7 +32,7 @@ from accounts.permissions import Role
 from accounts.services import audit, avatars, codes, lockout, passwords, teams
 from accounts.services.notifications import SECURITY, notify
 from accounts.services.sessions import End, end_sessions
-from accounts.signals import user_deleted
+from accounts.signals import user_deleted, user_leaves
 from common.errors import Forbidden, Invalid
 
 logger = logging.getLogger(__name__)
@@ -137,8 +137,12 @@ def delete_user(*, user_id: UUID, now: datetime) -> bool:
     """Delete what identifies the user, in one transaction; returns whether this call did it. Ledger, bills and audit
     log stay.
     """
+    due = User.objects.filter(pk=user_id, deletion_due_at__lte=now, deleted_at__isnull=True)
+    leaving = due.first()
+    if leaving is None:
+        return False
+    user_leaves.send(sender=User, user=leaving)
     with transaction.atomic():
-        due = User.objects.filter(pk=user_id, deletion_due_at__lte=now, deleted_at__isnull=True)
         # Another worker that is at it holds the row. No key is locked, so that rows may still point to the user
         # while their jobs end.
         user = due.select_for_update(of=("self",), skip_locked=True, no_key=True).first()

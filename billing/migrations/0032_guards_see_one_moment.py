@@ -1,7 +1,8 @@
-"""The guards compare a wallet with its entries, holds and gifts in one statement: each statement sees what is committed
-when it begins, and somebody else's money came between two of them.
+"""The guards compare a wallet with its entries, holds and gifts in one statement.
 
-Whoever writes a hold without moving money (it is closed, and all of it was captured before) has not locked the wallet.
+Each statement sees what is committed when it begins: another transaction that moved money could commit between two of
+them, and the guard raised for nothing. It could do so because a hold that is closed after all of it was captured moves no
+money, so its transaction does not lock the wallet.
 """
 
 from importlib import import_module

@@ -113,7 +113,7 @@ def upgrade(user: User, membership: Membership, plan: MembershipPlan, now: datet
 
 
 def charge(membership: Membership, amount: Decimal, key: str) -> None:
-    """Last, when drives and places of the level are changed: a job that ends has those in hand when it comes for money.
+    """Take the price. Call it last: the wallet comes after drives and limits in the order of locks.
 
     Raises InsufficientBalance, WalletParked.
     """
@@ -153,10 +153,10 @@ def keep(membership: Membership) -> Membership:
 
 
 def held(user_id: UUID) -> Membership | None:
-    """The user's membership as it is now; whoever else changes it waits. Call inside a transaction.
+    """Return the user's membership, or None; whoever else changes it waits. Call inside a transaction.
 
-    It is the user who is locked, and first: one who has no membership yet, too, and a membership that was waited for
-    would come with the plan of before, or not at all.
+    The user's row is locked, in a statement before the one that reads: a membership that was locked itself and changed
+    meanwhile would be joined with the plan it had before, and not be found.
     """
     User.objects.select_for_update(of=("self",), no_key=True).get(pk=user_id)
     rows = Membership.objects.select_related("plan", "next_plan", "user")

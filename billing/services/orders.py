@@ -242,7 +242,7 @@ def follow_due(
         last = end(row)
         if last is not None and now < last:
             then = min(then, last)
-        # Without what `rows` are joined to: behind another caller the row itself is asked once more.
+        # Not `rows.filter`: with a join Django asks in a subquery, which is not checked again behind another caller.
         mine = type(row).objects.filter(pk=row.pk, status=row.Status.PENDING, poll_at=row.poll_at)
         if not mine.update(poll_at=then):
             continue

@@ -105,7 +105,7 @@ def send_refund(row: RefundOrder, site: str) -> None:
     try:
         told = channel.refund(asked)
     except ChannelRefused as error:
-        # It may be refused because it is there: somebody else has sent it at this moment.
+        # It may be refused because another worker has just sent the same refund.
         told = channel.query_refund(order.order_no, row.refund_no)
         if told.state == RefundState.ABSENT:
             told = Refund(order.channel, row.refund_no, RefundState.FAILED, detail=str(error.data["reason"]))

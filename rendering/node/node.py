@@ -144,7 +144,7 @@ class Node:
         }
         row, created = RenderNode.objects.get_or_create(name=self.name, defaults=facts)
         if not created:
-            free = Q(host=self.host) | ~Q(pk__in=RenderNode.objects.living())
+            free = Q(host=self.host) | Q(heartbeat_at__lte=Now() - settings.RENDER_LEASE)
             if not RenderNode.objects.filter(free, pk=row.pk).update(**facts):
                 raise NameInUse(f"A node named {self.name} runs on {row.host}.")
         row.refresh_from_db()

@@ -19,10 +19,10 @@ from rendering.services.dependencies import tell_of_dead
 from rendering.services.dispatch import dispatch_on_commit
 from rendering.services.frames import make_frames, release_on_commit, show_ready
 from rendering.services.limits import limits_of
-from rendering.services.money import settle
+from rendering.services.money import cover, settle
 from rendering.services.plans import plan_job
 from rendering.services.steps import folder_name, steps_of
-from rendering.services.submitting import Status, note_failure, secure
+from rendering.services.submitting import Status, fix, note_failure
 
 RESULTS = "/renders"
 
@@ -49,8 +49,10 @@ def advance_job(*, job_id: UUID) -> None:
                     # Changed since it was read: the price is not that of its priority.
                     messages.ask_advance(job_id)
                     return
-                secure(job, plan)
+                fix(job, plan)
             enqueue(job)
+            if plan is not None:
+                cover(job)  # last: the wallet comes after drives and limits in the order of locks
     except DomainError as error:
         send_back(job_id, error)
 

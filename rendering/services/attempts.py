@@ -46,11 +46,11 @@ logger = logging.getLogger(__name__)
 
 def renew(*, attempt_id: UUID, progress: float, message: str, log_tail: str) -> bool:
     """Renew the lease and keep how far the run is; False once the attempt is over and its process must end."""
+    # The job is asked for in a subquery of its own. With `job__status` Django moves all conditions into a subquery, and
+    # PostgreSQL does not check those again when this waited for the transaction that ended the attempt.
+    rendering = RenderJob.objects.filter(status__in=RenderJob.CLAIMABLE_STATUSES)
     living = Attempt.objects.filter(
-        pk=attempt_id,
-        status=Attempt.Status.RUNNING,
-        lease_expires_at__gt=Now(),
-        job__status__in=RenderJob.CLAIMABLE_STATUSES,
+        pk=attempt_id, status=Attempt.Status.RUNNING, lease_expires_at__gt=Now(), job__in=rendering
     )
     return bool(
         living.update(
@@ -108,20 +108,25 @@ def lock_job(attempt: Attempt) -> RenderJob:
 
 
 def find(attempt_id: UUID) -> Attempt:
-    """Raises LateResult where there is none: a crash of the database may take back the last claims (docs/adr/0023)."""
+    """Return the attempt, with its job's row locked. Call inside a transaction. Raises LateResult.
+
+    There is none where a crash of the database took back the last claims (docs/adr/0023).
+    """
     attempt = Attempt.objects.select_related("step", "node").filter(pk=attempt_id).first()
     if attempt is None:
         raise LateResult
+    attempt.job = lock_job(attempt)
     return attempt
 
 
 def end_attempt(
-    attempt_id: UUID, target: Attempt.Status, usage: Usage, failure: Failure | None = None
-) -> Attempt:
-    """End a running attempt, with its job's row locked. Call inside a transaction. Raises LateResult."""
-    attempt = find(attempt_id)
-    attempt.job = lock_job(attempt)
-    ended = Attempt.objects.filter(pk=attempt_id, status=Attempt.Status.RUNNING).update(
+    attempt: Attempt, target: Attempt.Status, usage: Usage, failure: Failure | None = None
+) -> None:
+    """End a running attempt. Call with the job's row locked and after its results have landed. Raises LateResult.
+
+    This locks the owner's limits, which come after the drive in the order of locks.
+    """
+    ended = Attempt.objects.filter(pk=attempt.pk, status=Attempt.Status.RUNNING).update(
         status=target,
         ended_at=Now(),
         progress=100 if target == Attempt.Status.SUCCEEDED else F("progress"),
@@ -137,7 +142,6 @@ def end_attempt(
     if not ended:
         raise LateResult
     attempt.status = target
-    return attempt
 
 
 def running_frames(attempt: Attempt) -> QuerySet[Frame]:
@@ -151,8 +155,9 @@ def succeed(*, attempt_id: UUID, results: list[FrameResult], usage: Usage) -> No
     nothing and costs nothing.
     """
     with transaction.atomic():
-        attempt = end_attempt(attempt_id, Attempt.Status.SUCCEEDED, usage)
+        attempt = find(attempt_id)
         land(attempt, results)
+        end_attempt(attempt, Attempt.Status.SUCCEEDED, usage)
         measure(attempt, usage.seconds, usage.loading_seconds)
         close_if_over(attempt.job)
 
@@ -161,7 +166,6 @@ def land_frames(*, attempt_id: UUID, results: list[FrameResult]) -> None:
     """Take finished frames of a run that goes on with others. Raises LateResult."""
     with transaction.atomic():
         attempt = find(attempt_id)
-        attempt.job = lock_job(attempt)
         if not Attempt.objects.filter(pk=attempt_id, status=Attempt.Status.RUNNING).exists():
             raise LateResult
         land(attempt, results)
@@ -171,6 +175,7 @@ def land(attempt: Attempt, results: list[FrameResult]) -> None:
     """Turn results into files of the drive and mark their frames done. Call with the job's row locked.
 
     Frames that have landed before are left as they are: a node that did not get the answer delivers them again.
+    Nothing lands of an attempt that is over, since it has no running frames.
     """
     job = attempt.job
     frames = {frame.number: frame for frame in running_frames(attempt)} if results else {}
@@ -221,8 +226,7 @@ def seconds_of(attempt: Attempt, results: Sequence[FrameResult]) -> dict[int, fl
     known = {result.number: result.seconds for result in results if result.seconds is not None}
     if len(known) == len(results):
         return known
-    attempt.refresh_from_db(fields=["ended_at"])
-    share = ((attempt.ended_at or timezone.now()) - attempt.created_at).total_seconds() / len(results)
+    share = (timezone.now() - attempt.created_at).total_seconds() / len(results)
     return {result.number: known.get(result.number, share) for result in results}
 
 
@@ -256,9 +260,10 @@ def fail(
     again and nothing is counted against them. Raises LateResult.
     """
     with transaction.atomic():
-        attempt = end_attempt(attempt_id, Attempt.Status.FAILED, usage, failure)
+        attempt = find(attempt_id)
         job = attempt.job
         land(attempt, list(results))
+        end_attempt(attempt, Attempt.Status.FAILED, usage, failure)
         frames = running_frames(attempt)
         if blamed is not None:
             make_ready(job, frames.exclude(number__in=blamed))
@@ -343,7 +348,8 @@ def give_back(*, attempt_id: UUID) -> None:
 def lose(*, attempt_id: UUID, counts: bool = True) -> None:
     """The node or the lease is gone: make the frames ready for another node. Raises LateResult."""
     with transaction.atomic():
-        attempt = end_attempt(attempt_id, Attempt.Status.LOST, Usage())
+        attempt = find(attempt_id)
+        end_attempt(attempt, Attempt.Status.LOST, Usage())
         job = attempt.job
         frames = running_frames(attempt)
         numbers = list(frames.order_by("number").values_list("number", flat=True))
@@ -369,12 +375,12 @@ def expired_attempts(now: datetime) -> list[UUID]:
     return list(rows.order_by("lease_expires_at").values_list("pk", flat=True)[:500])
 
 
-def reap(now: datetime) -> int:
+def reap(now: datetime | None = None) -> int:
     """End attempts whose lease has expired as lost; returns how many. A node that reports at the same moment wins or
     loses as a whole.
     """
     reaped = 0
-    for attempt_id in expired_attempts(now):
+    for attempt_id in expired_attempts(now or timezone.now()):
         try:
             lose(attempt_id=attempt_id)
             reaped += 1

@@ -30,8 +30,10 @@ def expire_holds(*, now: datetime, limit: int = 1000) -> int:
     expired = 0
     for pk in idle.order_by("updated_at", "pk").values_list("pk", flat=True)[:limit]:
         with transaction.atomic():
-            job = idle.select_for_update(no_key=True, of=("self",)).filter(pk=pk).first()
-            if job is not None:
+            job = RenderJob.objects.select_for_update(no_key=True).get(pk=pk)
+            # Asked in a second statement: while this waited for the job's lock the hold may have been closed, and a
+            # joined row is not read again.
+            if idle.filter(pk=pk).exists():
                 let_go(job)
                 expired += 1
     return expired

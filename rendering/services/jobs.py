@@ -79,12 +79,12 @@ def go_on(job: RenderJob) -> RenderJob:
         locked = RenderJob.objects.select_for_update(no_key=True).get(pk=job.pk)
         if (locked.status, locked.pause_reason) != (Status.PAUSED, reason):
             raise locked.refusal()
+        # Whoever paused it may not have come to that yet. Before the money, since limits are locked before wallets.
+        stop_frames(job, Frame.Status.READY, running_only=True)
         if reason == Reason.BALANCE:
             require_more(locked)
         elif open_hold(locked) is None:
             cover(locked)
-        # Whoever paused it may not have come to that yet.
-        stop_frames(job, Frame.Status.READY, running_only=True)
         job.move_to(Status.QUEUED, pause_reason=Reason.NONE, **approval)
         show_ready(job)
         if approval:

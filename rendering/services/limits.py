@@ -1,8 +1,9 @@
 """How many attempts run at once for a user, a team or a licence, and in which shares."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
@@ -32,23 +33,37 @@ def limits_of(job: RenderJob) -> Limits:
     A team's job counts for the team and for the member who submitted it, and takes the team's share. A licence counts
     only where operators have limited it, since everybody waits for a row that everybody counts for.
     """
-    plan = plan_of(job.user)
-    share = ensure_limit(Kind.USER, str(job.user_id), plan.concurrent_frames, plan.weight)
+    share = ensure_limit(Kind.USER, str(job.user_id), partial(given_to, job.user_id))
     found = [share]
     if job.team_id:
-        share = ensure_limit(Kind.TEAM, str(job.team_id), *settings.RENDER_TEAM)
+        share = ensure_limit(Kind.TEAM, str(job.team_id), lambda: settings.RENDER_TEAM)
         found.append(share)
     found += ConcurrencyLimit.objects.filter(kind=Kind.LICENCE, key__in=licence_keys(job))
     return Limits(share, found)
 
 
-def ensure_limit(kind: str, key: str, maximum: int | None, weight: int) -> ConcurrencyLimit:
+def given_to(user_id: UUID) -> tuple[int | None, int]:
+    """What the level of a user gives now: frames at once, weight."""
+    plan = plan_of(User.objects.get(pk=user_id))
+    return plan.concurrent_frames, plan.weight
+
+
+def ensure_limit(kind: str, key: str, given: Callable[[], tuple[int | None, int]]) -> ConcurrencyLimit:
+    """Return the limit, brought up to what `given` says, unless an operator has set it.
+
+    `given` is asked again under the limit's lock: a level that changes at the same moment changes the limit afterwards.
+    """
+    maximum, weight = given()
     limit, is_new = ConcurrencyLimit.objects.get_or_create(
         kind=kind, key=key, defaults={"maximum": maximum, "weight": weight}
     )
-    if not is_new and not limit.is_custom and (limit.maximum, limit.weight) != (maximum, weight):
-        ConcurrencyLimit.objects.filter(pk=limit.pk, is_custom=False).update(maximum=maximum, weight=weight)
-        limit.refresh_from_db()
+    if is_new or limit.is_custom or (limit.maximum, limit.weight) == (maximum, weight):
+        return limit
+    limit = ConcurrencyLimit.objects.select_for_update(no_key=True).get(pk=limit.pk)
+    maximum, weight = given()
+    if not limit.is_custom and (limit.maximum, limit.weight) != (maximum, weight):
+        limit.maximum, limit.weight = maximum, weight
+        limit.save(update_fields=["maximum", "weight", "updated_at"])
     return limit
 
 

@@ -55,7 +55,8 @@ def start(job: RenderJob) -> bool:
         cleared: dict[str, Any] = {"failure_code": "", "failure_data": {}, "error_message": ""}
         job.move_to(Status.PENDING, submitted_at=timezone.now(), **cleared)
         if plan is not None:
-            secure(job, plan)
+            fix(job, plan)
+            cover(job)
         news.log(job, _("Task submitted."))
         news.tell_status(job)
         messages.ask_advance(job.pk)
@@ -70,9 +71,9 @@ def note_failure(job: RenderJob, error: DomainError) -> None:
     job.refresh_from_db()
 
 
-def secure(job: RenderJob, plan: Plan) -> None:
-    """Fix what will be rendered and at which price, and hold the money. Call in the submit's transaction."""
-    price, job.total_frames = plan.quote.price, plan.quote.frames
+def fix(job: RenderJob, plan: Plan) -> None:
+    """Fix what will be rendered and at which price, for which money is to be held in the same transaction."""
+    price = plan.quote.price
     snapshot: dict[str, Any] = {
         "price_rule": price.rule,
         "price_version": price.rule.version,
@@ -82,8 +83,6 @@ def secure(job: RenderJob, plan: Plan) -> None:
         "price_discount": price.discount,
         "unit_price": price.unit_price,
     }
-    for name, value in snapshot.items():
-        setattr(job, name, value)
     JobFile.objects.filter(job=job).delete()
     JobFile.objects.bulk_create(
         [
@@ -92,13 +91,12 @@ def secure(job: RenderJob, plan: Plan) -> None:
         ],
         batch_size=2000,
     )
-    cover(job)
     width, height = picture_size(job, plan.report.data)
     RenderJob.objects.filter(pk=job.pk).update(
         **snapshot,
         estimated_cost=plan.quote.cost,
         frame_range=plan.frame_range,
-        total_frames=job.total_frames,
+        total_frames=plan.quote.frames,
         engine_version=plan.version,
         asset_paths=plan.resolution.remap,
         width=width,

@@ -81,7 +81,9 @@ def renew() -> bool:
 def test_raised_while_it_is_renewed_at_a_lower_plan(member: User) -> None:
     """It is raised from the plan of the new period, whose full price was paid: 29 and the difference to 299."""
     before = wallet_of(member).balance
-    raised = overtake(renew, lambda: membership.change_plan(user=member, level=MembershipPlan.Level.ENTERPRISE))
+    raised = overtake(
+        renew, lambda: membership.change_plan(user=member, level=MembershipPlan.Level.ENTERPRISE)
+    )
     assert (raised.plan.level, raised.period, raised.status) == (3, 1, "active")
     charged = [bill.amount for bill in wallet_of(member).bills.order_by("created_at", "pk")][1:]
     assert len(charged) == 2
