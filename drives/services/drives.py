@@ -56,7 +56,7 @@ def default_drive(*, user: User) -> Drive:
             user=user,
             name=_("Default drive"),
             icon="📁",
-            total_size=plan_of(user).storage_size,
+            total_size=plan_size(user),
             letter=free_letter(user),
         )
 
@@ -67,9 +67,17 @@ def free_letter(user: User) -> str:
     return next((letter for letter in LETTERS if letter not in taken), "")
 
 
+def plan_size(user: User) -> int | None:
+    """What the plan of the user has now. Call under `lock_owners`: who changes their level then fits what is there."""
+    return plan_of(User.objects.get(pk=user.pk)).storage_size
+
+
 def checked_quota(total_size: int | None, owner: User | Team) -> int | None:
-    """The quota that the owner may give a drive: at most what their plan has, of a team the default size."""
-    most = settings.DEFAULT_DRIVE_SIZE if isinstance(owner, Team) else plan_of(owner).storage_size
+    """The quota that the owner may give a drive: at most what their plan has, of a team the default size.
+
+    Call under `lock_owners`.
+    """
+    most = settings.DEFAULT_DRIVE_SIZE if isinstance(owner, Team) else plan_size(owner)
     if total_size is None:
         return most
     if most is not None and total_size > most:
@@ -118,10 +126,10 @@ def update_drive(*, drive: Drive, actor: User, **fields: Any) -> Drive:
         fields.pop("is_default", None)  # whoever sends back what they read says nothing
     elif drive.user_id != actor.pk:
         raise Forbidden
-    if "total_size" in fields:
-        fields["total_size"] = checked_quota(fields["total_size"], drive.owner)
     with transaction.atomic():
         lock_owners([drive])
+        if "total_size" in fields:
+            fields["total_size"] = checked_quota(fields["total_size"], drive.owner)
         if drive.user and "letter" in fields:
             checked_letter(drive.user, fields["letter"], drive)
         if fields.get("is_default"):
@@ -148,7 +156,9 @@ def fit_drives(users: QuerySet[User], *, former: Iterable[int | None] = ()) -> N
         fitted = drives.filter(total_size__in=sizes).order_by("pk")
         with transaction.atomic():
             held = list(fitted.select_for_update(of=("self",), no_key=True).values_list("pk", flat=True))
-            Drive.objects.filter(pk__in=held).update(total_size=size, updated_at=timezone.now())
+            # Asked once more now that they are held: whoever has got another level meanwhile has fitted theirs.
+            still = Drive.objects.filter(pk__in=held, user__member_level=level)
+            still.update(total_size=size, updated_at=timezone.now())
 
 
 def delete_drive(*, drive: Drive, actor: User) -> None:

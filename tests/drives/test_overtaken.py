@@ -8,10 +8,12 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.services.levels import change_level
+from billing.models import MembershipPlan
 from common.errors import NotVisible
 from drives.models import Drive, File, Folder
 from drives.services import trash
-from drives.services.drives import create_drive
+from drives.services.drives import create_drive, fit_drives
 from drives.services.moving import Destination, Entry, copy, move, rename
 from drives.services.places import OnClash
 from drives.services.tree import set_modified
@@ -126,3 +128,25 @@ def test_what_went_into_the_trash_of_a_private_drive_meanwhile(
     overtake(put_away, late)
     assert type(mine).objects.in_trash().get().drive == private
     assert File.objects.count() == 1
+
+
+def test_a_plan_and_the_level_of_somebody_who_had_it_change_at_once(owner: User, drive: Drive) -> None:
+    free, better = (MembershipPlan.objects.get(level=level).storage_size for level in (0, 2))
+
+    def fit() -> None:
+        fit_drives(User.objects.filter(member_level=0))
+
+    overtake(lambda: change_level(User.objects.filter(pk=owner.pk), level=2), fit)
+    drive.refresh_from_db()
+    assert drive.total_size == better != free
+
+
+def test_a_drive_is_as_large_as_the_plan_of_its_owner_is_by_then(owner: User) -> None:
+    User.objects.filter(pk=owner.pk).update(member_level=2)
+    owner.refresh_from_db()
+
+    def make() -> Drive:
+        return create_drive(user=owner, name="second")
+
+    made = overtake(lambda: change_level(User.objects.filter(pk=owner.pk), level=0), make)
+    assert made.total_size == MembershipPlan.objects.get(level=0).storage_size

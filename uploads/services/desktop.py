@@ -5,6 +5,7 @@ last chunk has come the file counts with full chunks; whatever it is called, it 
 """
 
 import hashlib
+from contextlib import suppress
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -12,7 +13,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
-from common.errors import Conflict, DomainError, NotVisible
+from common.errors import Conflict, DomainError, NotVisible, TransitionNotAllowed
 from common.ids import as_uuid, new_id
 from drives.errors import DigestMismatch, SizeMismatch
 from drives.models import Drive, File
@@ -62,8 +63,9 @@ def receive_chunk(
     size = (total - 1) * CHUNK_SIZE + (len(content) if last else CHUNK_SIZE)
     task_file = open_upload(user, client_key) or begin_upload(user, client_key, size)
     if task_file.status == TaskFile.Status.FAILED:
-        # It was given up at another door: begin anew.
-        cancel_task(task=task_file.task)
+        # It was given up at another door: begin anew, as other chunks may have done at this moment.
+        with suppress(TransitionNotAllowed, NotVisible):
+            cancel_task(task=task_file.task)
         task_file = begin_upload(user, client_key, size)
     require_total(task_file, total)
     if last:

@@ -159,13 +159,17 @@ def set_pause(task: UploadTask, paused_at: datetime | None) -> UploadTask:
     return task
 
 
-def close_task(*, task: UploadTask, target: UploadTask.Status, error: str = "") -> UploadTask:
+def close_task(
+    *, task: UploadTask, target: UploadTask.Status, error: str = "", over_at: datetime | None = None
+) -> UploadTask:
     """Cancel or fail an open task: no more bytes, the reservation given back, staged parts discarded.
 
-    Raises TransitionNotAllowed, NotVisible.
+    Raises TransitionNotAllowed, where `over_at` is told also for one whose time is not over by then; NotVisible.
     """
     with transaction.atomic():
-        lock_task(task.pk)
+        held = lock_task(task.pk)
+        if over_at and held.expires_at > over_at:
+            raise held.refusal()
         task.move_to(target, error_message=error, paused_at=None)
         rest = task.files.exclude(status__in=TaskFile.LANDED_STATUSES)
         drives.release(
@@ -197,7 +201,8 @@ def expire_tasks(*, now: datetime) -> int:
     expired = UploadTask.objects.filter(expires_at__lte=now, status__in=UploadTask.OPEN_STATUSES)
     count = 0
     for task in expired.order_by("expires_at", "pk")[:500]:
-        with suppress(TransitionNotAllowed, NotVisible):  # completed, cancelled or deleted at this moment
-            close_task(task=task, target=UploadTask.Status.FAILED, error=str(_("The upload has expired.")))
+        with suppress(TransitionNotAllowed, NotVisible):  # completed, resumed or deleted at this moment
+            error = str(_("The upload has expired."))
+            close_task(task=task, target=UploadTask.Status.FAILED, error=error, over_at=now)
             count += 1
     return count
