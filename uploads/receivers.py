@@ -27,7 +27,8 @@ def needed_by_open_files(sender: Any, ids: set[str], **kwargs: Any) -> set[str]:
     open_files = set(coming.values_list("pk", flat=True)) if sent else set()
     by_id = TaskFile.objects.filter(upload_id__in=ids).exclude(upload_id="")
     by_key = TaskFile.objects.filter(storage_key__in=ids).exclude(storage_key="")
-    apart = UploadPart.objects.filter(staging_id__in=ids)
+    # One that came while its file landed by another door may have been left behind.
+    apart = UploadPart.objects.filter(staging_id__in=ids).exclude(task_file__upload_id="")
     return {
         *(key for key, pk in sent.items() if pk in open_files),
         *by_id.values_list("upload_id", flat=True),

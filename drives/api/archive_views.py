@@ -26,8 +26,8 @@ class ZipLinkView(LinkView):
             now = timezone.now()
             archive = find_archive(archive_id=read_zip_link(token, name), now=now)
             if archive.share_id:
-                require_given(share_id=archive.share_id, now=now)
-            found = zip_of(archive.entry_ids)
+                require_given(share_id=archive.share_id, now=now, entry_ids=archive.entry_ids)
+            found = zip_of(archive.entry_ids, archive.drive_id)
         except DomainError as error:
             return JsonResponse(error.body(), status=error.status)
         return serve_zip(request, found, name, etag=archive.etag, drive_id=archive.drive_id)

@@ -69,17 +69,19 @@ def drop_expired(*, now: datetime) -> int:
     return Archive.objects.filter(expires_at__lte=now).delete()[0]
 
 
-def zip_of(ids: Collection[UUID]) -> Zip:
+def zip_of(ids: Collection[UUID], drive_id: UUID | None = None) -> Zip:
     """The ZIP of these files and folders as they stand, each folder with all below it, under their own names.
 
-    Four statements, however many there are. What is in the trash is left out, and what lies in another one of them
-    is not there twice. Raises NotVisible where nothing is left; TooManyItems; NotVerifiedYet for content that went
-    straight into the bucket and was not read by us yet, so that nobody knows its checksum.
+    Four statements, however many there are. What is in the trash is left out, or where `drive_id` is told in another
+    drive; and what lies in another one of them is not there twice. Raises NotVisible where nothing is left;
+    TooManyItems; NotVerifiedYet for content that went straight into the bucket and was not read by us yet, so that
+    nobody knows its checksum.
     """
-    tops = list(Folder.objects.living().filter(pk__in=ids, drive__is_active=True))
+    chosen = Q(pk__in=ids, drive__is_active=True) & (Q(drive=drive_id) if drive_id else Q())
+    tops = list(Folder.objects.living().filter(chosen))
     folders = folders_of(tops)
     places = {pk: place for pk, place, _modified in folders}
-    alone = File.objects.living().filter(pk__in=ids, drive__is_active=True)
+    alone = File.objects.living().filter(chosen)
     rows = [row for row in content_rows(alone) if row[0] not in places]
     if tops:
         inside = Folder.objects.filter(subtrees(tops)).values("pk")

@@ -81,11 +81,20 @@ def unreferenced() -> QuerySet[Blob]:
 
 def mark_unreferenced(*, now: datetime) -> None:
     """Write down since when blobs have been without references, and forget it of those that have one again."""
-    fresh = unreferenced().filter(unreferenced_at__isnull=True).values("pk")
-    while Blob.objects.filter(pk__in=fresh[:MARKED_AT_ONCE]).update(unreferenced_at=now) == MARKED_AT_ONCE:
-        continue
     held = reduce(or_, (Q(held) for held in pointing()))
-    Blob.objects.filter(held, unreferenced_at__isnull=False).update(unreferenced_at=None)
+    mark(unreferenced().filter(unreferenced_at__isnull=True), now)
+    mark(Blob.objects.filter(held, unreferenced_at__isnull=False), None)
+
+
+def mark(blobs: QuerySet[Blob], since: datetime | None) -> None:
+    """A part of them at a time. What somebody has at this moment is left for the next time: whoever holds many, as an
+    upload does, is never waited for in a circle."""
+    free = blobs.select_for_update(of=("self",), no_key=True, skip_locked=True).values_list("pk", flat=True)
+    count = MARKED_AT_ONCE
+    while count == MARKED_AT_ONCE:
+        with transaction.atomic():
+            chosen = list(free[:MARKED_AT_ONCE])
+            count = Blob.objects.filter(pk__in=chosen).update(unreferenced_at=since)
 
 
 def sweepable(now: datetime) -> QuerySet[Blob]:

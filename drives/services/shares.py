@@ -1,6 +1,7 @@
 """Links for strangers: made and withdrawn by whoever may share, opened by whoever has them."""
 
 import secrets
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -91,16 +92,26 @@ def revoke_share(*, share: ShareLink, actor: User) -> None:
 
 def find_share(*, token: str, now: datetime) -> ShareLink:
     """The open link of a token. Raises NotVisible, ShareRevoked, ShareExpired, ShareExhausted."""
+    share = known_share(token_hash=digest(token))
+    require_open(share, now)
+    require_there(share)
+    return share
+
+
+def known_share(**which: Any) -> ShareLink:
+    """With what it shares; also one that is over. Raises NotVisible."""
     rows = ShareLink.objects.select_related("drive", "file__folder", "file__blob", "folder")
-    share = rows.filter(token_hash=digest(token), drive__is_active=True).first()
+    share: ShareLink | None = rows.filter(**which, drive__is_active=True).first()
     if share is None:
         raise NotVisible
-    require_open(share, now)
-    # What was moved into another drive is no longer for its managers to share.
+    return share
+
+
+def require_there(share: ShareLink) -> None:
+    """What was moved into another drive is no longer for its managers to share. Raises NotVisible."""
     entry = shared_entry(share)
     if entry.drive_id != share.drive_id or not is_living(entry):
         raise NotVisible
-    return share
 
 
 def require_open(share: ShareLink, now: datetime) -> None:
@@ -118,15 +129,17 @@ def require_unended(share: ShareLink, now: datetime) -> None:
         raise ShareExpired
 
 
-def require_given(*, share_id: UUID, now: datetime) -> None:
+def require_given(*, share_id: UUID, now: datetime, entry_ids: Collection[UUID] = ()) -> None:
     """Addresses of contents that a share gave out are good as long as it is, however many downloads it has left.
 
-    Raises ShareRevoked, ShareExpired, NotVisible.
+    Those of files and folders (`entry_ids`), whose content may be another one by now, as long as these are in the
+    share. Raises ShareRevoked, ShareExpired, NotVisible.
     """
-    share = ShareLink.objects.filter(pk=share_id, drive__is_active=True).first()
-    if share is None:
-        raise NotVisible
+    share = known_share(pk=share_id)
     require_unended(share, now)
+    for entry_id in entry_ids:
+        require_there(share)
+        entry_in(share, entry_id)
 
 
 def shared_entry(share: ShareLink) -> Entry:

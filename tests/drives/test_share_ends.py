@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.models import User
 from drives.models import Drive, FileOperation, ShareLink
 from drives.services import shares
+from drives.services.drives import create_drive
 from drives.storage import blob_storage
 from tests.conftest import Client
 from tests.drives.links import fetch, open_share, refused, share, token_in
@@ -114,6 +115,23 @@ def test_what_a_share_gave_out_ends_with_it(
     if way != "drive deleted":
         for url in others:
             assert fetch(url)
+
+
+def test_a_zip_of_what_was_taken_out_of_the_share_is_over(
+    owner: User, owner_api: Client, anonymous: Client, album: str
+) -> None:
+    """It is made as it is read: what comes into the folder now is for its owner alone."""
+    door, deep = open_share(owner_api, album), id_at("/相册/深")
+    whole = post(anonymous, f"{door}/download")["download_url"]
+    part = post(anonymous, f"{door}/download", id=deep)["download_url"]
+    own = post(owner_api, "/files/archive", ids=[album])["download_url"]
+    post(owner_api, f"/files/{deep}/move", folder_path="/")
+    refused(Browser().get(urlsplit(part).path), 404, "not_found")
+    assert fetch(whole) == fetch(own)
+    private = create_drive(user=owner, name="private")
+    post(owner_api, f"/files/{album}/move", folder_path="/", drive_id=str(private.pk))
+    for url in (whole, own):
+        refused(Browser().get(urlsplit(url).path), 404, "not_found")
 
 
 def test_the_last_download_can_be_fetched_and_gone_on_with(

@@ -1,18 +1,24 @@
 """What was seen of an upload before it was held, and is another thing by then."""
 
+import os
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
-from drives.models import Drive
+from drives.models import Drive, File
+from drives.services.garbage import Kind, collect_garbage
+from drives.services.places import lock_tree
 from tests.conftest import Client
-from tests.racing import overtake
-from tests.uploads.conftest import PART, announced, begin, staged, sums
-from uploads.models import UploadTask
+from tests.factories import put
+from tests.racing import overtake, race
+from tests.uploads.conftest import PART, announced, begin, content_of, md5_of, staged, sums
+from uploads.models import TaskFile, UploadTask
 from uploads.services.desktop import CHUNK_SIZE, begin_upload, open_upload, receive_chunk
 from uploads.services.landing import fail_file
+from uploads.services.taking_back import take_back_others
 from uploads.services.tasks import cancel_task, expire_tasks, pause_task, resume_task
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,3 +58,49 @@ def test_chunks_that_come_together_after_the_upload_was_given_up(owner: User, dr
         "uploading",
     ]
     assert sums(drive) == (0, 3 * CHUNK_SIZE)
+
+
+def test_parts_that_come_while_their_file_lands_by_another_door(owner_api: Client, drive: Drive) -> None:
+    content = os.urandom(2 * PART)
+    (sender,) = begin(owner_api, announced("/x", content))
+    sender.start()
+
+    def send(_number: int) -> None:
+        sender.part(1, content[:PART])
+        assert sender.part(1, bytes(PART)).status_code == 200  # staged apart
+
+    overtake(lambda: lock_tree(drive), lambda: sender.whole(content), lambda: race(1, send))
+    file = sender.row().file
+    assert file is not None
+    assert (content_of(file), len(staged())) == (content, 1)
+    late = timezone.now() + settings.BLOB_GRACE + timedelta(minutes=1)
+    assert [found.kind for found in collect_garbage(now=late)] == [Kind.STAGED]
+    assert staged() == []
+
+
+def test_the_last_try_of_a_file_is_spent_while_it_is_given_up(owner_api: Client, drive: Drive) -> None:
+    (sender,) = begin(owner_api, announced("/x", b"12345"))
+    rows = TaskFile.objects.filter(pk=sender.file_id)
+
+    def spend() -> None:
+        rows.update(retry_count=TaskFile.MAX_RETRIES)
+
+    overtake(spend, lambda: fail_file(task_file=rows.get(), message=""))
+    task = UploadTask.objects.get()
+    assert (task.status, task.failed_files, sums(drive)) == ("failed", 1, (0, 0))
+
+
+def test_content_that_is_taken_back_as_another_comes_in_its_place(
+    owner: User, owner_api: Client, drive: Drive
+) -> None:
+    (sender,) = begin(owner_api, announced("/x", b"12345"))
+    sender.whole(b"12345")
+    TaskFile.objects.update(md5=md5_of(b"another"))
+    row = sender.row()
+    assert row.file is not None
+    blob = row.file.blob
+
+    overtake(lambda: put(owner, "/x", b"better"), lambda: take_back_others(blob=blob, md5=md5_of(b"12345")))
+    assert content_of(File.objects.living().get()) == b"better"
+    assert (sender.row().status, UploadTask.objects.get().status) == ("completed", "completed")
+    assert sums(drive) == (6, 0)

@@ -290,7 +290,7 @@ def fail_file(*, task_file: TaskFile, message: str, was_ours: bool = False) -> b
         same = TaskFile.objects.filter(
             pk=task_file.pk, upload_id=task_file.upload_id, status__in=TaskFile.OPEN_STATUSES
         )
-        row = same.first()
+        row = same.select_for_update(of=("self",), no_key=True).first()  # `count_our_failure` holds no task
         if row is None:
             return False
         upload = SentSoFar.of(row)

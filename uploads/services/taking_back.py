@@ -6,8 +6,10 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from common.errors import NotVisible
 from drives.errors import DigestMismatch, DriveReadOnly
 from drives.models import Blob, Drive
+from drives.services.places import lock_tree
 from drives.services.trash import trash
 from uploads.models import TaskFile, UploadTask
 from uploads.services.landing import give_up
@@ -23,20 +25,26 @@ def take_back_others(*, blob: Blob, md5: str) -> None:
     """
     landed = TaskFile.objects.filter(file__blob=blob, status=TaskFile.Status.COMPLETED)
     for row in landed.exclude(md5__in=("", md5)).order_by("task", "position"):
-        take_back(row, DigestMismatch(expected=row.md5, actual=md5, field="file"))
+        take_back(row, blob, DigestMismatch(expected=row.md5, actual=md5, field="file"))
 
 
-def take_back(row: TaskFile, refusal: DigestMismatch) -> None:
-    """The same for one of them, once."""
+def take_back(row: TaskFile, blob: Blob, refusal: DigestMismatch) -> None:
+    """The same for one of them, once; not where another content has come in its place."""
     now = timezone.now()
     with transaction.atomic():
         task = lock_task(row.task_id)
-        same = TaskFile.objects.filter(pk=row.pk, status=TaskFile.Status.COMPLETED, file=row.file_id)
-        failed = {"status": TaskFile.Status.FAILED, "file": None, "completed_at": None, "updated_at": now}
-        if row.file is None or not same.update(error_message=str(refusal)[:500], **failed):
+        file = row.file
+        if file is None:
             return
-        with suppress(DriveReadOnly):  # the drive is deleted
-            trash(entry=row.file, actor=task.user)
+        lock_tree(file.drive)
+        same = TaskFile.objects.filter(pk=row.pk, status=TaskFile.Status.COMPLETED, file__blob=blob)
+        failed = {"status": TaskFile.Status.FAILED, "file": None, "completed_at": None, "updated_at": now}
+        if not same.update(error_message=str(refusal)[:500], **failed):
+            return
+        with suppress(
+            DriveReadOnly, NotVisible
+        ):  # the drive is deleted, or who sent it may not write there any more
+            trash(entry=file, actor=task.user)
         task.uploaded_files, task.uploaded_size = (
             task.uploaded_files - 1,
             task.uploaded_size - row.file_size,
