@@ -106,11 +106,6 @@ def ancestors(pid: int) -> set[int]:
     return found
 
 
-def pids_in_group(group: int) -> set[int]:
-    """The living processes of a process group."""
-    return {pid for pid in all_pids() if _is_in_group(pid, group)}
-
-
 def _is_in_group(pid: int, group: int) -> bool:
     # The call costs a tenth of the file, but does not tell a zombie.
     with contextlib.suppress(OSError):

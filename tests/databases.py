@@ -1,6 +1,7 @@
 """One migrated database for all workers of a run: each tests in a copy of it."""
 
 import fcntl
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,9 +30,11 @@ def has_database(name: str) -> bool:
 def make_migrated(name: str) -> None:
     usual, test = connection.settings_dict["NAME"], connection.settings_dict["TEST"]
     own, test["NAME"] = test["NAME"], name
+    gc.disable()  # as `run_platform` does
     try:
         connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     finally:
+        gc.enable()
         connection.close()  # nobody may look at what is copied
         test["NAME"] = own
         settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = usual

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from common import processes
 from common.embedded.layout import Layout
 from tests.rendering.farm import REPOSITORY, SCENES, clean_environment, wait_until
 
-pytestmark = pytest.mark.xdist_group("demo")
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +47,7 @@ def start(var: Path, *arguments: str | Path, **environment: str) -> subprocess.P
 def demo(var: Path, *arguments: str | Path, **environment: str) -> tuple[int, str]:
     """Exit code and output; nothing of the platform may be left."""
     process = start(var, *arguments, **environment)
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=280)
     assert processes.owners(*Layout(var).token) == set()
     return process.returncode, output
 
@@ -89,12 +88,12 @@ def test_a_texture_that_is_not_there_is_named(var: Path, scenes: Path) -> None:
 
 
 def test_without_blender_the_demo_says_so(tmp_path: Path) -> None:
-    begun = time.monotonic()
+    """And says so before it starts anything."""
     code, output = demo(tmp_path / "var", YUNTU_ENGINES=str(tmp_path / "engines"))
     assert code != 0
     assert "Blender is not installed" in output
     assert "Traceback" not in output
-    assert time.monotonic() - begun < 20
+    assert not Layout(tmp_path / "var").postgres.exists()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
@@ -102,10 +101,10 @@ def test_a_demo_that_is_ended_leaves_nothing(var: Path, signum: int) -> None:
     token = Layout(var).token
     process = start(var)
     try:
-        wait_until(lambda: len(processes.owners(*token)) > 5, 30, "the platform starts")
+        wait_until(lambda: len(processes.owners(*token)) > 5, 120, "the platform starts")
         os.kill(process.pid, signum)
-        output, _ = process.communicate(timeout=15)
-        wait_until(lambda: not processes.owners(*token), 10, "the platform stops")
+        output, _ = process.communicate(timeout=60)
+        wait_until(lambda: not processes.owners(*token), 30, "the platform stops")
     finally:
         process.kill()
     assert "Traceback" not in output

@@ -76,10 +76,6 @@ class Layout:
         return self.var / "node"
 
     @property
-    def admin_password(self) -> Path:
-        return self.var / "admin-password"
-
-    @property
     def sockets(self) -> Path:
         """A short private directory: the path of a socket may have 107 bytes at most, and YUNTU_VAR may be longer."""
         # The same for all processes, whatever TMPDIR they have; `private_directory` sees that it is ours.

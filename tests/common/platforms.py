@@ -52,7 +52,7 @@ class Platform:
         """Send a signal to the supervisor alone; its exit code and how many seconds it took."""
         begun = time.monotonic()
         self.process.send_signal(signum)
-        return self.process.wait(timeout=20), time.monotonic() - begun
+        return self.process.wait(timeout=60), time.monotonic() - begun
 
     def postmaster(self) -> int:
         return int((self.layout.postgres / "data" / "postmaster.pid").read_text().split()[0])
@@ -65,7 +65,7 @@ def command_line(pid: int) -> bytes:
         return b""
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 8) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 30) -> bool:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -108,7 +108,7 @@ def test_an_orphaned_postgres_is_ended_before_the_next_start(layout: Layout) -> 
     assert eventually(server.is_ready)
 
     with EmbeddedServices(layout, durable=False):
-        assert orphan.wait(timeout=1) == 0
+        assert orphan.wait(timeout=20) == 0
         assert ask(layout, "SELECT 1") == (1,)
 
 

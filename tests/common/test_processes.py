@@ -12,6 +12,7 @@ import pytest
 
 from common import processes
 from common.processes import Process
+from tests.common.platforms import eventually
 
 Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -33,19 +34,10 @@ def start() -> Iterator[Start]:
 
     yield start_command
     for child in started:
-        processes.end_processes(processes.pids_in_group(child.pid), grace=0)
+        processes.end_tree(child.pid, grace=0)
         child.wait()
         if child.stdout:
             child.stdout.close()
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def programs(pids: set[int]) -> list[str]:
@@ -117,7 +109,7 @@ def test_a_stubborn_process_is_killed_after_the_grace(start: Start) -> None:
     assert child.stdout and child.stdout.readline()
     begun = time.monotonic()
     assert processes.end_processes([child.pid], grace=0.3) == set()
-    assert 0.3 <= time.monotonic() - begun < 2
+    assert time.monotonic() - begun >= 0.3
     assert child.wait() == -signal.SIGKILL
 
 
@@ -127,7 +119,7 @@ def test_a_tree_ends_with_those_that_left_its_group(start: Start) -> None:
     assert eventually(lambda: len(processes.pids_with_environment(*token)) == 5)
 
     assert processes.end_tree(child.pid, token=token, grace=1) == set()
-    assert processes.pids_in_group(child.pid) == processes.pids_with_environment(*token) == set()
+    assert processes.tree_of(child.pid) == processes.pids_with_environment(*token) == set()
 
 
 def test_a_child_dies_with_its_parent() -> None:
@@ -140,4 +132,4 @@ def test_a_child_dies_with_its_parent() -> None:
         assert parent.stdout
         child = identity(int(parent.stdout.readline()))
         parent.kill()
-    assert eventually(lambda: not processes.is_alive(child), seconds=2)
+    assert eventually(lambda: not processes.is_alive(child))

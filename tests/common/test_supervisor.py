@@ -25,7 +25,7 @@ def test_a_signal_stops_everything_soon(platform: Callable[..., Platform], signu
     running = platform().wait_until_ready()
     code, seconds = running.end(signum)
     assert code == 0
-    assert seconds < 4
+    assert seconds < 15  # the processes that ignore signals sleep for 60
     assert running.members() == servers_of(running.layout) == set()
 
 
@@ -34,7 +34,7 @@ def test_a_second_signal_does_not_interrupt_the_stop(platform: Callable[..., Pla
     for _ in range(3):
         running.process.send_signal(signal.SIGTERM)
         time.sleep(0.1)
-    assert running.process.wait(timeout=5) == 0
+    assert running.process.wait(timeout=30) == 0
     assert running.members() == servers_of(running.layout) == set()
 
 

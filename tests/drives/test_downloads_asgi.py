@@ -18,6 +18,7 @@ from config.asgi import application
 from drives.api import downloads
 from drives.links import link_to
 from drives.services.blobs import store_chunks
+from tests.racing import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MIB = 2**20
@@ -34,10 +35,7 @@ def server(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     running = uvicorn.Server(settings)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 20
-    while not running.started and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert running.started
+    wait_for(lambda: running.started)
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     running.should_exit = True
     thread.join(20)

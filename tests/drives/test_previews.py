@@ -14,7 +14,7 @@ from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from accounts.models import User
-from common.processes import pids_in_group
+from common.processes import tree_of
 from common.realtime import connection as redis
 from drives import pictures
 from drives.models import Blob, BlobPreview, File
@@ -265,7 +265,7 @@ def test_a_program_that_hangs_or_dies_ends_alone(
     monkeypatch.setattr(previews, "WALL_SECONDS", 1)
     assert made(picture(tmp_path)).state == expected
     group = int((tmp_path / "group").read_text())
-    wait_for(lambda: not pids_in_group(group))  # killed, but not yet buried
+    wait_for(lambda: not tree_of(group))  # killed, but not yet buried
 
 
 def test_the_program_limits_itself_and_what_it_starts(

@@ -19,6 +19,7 @@ from rendering.services.jobs import cancel_job, pause_job, resume_job
 from rendering.services.submitting import submit_job
 from tests.conftest import Client
 from tests.factories import put
+from tests.racing import wait_for
 from tests.rendering import makers
 
 pytestmark = pytest.mark.django_db
@@ -190,9 +191,7 @@ def test_of_a_burst_two_a_second_are_told_and_always_the_last(owner: User, node:
         news.tell_progress(job, frame=frame)
         news.log_frames(job, [news.Line(f"frame {frame}")])
     seconds = time.monotonic() - began
-    deadline = time.monotonic() + 10
-    while connection().keys("*:word:*") and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for(lambda: not connection().keys("*:word:*"))
     wait_for_threads()
 
     told = of_kind(owner, "task:progress")

@@ -11,6 +11,7 @@ import pytest
 from common import processes
 from common.ids import new_id
 from rendering.runner import TOKEN, End, Limits, Outcome, run
+from tests.racing import wait_for
 
 FAR = Limits(wall=60, idle=60)
 
@@ -114,12 +115,12 @@ def test_a_program_that_talks_too_long_is_ended(program: Program) -> None:
     )
 
     assert outcome.end is End.TIMEOUT
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert program.left() == set()
 
 
 def test_a_program_that_says_nothing_is_ended(program: Program) -> None:
-    outcome = program.run("import time; print('start'); time.sleep(60)", limits=Limits(wall=60, idle=0.5))
+    outcome = program.run("import time; print('start'); time.sleep(60)", limits=Limits(wall=60, idle=1.5))
 
     assert (outcome.end, program.lines) == (End.IDLE, ["start"])
     assert program.left() == set()
@@ -127,7 +128,7 @@ def test_a_program_that_says_nothing_is_ended(program: Program) -> None:
 
 def test_a_program_that_talks_now_and_then_is_not_idle(program: Program) -> None:
     outcome = program.run(
-        "import time\nfor _ in range(8): print('.'); time.sleep(0.2)", limits=Limits(wall=60, idle=1)
+        "import time\nfor _ in range(11): print('.'); time.sleep(0.2)", limits=Limits(wall=60, idle=2)
     )
 
     assert outcome.end is End.EXITED
@@ -140,7 +141,7 @@ def test_a_program_that_ignores_sigterm_is_killed_on_demand(program: Program) ->
     outcome = program.run(code, keep_going=lambda: "up" not in program.lines, poll_seconds=0.1)
 
     assert (outcome.end, outcome.exit_code) == (End.STOPPED, -9)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 CHILDREN = """
@@ -167,7 +168,7 @@ def test_the_end_does_not_wait_for_a_child_that_holds_the_output(program: Progra
     )
 
     assert (outcome.end, outcome.exit_code, program.lines[0]) == (End.EXITED, 0, "up")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert program.left() == set()
 
 
@@ -209,7 +210,7 @@ def test_a_tree_that_takes_too_much_memory_is_ended(program: Program) -> None:
     )
 
     assert outcome.end is End.MEMORY
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     assert outcome.peak_memory_size > 120 * MIB
     assert program.left() == set()
 
@@ -279,7 +280,4 @@ def test_the_program_dies_with_the_thread_that_watches_it(program: Program, tmp_
         program.run("import time; time.sleep(600)", keep_going=lambda: os._exit(0), poll_seconds=0.5)
     os.waitpid(pid, 0)
 
-    deadline = time.monotonic() + 5
-    while program.left() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert program.left() == set()
+    wait_for(lambda: not program.left())

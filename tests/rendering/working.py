@@ -1,12 +1,12 @@
 """Nodes of this process at work."""
 
 import threading
-import time
 
 from django.db import connections
 
 from rendering.models import Attempt
 from rendering.node import Node
+from tests.racing import wait_for
 
 
 class Working:
@@ -22,10 +22,7 @@ class Working:
         connections.close_all()
 
     def wait_for_progress(self) -> None:
-        deadline = time.monotonic() + 10
-        while not Attempt.objects.filter(status="running", progress__gt=0).exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(Attempt.objects.filter(status="running", progress__gt=0).exists)
 
     def ended_within(self, seconds: float) -> bool:
         self.thread.join(seconds)

@@ -38,7 +38,6 @@ FORMATS = {
     "": {"exr", "png", "jpg", "tif", "tga", "iff", "bmp"},
 }
 SUFFIXES = {"jpeg": "jpg", "deepexr": "exr", "maya": "iff"}
-PLUGINS = {"arnold": "mtoa", "vray": "vrayformaya", "redshift": "redshift4maya"}
 
 
 def say(line: str) -> None:

@@ -1,6 +1,7 @@
 """`manage.py run_platform`: the whole platform in the foreground, as one tree of processes."""
 
 import contextlib
+import gc
 import http.client
 import os
 import signal
@@ -82,7 +83,12 @@ class Command(BaseCommand):
         executor = MigrationExecutor(connections["default"])
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             self.tell("Migrating the database.")
-            call_command("migrate", interactive=False, verbosity=0)
+            # Every migration makes the models anew. To look for garbage in them all the time takes a fifth of the time.
+            gc.disable()
+            try:
+                call_command("migrate", interactive=False, verbosity=0)
+            finally:
+                gc.enable()
         if "ensure_operator" in get_commands():
             call_command("ensure_operator", stdout=self.stdout)
         connections.close_all()
