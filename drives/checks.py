@@ -1,4 +1,4 @@
-"""System checks of storage: an operator is told what is missing before anything is served."""
+"""System checks of storage: operators learn what is missing before anything is served."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ REQUIRED = {
 
 @register()
 def storage_is_configured(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """Options without which the chosen storage cannot work, and those that are mistaken most often."""
+    """Checks the options without which the chosen storage cannot work, and those that are often wrong."""
     kind = settings.BLOB_STORAGE
     options = settings.BLOB_STORAGES[kind]["OPTIONS"]
     found: list[CheckMessage] = [

@@ -1,4 +1,4 @@
-"""Signed, short-lived links to blobs and archives, for browsers and download managers that send no token."""
+"""Signed, short-lived links to blobs and archives, for browsers and download managers, which send no token."""
 
 import json
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ def link_to(
     share_id: UUID | None = None,
     drive_id: UUID | None = None,
 ) -> str:
-    """An address that serves the blob under `name` until it expires; relative to PUBLIC_URL or the request's host.
+    """A URL that serves the blob under `name` until it expires; relative to PUBLIC_URL or the request's host.
 
-    The signature covers the name, too. With `share_id` it ends with that share, when it was given out by one;
-    with `drive_id` what is downloaded by it counts as that drive's traffic.
+    The signature covers the name, too. With `share_id` the link ends when that share does; with `drive_id` its
+    downloads count as traffic of that drive.
     """
     life = min(max(seconds or settings.DOWNLOAD_LINK_SECONDS, MIN_SECONDS), MAX_SECONDS)
     claims = {"b": blob_id.hex, "e": int(timezone.now().timestamp()) + life, "i": int(inline)}
@@ -46,7 +46,7 @@ def link_to(
 
 
 def address(path: str, request: HttpRequest | None) -> str:
-    """A path of ours as an address for others; relative to PUBLIC_URL or the request's host."""
+    """The full URL of one of our paths; relative to PUBLIC_URL or the request's host."""
     if settings.PUBLIC_URL or request is None:
         return settings.PUBLIC_URL.rstrip("/") + path
     return request.build_absolute_uri(path)
@@ -57,7 +57,7 @@ def signer(name: str, salt: str = SALT) -> signing.Signer:
 
 
 def link_to_zip(archive: Archive, name: str, *, request: HttpRequest | None) -> str:
-    """An address that serves the archive under `name` as long as it is kept."""
+    """A URL that serves the archive under `name` as long as the archive is kept."""
     token = signer(name, ZIP_SALT).sign(archive.pk.hex)
     return address(f"/zips/{token}/{quote(name, safe='')}", request)
 
@@ -75,8 +75,9 @@ def read_zip_link(token: str, name: str) -> UUID:
 
 @dataclass(frozen=True)
 class Link:
-    """What a link says: the blob, whether to show it inline, the seconds it is still good for, the share it is from,
-    the drive whose traffic it is."""
+    """The content of a link: the blob, whether to show it inline, for how many seconds it is still valid, the share
+    it comes from, and the drive whose traffic it is.
+    """
 
     blob_id: UUID
     inline: bool

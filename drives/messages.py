@@ -1,4 +1,4 @@
-"""Celery messages of drives, by name. What gets lost is found by a schedule, or by who asks next."""
+"""Celery messages of drives, by name. Lost ones are made up for by a schedule, or by the next request."""
 
 from uuid import UUID
 

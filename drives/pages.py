@@ -1,4 +1,6 @@
-"""Our own pages: the file manager and share links. They show; what they do goes by the API, as for every client."""
+"""Our own pages: the file manager and share links. They only show: what they do goes through the API, as with every
+client.
+"""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render

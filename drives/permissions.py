@@ -1,4 +1,4 @@
-"""Who may do what in a drive, said once. API, uploads, WebDAV, links and admin ask here."""
+"""Who may do what in a drive, defined once. API, uploads, WebDAV, links and admin ask here."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -37,13 +37,13 @@ IN_TEAMS: dict[Right, TeamAction] = {
     Right.MANAGE: TeamAction.MANAGE_DRIVES,
     Right.DELETE: TeamAction.DELETE_DRIVES,
 }
-"""Which right of a team's table stands for which right in its drives."""
+"""For each right in a team's drives, the right in the team that grants it."""
 
 
 def rights_in(user: User, drive: Drive) -> frozenset[Right]:
-    """What `user` may do in `drive`: everything in their own, else what team and membership give together.
+    """What `user` may do in `drive`: everything in their own, else what team and membership grant together.
 
-    No query for the owner. A drive that was deleted is at most read.
+    No query for the owner. A deleted drive can at most be read.
     """
     if drive.user_id == user.pk:
         return EVERYTHING if drive.is_active else frozenset({Right.READ})
@@ -77,7 +77,7 @@ def rights_in_each(user: User, drives: Iterable[Drive]) -> dict[UUID, frozenset[
 
 
 def rights_of_roles(drive: Drive, role: str | None, of_team: str | None) -> frozenset[Right]:
-    """What the role in a drive and the role in its team give together."""
+    """What a role in the drive and a role in its team grant together."""
     rights = MEMBER_RIGHTS.get(role or "", frozenset())
     rights |= {right for right, action in IN_TEAMS.items() if of_team in TEAM_RIGHTS[action]}
     return rights if drive.is_active else rights & {Right.READ}

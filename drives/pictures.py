@@ -1,7 +1,7 @@
-"""Pictures: is one whole, and what does it look like small (OpenImageIO).
+"""Pictures: whether one is complete, and its preview (OpenImageIO).
 
 Also a program, `python pictures.py SOURCE TARGET SIDE`, which prints `ready`, `broken` or `unsupported`: strangers'
-files are read in a process of its own, with limits of memory and time. It imports nothing of the platform.
+files are read in a separate process with limits of memory and time. It imports nothing of the platform.
 """
 
 import io
@@ -22,7 +22,7 @@ PREVIEW_SIDE = 480
 WEBP_QUALITY = 80
 JPEG_END = b"\xff\xd9"
 MAX_PIXELS_SIZE = 512 << 20
-"""Bytes of a picture as it lies in memory, its first four channels: 8K in floats, 16384 x 8192 in bytes."""
+"""Bytes of a picture in memory, its first four channels: 8K in floats, 16384 x 8192 in bytes."""
 MEMORY_SIZE = 4 << 30
 CPU_SECONDS = 30
 WRITTEN_SIZE = 64 << 20
@@ -30,15 +30,15 @@ MAIN_LAYERS = {"beauty", "combined", "rgb", "rgba", "composite", "masterlayer"}
 GREYS = {"Y", "L", "A", "R", "G", "B"}
 MIDDLE_GREY, TOO_BRIGHT, TOO_DARK = 0.18, 3.0, 1 / 64
 NO_DEPTH = 1e10
-"""What renderers write where a ray hits nothing is more than this."""
+"""Renderers write a larger value where a ray hits nothing."""
 
 
 class BrokenPicture(Exception):
-    """The file is not a whole picture of the size that was asked for."""
+    """The file is not a complete picture of the expected size."""
 
 
 class UnsupportedPicture(Exception):
-    """Too large, of a kind that nobody draws, or the tool for it is missing."""
+    """Too large, of an unknown kind, or the tool for it is missing."""
 
 
 def check(path: Path, *, width: int | None, height: int | None) -> oiio.ImageBuf:
@@ -125,8 +125,8 @@ def write_preview(image: oiio.ImageBuf, target: Path, side: int = PREVIEW_SIDE) 
 
 
 def shown_channels(names: Sequence[str]) -> tuple[int, ...]:
-    """The channels that a small picture shows, three or four of them: colours that are no layer's, or those of the
-    main layer, or of the first, or else the first channel as grey.
+    """The three or four channels that a preview shows: colours without a layer; else those of the main layer, or of
+    the first; else the first channel as grey.
     """
     groups: dict[str, dict[str, int]] = {}
     for place, name in enumerate(names):
@@ -147,10 +147,10 @@ def is_main_layer(name: str) -> bool:
 
 
 def exposed(picture: oiio.ImageBuf, *, is_data: bool) -> oiio.ImageBuf:
-    """A linear picture within 0 to 1. Pixels that are no numbers are black.
+    """A linear picture within 0 to 1. Pixels that are no numbers become black.
 
-    Light as it is, but for pictures that would be all white or all black: those are moved by whole stops. Data of one
-    channel (a depth) is stretched over the range.
+    The light stays as it is, except in pictures that would be all white or all black: those are moved by whole stops.
+    Data of one channel (a depth) is stretched over the range.
     """
     pixels = picture.get_pixels(oiio.FLOAT)
     if pixels is None:
@@ -235,7 +235,7 @@ def write_photograph(source: Path, page: Path, side: int) -> None:
 
 
 def limit_resources() -> None:
-    """For this process and what it starts. It also stands back behind whatever else the machine has to do."""
+    """Limits this process and what it starts. Its priority is the lowest, too."""
     os.nice(10)
     for kind, limit in (
         (resource.RLIMIT_AS, MEMORY_SIZE),

@@ -1,4 +1,4 @@
-"""What people want to know about a drive."""
+"""Reads of drives."""
 
 import re
 from collections.abc import Sequence
@@ -59,14 +59,14 @@ def folder_tree(drive: Drive, path: str, depth: int) -> FolderQuerySet:
 
 
 MOST_FOUND = 2000
-"""Most folders, and most files, that a search finds: to sort more of them by name costs more than it helps."""
+"""The most folders, and the most files, that a search finds: sorting more of them by name costs more than it helps."""
 
 
 @dataclass(frozen=True)
 class Hits:
-    """What a search found of one kind: their keys by name, and the rows to take them from.
+    """What a search found of one kind: keys in order of name, and the rows behind them.
 
-    `is_cut` where there are more, of which nobody knows how many.
+    `is_cut`: there are more, but it is not known how many.
     """
 
     rows: Any
@@ -84,10 +84,10 @@ class Hits:
 
 
 def search(drive: Drive, keyword: str, user: User) -> tuple[Hits, Hits]:
-    """Living folders and files whose names contain the keyword, whatever its case, by name; at most MOST_FOUND of each.
+    """Living folders and files whose names contain the keyword, in any case, by name; at most MOST_FOUND of each.
 
-    They are looked up by pairs of characters, or a single one beyond ASCII. A single one of ASCII is nearly everywhere:
-    those names are walked along instead, in order.
+    They are found by pairs of characters, or by a single character beyond ASCII. A single ASCII character occurs
+    nearly everywhere, so for it the names are scanned in order instead.
     """
     folders = Folder.objects.living().filter(drive=drive)
     files = File.objects.living().filter(drive=drive)
@@ -109,7 +109,7 @@ def hits(rows: Any, shown: Any, drive: Drive, keyword: str) -> Hits:
 
 
 def grams_of(drive: Drive, keyword: str) -> Any:
-    """What the index of names must hold for a name with this keyword, as `drives_name_grams` writes it."""
+    """The terms that the index must hold for a name with this keyword, as `drives_name_grams` writes them."""
     lower = keyword.lower()
     grams = {lower[at : at + 2] for at in range(len(lower) - 1)}
     if len(lower) == 1 and not lower.isascii():

@@ -1,8 +1,9 @@
-"""ZIP archives that are never built: stored members of known size and CRC-32, ZIP64 where it takes that.
+"""ZIP archives that are generated while they are read: members of known size and CRC-32, uncompressed, ZIP64 where
+needed.
 
 Format: PKWARE APPNOTE.TXT 6.3.10, §4.3 to §4.5. Sizes and checksums are known beforehand (`drives.models.Blob`), so
-size, ETag and any range of bytes are known before the first byte is read, and a member is read only as far as it is
-asked for.
+size, ETag and any range of bytes are known before the first byte is read, and a member is only read as far as it is
+needed.
 """
 
 import hashlib
@@ -48,7 +49,7 @@ class Member(NamedTuple):
 
 
 def plain_path(path: str) -> str:
-    """Relative, without climbing, without characters that Windows forbids."""
+    """A relative path without `..` and without characters that Windows forbids."""
     parts = [part for part in UNUSUAL.sub("_", path).split("/") if part]
     return "/".join("_" if not part.strip(".") else part for part in parts) or "_"
 
@@ -205,7 +206,7 @@ def content_of(member: Member, first: int, last: int, open_blob: Open) -> Iterat
 
 
 def in_blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes, small pieces put together: each one that is sent costs a turn of the server."""
+    """The same bytes with small pieces joined: sending each piece costs the server a round of work."""
     waiting = bytearray()
     for piece in pieces:
         if len(piece) < SMALL:

@@ -37,7 +37,7 @@ PAGE = [
 
 
 def sort_of(request: Request) -> str:
-    """The order asked for. Raises Invalid."""
+    """The order that the query asks for. Raises Invalid."""
     sort = request.query_params.get("sort") or "name"
     if sort.removeprefix("-") not in selectors.SORTS:
         raise Invalid(field="sort")
@@ -45,14 +45,14 @@ def sort_of(request: Request) -> str:
 
 
 class EntryPages(VisibleViewSet):
-    """What views of folders and files share."""
+    """What the views of folders and files share."""
 
     @property
     def actor(self) -> User:
         return cast(User, self.request.user)
 
     def drive_of(self, text: str | UUID | None) -> Drive:
-        """The drive of this id that the user may read; the default drive for none. Raises NotVisible."""
+        """The drive with this id, if the user may read it; without an id the default drive. Raises NotVisible."""
         if text in (None, ""):
             return drives.default_drive(user=self.actor)
         drive_id = as_uuid(text)

@@ -78,7 +78,7 @@ class UsageSampleSerializer(serializers.ModelSerializer):
 
 
 class PathText(serializers.CharField):
-    """A name or path as it came. `drives.paths` judges it, so that every fault of it is `bad_name`."""
+    """A name or path, unchanged: `drives.paths` checks it, so that every fault of it is `bad_name`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(trim_whitespace=False, allow_blank=True, **options)
@@ -105,7 +105,7 @@ class NewDriveSerializer(DriveInputSerializer):
 
 
 def preview_url(file: File) -> str | None:
-    """Where to ask for a preview of a file, for those that may have one; no query."""
+    """Where to ask for a preview of a file, for files that may have one; without a query."""
     return f"/api/v1/files/{file.pk}/preview" if file.extension in PREVIEW_ENDINGS else None
 
 

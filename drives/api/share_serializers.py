@@ -104,7 +104,7 @@ class SharedEntrySerializer(serializers.Serializer):
 
 
 def preview_url(file: File, token: str) -> str | None:
-    """Where a stranger asks for a preview of a file, for those that may have one; no query."""
+    """Where a stranger asks for a preview of a file, for files that may have one; without a query."""
     has_one = file.extension in PREVIEW_ENDINGS
     return f"/api/v1/shared/{token}/files/{file.pk}/preview" if has_one else None
 

@@ -1,4 +1,4 @@
-"""Doors of share links: /shares for those who share, /shared/<token> for whoever has a link."""
+"""Doors of share links: /shares for those who share, /shared/<token> for those who have a link."""
 
 from datetime import timedelta
 from typing import Any, cast
@@ -120,7 +120,7 @@ def key_of(request: Request) -> str:
 
 
 class SharedBase(PublicView):
-    """What the doors for strangers have in common."""
+    """What the doors for strangers share."""
 
     def opened(self, token: str) -> ShareLink:
         """The link of the token, unlocked where it has a password."""

@@ -1,4 +1,4 @@
-"""What was asked for as one ZIP."""
+"""Files and folders that were asked for as one ZIP."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from drives.models.shares import ShareLink
 
 
 class Archive(Row):
-    """Files and folders behind a link to a ZIP, which is made as it is read; kept as long as the link is good.
+    """The files and folders behind a link to a ZIP, which is generated while it is read; kept as long as the link is
+    valid.
 
-    Where a `share` gave it out it ends with that. `etag` is that of the ZIP when the link was made: what has changed
-    since is not mixed with what a client has got. `drive` is the one that it is all from; null for several.
+    An archive given out by a `share` ends with that. `etag` is that of the ZIP when the link was made, so that a
+    download is never continued with other content. `drive` is the one that all of it comes from; null for several.
     """
 
     entry_ids = ArrayField(models.UUIDField(), verbose_name=_("files and folders"))

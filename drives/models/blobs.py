@@ -12,8 +12,8 @@ from common.models import Row
 class Blob(Row):
     """Immutable content, stored once. References are counted by query; an unreferenced blob is swept after a while.
 
-    `sha256` is null until the content was verified by us; only verified blobs are shared. `unreferenced_at` is when
-    the collection of garbage first found nothing that points to it.
+    `sha256` is null until we have verified the content; only verified blobs are shared. `unreferenced_at` is when
+    garbage collection first found that nothing points to the blob.
     """
 
     size = models.PositiveBigIntegerField(_("size"))

@@ -95,7 +95,7 @@ class Drive(Row):
 
     @property
     def owner(self) -> User | Team:
-        """Whose the drive is; the caller joins `user` and `team`."""
+        """The person or team that owns the drive. The caller joins `user` and `team`."""
         return cast("User | Team", self.user or self.team)
 
     @property

@@ -1,4 +1,4 @@
-"""Small pictures of contents."""
+"""Small pictures of files' contents."""
 
 from __future__ import annotations
 

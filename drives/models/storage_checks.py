@@ -1,4 +1,4 @@
-"""What comparing database and storage found."""
+"""Results of comparing database and storage."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ Entry = TypeVar("Entry", bound=models.Model)
 
 
 class NameGrams(Func):
-    """What a search in a drive looks up, Chinese or not: `NameGrams("drive", "name")`.
+    """The terms by which a search finds a name, whatever the language: `NameGrams("drive", "name")`.
 
-    Pairs of neighbouring characters in lower case, and single ones beyond ASCII, each with its drive before it.
+    Pairs of neighbouring characters in lower case, and single characters beyond ASCII, each prefixed by its drive.
     """
 
     function = "drives_name_grams"
@@ -32,10 +32,12 @@ class NameGrams(Func):
 
 
 class EntryQuerySet(models.QuerySet[Entry]):
-    """What sets of folders and of files have in common."""
+    """What querysets of folders and of files share."""
 
     def part(self, first: int, count: int) -> Self:
-        """`count` rows from `first` on. Keys alone are sorted and passed over, without all that is shown and joined."""
+        """`count` rows from `first` on. Only keys are sorted and skipped; what is shown is joined for the rows of the
+        page.
+        """
         return self.filter(pk__in=self.values("pk")[first : first + count]) if count > 0 else self.none()
 
 
@@ -111,7 +113,7 @@ class Folder(Row):
 
     @property
     def place(self) -> str:
-        """Where the folder is, or was before it went into the trash."""
+        """Where the folder is, or where it was before it went into the trash."""
         return self.path[self.path.index("/") :]
 
 

@@ -1,4 +1,4 @@
-"""The same done to a selection: each item succeeds or fails on its own."""
+"""One operation on a selection: each item succeeds or fails by itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from drives.services.moving import Entry
 
 @dataclass(frozen=True)
 class ItemResult:
-    """What became of one item; `entry` is the row afterwards, `error` why nothing happened to it."""
+    """The outcome for one item: `entry` is the row afterwards, `error` the reason why nothing happened to it."""
 
     id: UUID
     entry: Entry | None = None

@@ -1,4 +1,4 @@
-"""What is charged by the day: each day of an owner once, and tried again for a while where the money is missing."""
+"""Charges by the day: each day of an owner once, tried again for a while where money is missing."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from billing.services.operators import keepers_of
 from billing.services.prices import GB
 
 MISSED_DAYS = 30
-"""Days that are tried again where the money was missing, or nobody ran this; older ones are let go."""
+"""Days that are tried again where money was missing or the schedule did not run; older ones are dropped."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,9 @@ class Use:
 
 @dataclass(frozen=True)
 class Sort:
-    """What it is: the kind of its bills, how a line is called, the notice where it is not paid, and the price of a GB
-    on a day; None for a day without one."""
+    """A kind of charge: the kind of its bills, the text of a line, the notice where it is not paid, and the price of
+    a GB on a day; None for a day without a price.
+    """
 
     kind: Bill.Kind
     line: Any
@@ -40,8 +41,11 @@ class Sort:
 
 
 def charge_days(*, wallet: Wallet, uses: Iterable[Use], sort: Sort, now: datetime) -> int:
-    """Charge what is not paid of `uses`; how many days were. Where the money does not suffice the rest waits for the
-    next run. Late, twice and by two at once does no harm: the day is the key."""
+    """Charge what is unpaid of `uses`; returns how many days were charged.
+
+    Where money is missing, the rest waits for the next run. Runs that are late, repeated or parallel do no harm: the
+    day is the key.
+    """
     unpaid, charged = {f"{sort.kind}:{use.day}": use for use in uses}, 0
     paid = LedgerEntry.objects.filter(wallet=wallet, key__in=unpaid).values_list("key", flat=True)
     for key in sorted(unpaid.keys() - set(paid)):
@@ -67,7 +71,7 @@ def charge_days(*, wallet: Wallet, uses: Iterable[Use], sort: Sort, now: datetim
 
 
 def tell_unpaid(wallet: Wallet, sort: Sort, now: datetime) -> None:
-    """Whoever keeps the wallet, once a day."""
+    """Tell those who keep the wallet, once a day."""
     day = now.astimezone(UTC).date().isoformat()
     for user in keepers_of(wallet):
         if Notification.objects.filter(user=user, title=sort.unpaid, params__day=day).exists():

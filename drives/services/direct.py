@@ -1,4 +1,4 @@
-"""Content that clients put into the bucket themselves: known by its size first, shared once it was read."""
+"""Content that clients put into the bucket themselves: first known by its size only, shared once it was read."""
 
 from typing import Any
 from uuid import UUID

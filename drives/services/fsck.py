@@ -1,4 +1,4 @@
-"""Do database and storage agree? Both are read once, side by side in the order of the keys, a page at a time."""
+"""Do database and storage agree? Both are read once, side by side in order of keys, page by page."""
 
 import hashlib
 from collections import Counter
@@ -108,7 +108,7 @@ def blob_rows() -> Generator[BlobRow, None, None]:
 
 
 def difference_of(row: BlobRow, stored: StoredObject, deep: bool) -> str:
-    """What is wrong with an object, empty where nothing is."""
+    """What is wrong with an object; empty where nothing is."""
     if stored.size != row.size:
         return f"{row.size} bytes expected"
     if deep and row.sha256:
@@ -130,7 +130,7 @@ def sha256_of(key: str) -> str:
 
 
 def confirmed(batch: list[Finding]) -> Iterator[Finding]:
-    """Those that are still so."""
+    """Those findings that are still true."""
     keys = {finding.key for finding in batch}
     rows = set(Blob.objects.filter(storage_key__in=keys).values_list("storage_key", flat=True))
     # Known by its key what went straight to the bucket; by the end of it what was kept and not written down yet.

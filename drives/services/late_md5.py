@@ -1,4 +1,4 @@
-"""The MD5 of content that came without one: instant upload asks by it."""
+"""The MD5 of content that was stored without one: instant upload needs it."""
 
 import logging
 
@@ -11,7 +11,7 @@ from drives.storage import StorageError, blob_storage
 logger = logging.getLogger(__name__)
 AT_ONCE = 100
 SIZE_AT_ONCE = 20 * 2**30
-"""Bytes that are read in one go, a minute or two from a disk."""
+"""Bytes that are read in one run, a minute or two from a disk."""
 
 
 def add_late_md5() -> int:

@@ -1,4 +1,4 @@
-"""Whom a drive is shared with by name."""
+"""People with whom a drive is shared by name."""
 
 from uuid import UUID
 
@@ -14,9 +14,10 @@ from drives.permissions import Right, require
 
 
 def add_member(*, drive: Drive, actor: User, username: str, role: str) -> DriveMember:
-    """Let a person into the drive, who is told so. Nobody is found by phone or e-mail: who has one is not for all.
+    """Let a person into the drive, and tell them.
 
-    Raises NotVisible (nobody of this name), AlreadyMember (also the owner), Forbidden.
+    Nobody is found by phone or e-mail, since it must not become known who has one. Raises NotVisible (nobody of this
+    name), AlreadyMember (also the owner), Forbidden.
     """
     require(actor, Right.MANAGE, drive)
     user = User.objects.filter(username=username, is_active=True).first()

@@ -1,4 +1,4 @@
-"""The log of what was done in drives."""
+"""The log of changes in drives."""
 
 from django.utils import timezone
 

@@ -1,4 +1,4 @@
-"""Previews: asked for at a door, drawn by a worker in a process of its own, kept as blobs."""
+"""Previews: requested at a door, drawn by a worker in a separate process, stored as blobs."""
 
 import os
 import signal
@@ -19,12 +19,12 @@ from drives.storage import blob_storage
 
 State = BlobPreview.State
 DUE = timedelta(minutes=5)
-"""How long a preview may wait and be drawn before whoever asks next has it drawn anew."""
+"""How long a preview may wait and be drawn before the next request for it starts it again."""
 MAX_SIZE = 2 << 30
 """Bytes of a content that is read for a preview; a bucket sends it whole."""
 WALL_SECONDS = 60
 PROGRAM = Path(drives.__file__).parent / "pictures.py"
-"""Run, not imported: web processes need no OpenImageIO, and what a hostile picture does ends with its process."""
+"""Run, not imported: web processes need no OpenImageIO, and a hostile picture can only harm its own process."""
 
 MAGIC: list[tuple[int, bytes, str]] = [
     (0, b"\x89PNG\r\n\x1a\n", "png"),
@@ -57,17 +57,17 @@ MAGIC: list[tuple[int, bytes, str]] = [
     (0, b"\x1aE\xdf\xa3", "mkv"),
     (8, b"AVI ", "avi"),
 ]
-"""Where in a file stands what, and the ending by which the readers know its format."""
+"""Bytes at a place in a file, and the ending by which readers know that format."""
 TGA_END = b"TRUEVISION-XFILE.\0"
 PREVIEW_ENDINGS = {
     ".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".exr", ".tif", ".tiff", ".psd", ".psb", ".hdr", ".dpx",
     ".tga", ".heic", ".heif", ".avif", ".pdf", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi",
 }  # fmt: skip
-"""Endings of names for which it is worth to ask. What is inside decides."""
+"""Endings of names for which it is worth asking. The content decides."""
 
 
 def ask_preview(*, blob: Blob, size: int, now: datetime) -> BlobPreview:
-    """The preview of a content, as far as it is; the first who asks, of however many, has it made.
+    """The preview of a content in its present state; the first of any number of requests has it made.
 
     `size` is one of BlobPreview.SIZES.
     """
@@ -81,7 +81,7 @@ def ask_preview(*, blob: Blob, size: int, now: datetime) -> BlobPreview:
 
 
 def is_forgotten(preview: BlobPreview, now: datetime) -> bool:
-    """Whether nobody makes it any more, and the caller is the one who has it made."""
+    """Whether nobody is making it any more. True for one caller only, who then has it made."""
     if preview.state != State.MAKING or preview.due_at > now:
         return False
     late = BlobPreview.objects.filter(pk=preview.pk, state=State.MAKING, due_at__lte=now)
@@ -89,9 +89,9 @@ def is_forgotten(preview: BlobPreview, now: datetime) -> bool:
 
 
 def make_preview(*, preview_id: UUID) -> None:
-    """Draw a preview and write down what came of it. Twice does no harm.
+    """Draw a preview and record the outcome. Doing it twice does no harm.
 
-    Raises FileNotFoundError, StorageError; the preview is made then when it is due and somebody asks.
+    Raises FileNotFoundError, StorageError; the preview is then made once it is due and somebody asks.
     """
     preview = BlobPreview.objects.select_related("blob").filter(pk=preview_id, state=State.MAKING).first()
     if preview is None:
@@ -107,7 +107,7 @@ def make_preview(*, preview_id: UUID) -> None:
 
 
 def draw(blob: Blob, size: int, target: Path) -> State:
-    """Draw the small picture of a content into a file that is not there yet; what came of it."""
+    """Draw the preview of a content into a new file; returns the outcome."""
     kind = kind_of(blob)
     if not kind or blob.size > MAX_SIZE:
         return State.BROKEN if not blob.size else State.UNSUPPORTED
@@ -119,7 +119,7 @@ def draw(blob: Blob, size: int, target: Path) -> State:
 
 
 def kind_of(blob: Blob) -> str:
-    """The ending for a content of a format that we draw, by its own marks; else empty."""
+    """The ending for a content in a format that we can draw, told by its first bytes; else empty."""
     storage = blob_storage()
     with storage.open_blob(blob.storage_key, 0, 64) as file:
         head = file.read(64)
@@ -131,7 +131,7 @@ def kind_of(blob: Blob) -> str:
 
 
 def run_program(source: Path, target: Path, size: int) -> State:
-    """What the program says. One that dies was given something broken; one that takes too long is ended."""
+    """The program's answer. A program that crashes was given a broken picture; one that takes too long is ended."""
     process = subprocess.Popen(
         [sys.executable, "-I", str(PROGRAM), str(source), str(target), str(size)],
         cwd=target.parent,

@@ -1,4 +1,4 @@
-"""What people pay for storage beyond their plan, day by day, from the samples of usage."""
+"""Charges for storage beyond the plan, day by day, from the samples of usage."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta

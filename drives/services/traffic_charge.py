@@ -1,4 +1,4 @@
-"""What owners of drives pay for what was downloaded from them, day by day; nothing where no price is in force."""
+"""Charges for downloads from drives, day by day; nothing where no price is in force."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal

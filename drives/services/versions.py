@@ -1,4 +1,4 @@
-"""What files held before they were replaced."""
+"""Earlier contents of files."""
 
 from collections.abc import Collection
 from datetime import datetime

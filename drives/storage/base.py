@@ -1,4 +1,4 @@
-"""What every storage of blobs offers, beside what Django asks of a storage."""
+"""What every storage of blobs offers, in addition to what Django asks of a storage."""
 
 import io
 import os
@@ -51,7 +51,7 @@ class BlobStorage(Staging, Storage, ABC):
     def keep(self, staging_id: str) -> str:
         """Make staged bytes permanent; returns their storage key. Raises StagingClosed.
 
-        The key follows from the id: who finds the bytes gone, and no row that says where to, knows where to look.
+        The key follows from the id: if the staged bytes are gone and no row says where to, they can still be found.
         """
         key = key_of(staging_id)
         try:
@@ -61,7 +61,7 @@ class BlobStorage(Staging, Storage, ABC):
         return key
 
     def store(self, content: bytes | memoryview) -> str:
-        """Keep bytes that lie in memory; returns their storage key. Nothing stays where that fails."""
+        """Store bytes that are in memory; returns their storage key. Nothing remains if that fails."""
         staging_id = new_id().hex
         try:
             self.staging_path(staging_id).write_bytes(content)
@@ -72,9 +72,9 @@ class BlobStorage(Staging, Storage, ABC):
 
     @abstractmethod
     def take_in(self, path: Path, key: str) -> None:
-        """Make a local file the content of `key`; the file is gone then.
+        """Turn a local file into the content of `key`; the file is then gone.
 
-        It stays where that fails, unless a disk has failed to take its bytes.
+        If that fails, the file remains, unless a disk failed to write its bytes.
         """
 
     @abstractmethod
@@ -96,7 +96,7 @@ class BlobStorage(Staging, Storage, ABC):
     def link(
         self, key: str, *, seconds: int, content_type: str, disposition: str, method: str = "GET"
     ) -> str | None:
-        """An address where a browser gets `key` from the storage itself; None where it can only be had from us."""
+        """A URL by which a browser gets `key` from the storage itself; None where only we can send it."""
         return None
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
@@ -116,7 +116,7 @@ class BlobStorage(Staging, Storage, ABC):
 
 
 class FileSlice(io.RawIOBase):
-    """Bytes `start` to `stop` of an open file, as a file of its own; any number of them may read at once."""
+    """Bytes `start` to `stop` of an open file, as a file of its own. Any number of slices may be read at once."""
 
     def __init__(self, file: BinaryIO, start: int, stop: int) -> None:
         self.file, self.start, self.stop, self.position = file, start, stop, start

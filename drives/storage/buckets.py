@@ -1,4 +1,4 @@
-"""What is the same for every bucket, whatever protocol it speaks."""
+"""What all buckets share, whatever protocol they speak."""
 
 import io
 import os
@@ -52,7 +52,7 @@ class OpenUpload:
 
 @dataclass(frozen=True)
 class SignedUpload:
-    """Where a client puts bytes itself: exactly these headers have to come along, and no other content type."""
+    """The URL to which a client sends bytes: with exactly these headers, and no other content type."""
 
     url: str
     headers: dict[str, str] = field(default_factory=dict)

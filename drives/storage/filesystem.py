@@ -21,7 +21,7 @@ syncing = ThreadPoolExecutor(8, thread_name_prefix="syncing")
 
 
 def sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
+    """Wait until a file or folder has been written to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -97,7 +97,7 @@ class FileSystemBlobStorage(BlobStorage, FileSystemStorage):
 
     @contextmanager
     def local_copy(self, key: str) -> Iterator[Path]:
-        """The blob itself."""
+        """The blob's own file."""
         yield Path(self.path(key))
 
     def objects(self, prefix: str = "") -> Generator[StoredObject, None, None]:

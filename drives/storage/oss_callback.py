@@ -1,6 +1,6 @@
 """Whether a callback is from OSS: https://help.aliyun.com/zh/oss/developer-reference/callback.
 
-The signature proves that OSS sent it, for whatever bucket of whatever customer: nothing in the body is a fact.
+The signature proves only that OSS sent it, for some bucket of some customer: nothing in the body can be trusted.
 """
 
 import base64

@@ -1,7 +1,7 @@
 """Temporary keys of Aliyun's STS, through its own SDK.
 
-AssumeRole: https://help.aliyun.com/zh/ram/developer-reference/api-sts-2015-04-01-assumerole. What the keys may do is
-what both the role and the policy given here allow.
+AssumeRole: https://help.aliyun.com/zh/ram/developer-reference/api-sts-2015-04-01-assumerole. The keys may do what
+both the role and the policy given here allow.
 """
 
 import json
