@@ -15,7 +15,7 @@ from common import processes
 from common.embedded.layout import Layout
 from tests.rendering.farm import REPOSITORY, SCENES, clean_environment, wait_until
 
-pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")

@@ -106,6 +106,7 @@ def test_a_child_that_dies_is_started_again_without_its_leftovers(platform: Call
     assert eventually(answers)
 
 
+@pytest.mark.timeout(400)  # it makes its database
 def test_the_command_serves_and_its_real_children_die_with_it(layout: Layout) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in OURS}
     environment |= {"YUNTU_VAR": str(layout.var), "DJANGO_SETTINGS_MODULE": "config.settings"}

@@ -25,7 +25,7 @@ from tests.rendering.farm import (
 )
 
 # The first test waits for a platform that makes its database.
-pytestmark = [pytest.mark.xdist_group("farm"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("farm"), pytest.mark.timeout(400)]
 # `make soak` takes its time: a storage that is away for half a minute, a process for each of a thousand frames. It may
 # run beside other work, and must see a frame while it is under way.
 IS_SOAK = bool(os.environ.get("SOAK"))
@@ -209,7 +209,7 @@ def test_a_client_that_lost_the_web_process_misses_nothing(artist: Artist, farm:
     told = [data for each in (ear, again) for _moment, data in each.events("task:progress", task)]
     shown = [data["progress"] for data in told]
     assert shown == sorted(shown)
-    assert (told[-1]["done_frames"], told[-1]["current_frame"]) == (3, 3)
+    assert told[-1]["done_frames"] == 3
     artist.assert_charged_once(task, frames=3)
 
 
