@@ -1,4 +1,4 @@
-"""Uploads as operators see them. Tasks end by the service; their rows are only read."""
+"""Uploads as operators see them. Services end tasks; their rows are read-only."""
 
 from typing import Any
 

@@ -13,7 +13,7 @@ FORM_SIZE = 2**20  # what a form adds to its file, generously
 
 @register()
 def sizes_fit_each_other(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """A limit that another one contradicts would show only in the middle of an upload."""
+    """Limits that contradict each other would otherwise show only in the middle of an upload."""
     found: list[CheckMessage] = []
     if not MIN_PART_SIZE <= settings.UPLOAD_PART_SIZE <= MAX_PART_SIZE:
         found.append(Error("UPLOAD_PART_SIZE must be between 1 and 64 MiB.", id="yuntu.E030"))

@@ -1,4 +1,4 @@
-"""Signed, short-lived links to archives, for browsers that send no token."""
+"""Signed, short-lived links to archives, for browsers, which send no token."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Celery messages of uploads, by name. Losing one costs a redraw or a while, never data."""
+"""Celery messages of uploads, by name. A lost one costs a redraw or some time, never data."""
 
 from uuid import UUID
 
@@ -15,7 +15,7 @@ def tell_progress_later(task_id: UUID, *, seconds: float) -> None:
 
 
 def abandon_later(storage_key: str, upload_id: str) -> None:
-    """Have a direct upload that was given up removed from the bucket; what no message reaches is swept."""
+    """Have an abandoned direct upload removed from the bucket. If the message is lost, the sweep removes it."""
     transaction.on_commit(
         lambda: current_app.send_task("uploads.tasks.abandon", args=[storage_key, upload_id]), robust=True
     )

@@ -14,7 +14,7 @@ from uploads.models import TaskFile, UploadPart, UploadTask
 MAX_PARTS = 10_000
 MAX_PART_SIZE = 64 * 2**20
 Link = Callable[[File], str]
-"""An address where the file can be had for a while."""
+"""The URL of a file, valid for a while."""
 
 
 def percentage(part: int, whole: int) -> float:
@@ -86,13 +86,13 @@ def manifest_rows(task: UploadTask) -> list[TaskFile]:
 
 
 def is_there(row: TaskFile) -> bool:
-    """Whether the file of a row that has landed still lives in the drive; the caller joins file and folder."""
+    """Whether the file of a landed row still exists in the drive. The caller joins file and folder."""
     file = row.file
     return file is not None and file.trashed_at is None and file.folder_path.startswith("/")
 
 
 def path_of(row: TaskFile) -> str:
-    """Where the file lies now, or, as long as it does not, where it is meant to."""
+    """Where the file is now; before it has landed, where it is going to be."""
     file = row.file
     if file is None or not is_there(row):
         return row.virtual_path
@@ -100,12 +100,12 @@ def path_of(row: TaskFile) -> str:
 
 
 def downloadable(task: UploadTask) -> list[tuple[TaskFile, File]]:
-    """What can be downloaded of a task, in the order of its manifest."""
+    """The files of a task that can be downloaded, in the order of its manifest."""
     return [(row, row.file) for row in manifest_rows(task) if row.file is not None and is_there(row)]
 
 
 def upload_manifest(task: UploadTask, rows: Iterable[TaskFile]) -> dict[str, Any]:
-    """What the client announced, with the paths and digests in the one spelling they are kept in."""
+    """What the client announced, with paths and digests in their normal form."""
     return {
         "task_name": task.task_name,
         "drive_id": task.drive_id,
@@ -188,7 +188,9 @@ def stored_file(row: TaskFile, path: str, link: Link) -> dict[str, Any]:
 
 
 def local_keys(rows: list[TaskFile]) -> list[str]:
-    """A key for each row: its path at the client; where that is empty or another row's, the same with a number."""
+    """A key for each row: its path on the client's machine; where that is empty or used before, the same with a
+    number.
+    """
     taken = {"", *(row.local_path for row in rows)}
     used: set[str] = {""}
     keys = []
@@ -202,7 +204,7 @@ def local_keys(rows: list[TaskFile]) -> list[str]:
 
 
 def client_config() -> dict[str, Any]:
-    """What a client has to know before it uploads; sizes in bytes."""
+    """What a client must know before it uploads; sizes in bytes."""
     part_size = settings.UPLOAD_PART_SIZE
     return {
         "upload": {

@@ -1,4 +1,4 @@
-"""One key, one effect, for requests: the answer of the first is that of every other."""
+"""One key, one effect: every repetition of a request gets the answer of the first."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,14 +10,14 @@ from billing.errors import IdempotencyConflict, RequestUnderWay
 from billing.models import IdempotentRequest
 
 ABANDONED_AFTER = timedelta(seconds=60)
-"""A request that has no answer by then died with its server; whoever sends it again takes its place."""
+"""A request without an answer after this time died with its server; a repetition takes its place."""
 KEPT = timedelta(days=30)
 
 
 def claim(*, user: User, key: str, fingerprint: str) -> IdempotentRequest:
-    """The request under `key`: a new one to be carried out (status None), or an answered one to be repeated.
+    """The request under `key`: a new one to be carried out (status None), or one whose answer is to be repeated.
 
-    Raises IdempotencyConflict for a key that came with another request, RequestUnderWay.
+    Raises IdempotencyConflict where the key came with another request, RequestUnderWay.
     """
     now = timezone.now()
     row, is_new = IdempotentRequest.objects.get_or_create(
@@ -37,10 +37,7 @@ def claim(*, user: User, key: str, fingerprint: str) -> IdempotentRequest:
 
 
 def answer(*, request: IdempotentRequest, status: int, body: Any) -> None:
-    """Keep a success; whatever was refused changed nothing, and its key is free again.
-
-    Of a request that was taken for dead the answer counts that took its place.
-    """
+    """Keep the answer of a success. A refused request changed nothing, so its key becomes free again."""
     mine = IdempotentRequest.objects.filter(pk=request.pk, started_at=request.started_at)
     if 200 <= status < 300:
         mine.update(status=status, body=body, updated_at=timezone.now())
@@ -49,5 +46,5 @@ def answer(*, request: IdempotentRequest, status: int, body: Any) -> None:
 
 
 def forget(*, now: datetime) -> int:
-    """Delete requests older than KEPT; how many. What they did has keys of its own in the ledger."""
+    """Delete requests older than KEPT; returns how many. Their effects have keys of their own in the ledger."""
     return IdempotentRequest.objects.filter(started_at__lt=now - KEPT).delete()[0]

@@ -1,7 +1,4 @@
-"""The one way money moves: `post_entry`. Holds, bills and gifts are built on it.
-
-Lock order: job, drive, places in the farm, hold, wallet. Money comes last.
-"""
+"""The only way to move money: `post_entry`. Holds, bills and gifts are built on it. Lock order: job, hold, wallet."""
 
 from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
 from typing import Any
@@ -93,14 +90,14 @@ def refusal(wallet: Wallet, amount: Decimal, held_delta: Decimal) -> Insufficien
 
 
 def available_of(owner: User | Team, currency: str = "CNY") -> Decimal:
-    """What the owner may spend; who has no wallet yet has nothing, and gets none by being asked."""
+    """What the owner may spend. For an owner without a wallet it is nothing, and no wallet is created."""
     who = {"team": owner} if isinstance(owner, Team) else {"user": owner}
     wallet = Wallet.objects.filter(**who, currency=currency).first()
     return wallet.available if wallet else ZERO
 
 
 def wallet_of(owner: User | Team, currency: str = "CNY") -> Wallet:
-    """The wallet of a user or a team. Registration makes a user's; whoever has none gets an empty one here."""
+    """The wallet of a user or a team. Registration makes a user's; an owner without one gets an empty one here."""
     who = {"team": owner} if isinstance(owner, Team) else {"user": owner}
     wallet, _created = Wallet.objects.get_or_create(**who, currency=currency)
     return wallet

@@ -42,7 +42,7 @@ LONGEST_RUN = 10
 
 
 def new_number(now: datetime) -> str:
-    """A number of ours at the channels: the day, and 80 bits that nobody guesses; 29 letters and digits."""
+    """Our number for an order at the channels: the day and 80 random bits; 29 letters and digits."""
     return f"R{now:%Y%m%d}{secrets.token_hex(10)}"
 
 
@@ -57,12 +57,10 @@ def place_order(
     currency: str = Currency.CNY,
     description: str = "",
 ) -> RechargeOrder:
-    """An order and how to pay it, by `channel` or the first that is offered. Money comes by `settle` alone.
+    """Make an order, with a way to pay it through `channel` or the first one offered. Only `settle` brings the money.
 
-    Sent again with its `key` the same order is answered, and offered once more at the channel where that did not come
-    to an end.
-
-    `site` is the scheme and host at which the channel reaches us. Raises Invalid, NotVisible, Forbidden,
+    Repeated with its `key`, the same order is returned; it is offered to the channel again where that was not
+    completed. `site` is the scheme and host at which the channel reaches us. Raises Invalid, NotVisible, Forbidden,
     ChannelNotOffered, CurrencyMismatch, TooManyOrders, IdempotencyConflict, ChannelUnavailable, ChannelRefused.
     """
     if not amount.is_finite() or not 0 < amount <= settings.RECHARGE_LIMIT or amount % FEN:
@@ -116,7 +114,7 @@ def register_order(
     key: str,
     description: str,
 ) -> RechargeOrder:
-    """The row, committed before the channel hears of it: whatever it then says has an order to belong to."""
+    """The order's row, committed before the channel hears of it, so that its notices always find an order."""
     now = timezone.now()
     made = {"channel": channel, "amount": amount, "description": description}
     with transaction.atomic():
@@ -144,7 +142,7 @@ def register_order(
 
 
 def require_to_pay_into(wallet: Wallet, payer: User) -> None:
-    """Raises NotVisible or Forbidden: whose money it is, or who manages the team's, recharges."""
+    """Raises NotVisible or Forbidden, unless it is the payer's own wallet or one of a team whose money they manage."""
     if wallet.team:
         require(payer, Action.MANAGE_MONEY, wallet.team)
     elif wallet.user != payer:
@@ -163,10 +161,10 @@ def cancel_order(*, order: RechargeOrder, actor: User) -> RechargeOrder:
 
 
 def close_order(*, order: RechargeOrder) -> RechargeOrder:
-    """Ask first, then close at the channel, then here: nobody pays for what is closed already.
+    """Ask first, then close at the channel, then here: so nobody can pay for an order that is closed.
 
-    Raises ChannelUnavailable, ChannelRefused; SettlementRefused where something else was paid than the order asks for,
-    which the alert tells: the order is closed then, too.
+    Raises ChannelUnavailable, ChannelRefused; SettlementRefused where something else was paid than the order asks
+    for. In that case an alert is raised and the order is closed as well.
     """
     channel = channel_named(order.channel)
     for _attempt in range(2):
@@ -226,11 +224,12 @@ def follow_due(
     limit: int,
     end: Callable[[Any], datetime | None] = lambda row: None,
 ) -> int:
-    """Call `follow` for rows with a `channel` that are due, each taken by one caller: whoever moves its time on.
+    """Call `follow` for due rows that have a `channel`. A row is claimed by moving its due time on, so one caller
+    takes it.
 
-    They are looked at less and less often, and not later than at the `end` of a row. A channel that does not answer is
-    not asked again by this call, and none after LONGEST_RUN: what is left is for the next one. Otherwise a channel that
-    is away would keep every thread of the workers waiting.
+    Rows are looked at less and less often, but no later than at their `end`. A channel that does not answer is not
+    asked again in this call, and none after LONGEST_RUN: the rest is for the next call. Otherwise a channel that is
+    away would occupy every thread of the workers.
     """
     count, away, until = 0, set[str](), time.monotonic() + LONGEST_RUN
     for row in rows.order_by("poll_at", "pk")[:limit]:

@@ -1,4 +1,4 @@
-"""Paying orders back by the channel they were paid by."""
+"""Refunds of orders through the channel by which they were paid."""
 
 import logging
 import secrets

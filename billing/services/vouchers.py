@@ -71,8 +71,10 @@ def redeem(*, user: User, code: str, ip: str, now: datetime, payee: User | Team 
 
 
 def guessed(*, user: User, code: str, ip: str) -> Voucher:
-    """The voucher of a code. Codes that are none are counted for the user and for the address, so that nobody tries
-    on. Raises VoucherUnknown, RateLimited."""
+    """The voucher of a code. Unknown codes are counted for the user and for the address, which limits guessing.
+
+    Raises VoucherUnknown, RateLimited.
+    """
     rules = (
         ("voucher-user", str(user.pk), settings.VOUCHER_GUESS_LIMITS["user"]),
         ("voucher-address", ip, settings.VOUCHER_GUESS_LIMITS["address"]),

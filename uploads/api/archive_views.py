@@ -1,4 +1,4 @@
-"""GET of a signed link to an archive of a task: a ZIP made as it is read."""
+"""GET of a signed link to the archive of a task: a ZIP that is generated while it is read."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -29,7 +29,7 @@ class ArchiveLinkView(LinkView):
 
 
 def archive_of(task_id: UUID) -> tuple[UploadTask, Zip]:
-    """A task, and all its files that are there. Raises NotVisible, NotVerifiedYet."""
+    """A task, and those of its files that still exist. Raises NotVisible, NotVerifiedYet."""
     task = UploadTask.objects.filter(pk=task_id).first()
     found = downloadable(task) if task else []
     if task is None or not found:

@@ -1,4 +1,4 @@
-"""GET /config/…: what clients have to know before they do anything."""
+"""GET /config/…: what clients must know before they do anything."""
 
 from typing import Any, cast
 
@@ -64,7 +64,7 @@ class ClientConfigView(APIView):
 
 
 def storage_config() -> dict[str, Any]:
-    """The bucket as its public address names it. Only what is picked here leaves: the options hold secrets."""
+    """The bucket under its public address. Only what is named here leaves: the options hold secrets."""
     options: dict[str, Any] = cast(Any, settings.BLOB_STORAGES)[settings.BLOB_STORAGE]["OPTIONS"]
 
     def first(*names: str) -> str:

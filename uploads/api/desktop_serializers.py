@@ -1,4 +1,6 @@
-"""Shapes of the /files and /logs calls of older clients: camelCase for everybody; our own spelling is taken, too."""
+"""Shapes of the /files and /logs calls of older clients: answers in camelCase for everybody; both spellings are
+accepted.
+"""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""What older clients call below /files. Goes last: whatever else there is below /files goes first."""
+"""What older clients call below /files. Included last, so that all other routes below /files take precedence."""
 
 from django.urls import path
 

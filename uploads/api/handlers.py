@@ -1,4 +1,4 @@
-"""How file bytes of a request reach the staging area: hashed as they pass, never whole in memory."""
+"""How the bytes of files in a request reach the staging area: hashed as they pass, never all in memory."""
 
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -21,7 +21,7 @@ from uploads.services.whole import IN_MEMORY
 
 
 class StagedFile(UploadedFile):
-    """A file of the form that lies in the staging area; what nobody kept goes when the request is closed."""
+    """A file of the form, in the staging area. If nobody has kept it, it is removed when the request is closed."""
 
     def __init__(self, staging_id: str, digests: Digests, name: str, started_at: datetime) -> None:
         super().__init__(file=None, name=name, size=digests.size)
@@ -56,7 +56,7 @@ class StagingHandler(FileUploadHandler):
 
 
 def small_body(request: Request) -> memoryview | None:
-    """The body of the request in memory, where it is declared to be small; fewer bytes where the client goes away."""
+    """The body of the request in memory, where its declared length is small; fewer bytes if the client disconnects."""
     declared = request.META.get("CONTENT_LENGTH") or ""
     if not declared.isdecimal() or int(declared) > min(IN_MEMORY, settings.UPLOAD_DIRECT_MAX_SIZE):
         return None
@@ -65,7 +65,7 @@ def small_body(request: Request) -> memoryview | None:
 
 
 def staged_body(request: Request) -> StagedFile:
-    """The body of the request as a file: its bytes go to the staging area as they come. Raises StorageFailed."""
+    """The body of the request as a file, written to the staging area while it arrives. Raises StorageFailed."""
     staging_id, hasher, started_at = new_id().hex, Hasher(), timezone.now()
     try:
         with blob_storage().staging_path(staging_id).open("wb", buffering=0) as target:
@@ -79,7 +79,7 @@ def staged_body(request: Request) -> StagedFile:
 
 
 def staged_files(request: Request) -> list[tuple[str, StagedFile]]:
-    """Every file of the form by its field, in the order of the fields. Call it before anything reads the form.
+    """Every file of the form by its field, in the order of the fields. Call this before anything reads the form.
 
     The bytes go straight to the staging area. Raises TooManyFiles, StorageFailed.
     """

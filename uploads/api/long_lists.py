@@ -1,8 +1,7 @@
-"""Lists of ten thousand objects: taken at a glance where they are plainly right.
+"""Lists of ten thousand objects, of which the obviously valid ones are accepted without validators.
 
-DRF builds and runs some ten validators for each object, a second for 10,000 files of a manifest. Here `glance`
-takes what is plainly right; only what it does not vouch for goes through the serializer, which has the last word
-and gives the errors.
+DRF builds and runs some ten validators for each object: a second for the 10,000 files of a manifest. Here `glance`
+accepts what is obviously valid. Anything else goes through the serializer, which decides and reports the errors.
 """
 
 import re
@@ -69,17 +68,17 @@ class CheckedFileSerializer(serializers.Serializer):
 
 
 class LongList(serializers.Field):
-    """A list of objects; at most 100 faults are told."""
+    """A list of objects; reports at most 100 faults."""
 
     default_error_messages = serializers.ListSerializer.default_error_messages
     judge: type[serializers.Serializer]
 
     def glance(self, item: dict[str, Any]) -> Any:
-        """What `item` stands for if it is plainly right, else None."""
+        """What `item` means if it is obviously valid, else None."""
         raise NotImplementedError
 
     def build(self, data: dict[str, Any]) -> Any:
-        """What data that the serializer let pass stands for."""
+        """What data means that the serializer has validated."""
         raise NotImplementedError
 
     def to_internal_value(self, data: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Shapes of what a task announced and what has become of it; built by uploads.selectors, described here."""
+"""Shapes of what a task announced and what became of it. uploads.selectors builds them; this describes them."""
 
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers

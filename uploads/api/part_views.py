@@ -1,4 +1,4 @@
-"""The quickest way in for a part: the body is the part, nothing of it is parsed."""
+"""The fastest door for a part: the body is the part, and nothing of it is parsed."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""By what the doors of uploads may refuse, told once for what several of them do."""
+"""The refusals that several doors of uploads share."""
 
 from common.errors import DomainError
 from drives.errors import (
@@ -27,7 +27,7 @@ ANNOUNCING: Refusals = (
     ManifestInvalid, BadName, FileTypeNotAllowed, NameTaken, QuotaExceeded, DriveReadOnly,
 )  # fmt: skip
 TAKING: Refusals = (UploadClosed, UploadPaused, DriveReadOnly)
-"""Bytes, or a question whether they are needed."""
+"""Of doors that take bytes, or tell which are needed."""
 IN_PARTS: Refusals = (*TAKING, MultipartNotStarted, SentInOrder, SentDirectly)
 LANDING: Refusals = (NameTaken, SizeMismatch, DigestMismatch, StorageFailed)
 PUTTING_TOGETHER: Refusals = (*IN_PARTS, *LANDING, PartsMissing, UploadInterrupted)

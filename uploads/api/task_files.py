@@ -1,4 +1,4 @@
-"""What the doors of single files have in common: how a file is found, and what is told of it."""
+"""What the doors of single files share: how a file is found, and how it is described."""
 
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ BYTES = "application/octet-stream"
 
 
 def upload_result(request: HttpRequest, row: TaskFile, seconds: float) -> dict[str, Any]:
-    """What is told of a file that has landed; `seconds` is how long that took. Raises NotVisible."""
+    """The answer for a file that has landed; `seconds` is how long that took. Raises NotVisible."""
     file = row.file
     if file is None:
         raise NotVisible
@@ -58,7 +58,7 @@ class FileOfTask(VisibleViewSet):
 
 
 def part_state(task_file: TaskFile, index: int, part: Received) -> dict[str, Any]:
-    """What is answered to a part, which the client has called `index`."""
+    """The answer to a part that the client numbers `index`."""
     return {
         "chunk_index": index,
         "etag": part.etag,

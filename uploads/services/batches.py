@@ -23,7 +23,7 @@ from uploads.services.tasks import require_active
 
 @dataclass(frozen=True)
 class SentFile:
-    """A file of the request, staged; `task_file_id` None where its field names no file."""
+    """A staged file of the request; `task_file_id` is None where its field names no file."""
 
     task_file_id: UUID | None
     staging_id: str
@@ -58,7 +58,7 @@ def upload_batch(*, task: UploadTask, actor: User, sent: Sequence[SentFile]) -> 
 
 
 def judge(row: TaskFile | None, item: SentFile) -> Outcome:
-    """The row, where it has landed or can; otherwise what is wrong."""
+    """The row if it has landed or can land; otherwise what is wrong."""
     if row is None:
         return NotVisible()
     try:

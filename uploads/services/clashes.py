@@ -1,4 +1,4 @@
-"""Files of a manifest whose names are taken where they shall go."""
+"""Files of a manifest whose names are taken at their destination."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
@@ -17,7 +17,7 @@ from drives.services.places import (
 from uploads.services.manifests import ManifestFile
 
 MOST_TOLD = 1000
-"""Most paths that a refusal names."""
+"""The most paths that a refusal names."""
 
 
 def settle_clashes(

@@ -16,7 +16,7 @@ from uploads.models import ClientLog
 
 MAX_SIZE = 5 * 2**20
 KEPT = 50
-"""Logs of a user that are kept; the oldest go first."""
+"""Logs that are kept of each user; the oldest are deleted first."""
 
 
 def store_log(*, user: User, file_name: str, content: bytes, now: datetime) -> ClientLog:
@@ -51,7 +51,9 @@ def store_log(*, user: User, file_name: str, content: bytes, now: datetime) -> C
 
 
 def stamped(name: str, moment: datetime, number: int) -> str:
-    """`name` with the time of day before its ending, and from the second of its kind on a number; at most 255 bytes."""
+    """`name` with the time of day before its ending, and a number from the second of the same name on; at most 255
+    bytes.
+    """
     stem, dot, ending = name.rpartition(".")
     if not stem:
         stem, dot, ending = name, "", ""
@@ -67,5 +69,5 @@ def content_of(log: ClientLog) -> bytes:
 
 
 def path_of(log: ClientLog) -> str:
-    """What the client is told as the place of its log; no path of ours."""
+    """The place of the log, as the client is told; not a path on this server."""
     return f"{log.log_date}/{log.file_name}"

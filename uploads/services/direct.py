@@ -1,7 +1,7 @@
-"""A file that its client puts straight into the bucket, in parts by signed addresses.
+"""A file that its client sends straight into the bucket, in parts to signed URLs.
 
-The multipart upload is begun and completed here: the bucket says which parts there are and how large the object is,
-the client's word counts for nothing. Once it is completed no address reaches the object any more.
+The multipart upload is started and completed here: the bucket says which parts exist and how large the object is, and
+the client is not trusted on that. Once the upload is completed, none of its URLs reaches the object any more.
 """
 
 import logging
@@ -46,7 +46,7 @@ AWAIT_SECONDS = 10.0
 
 
 def bucket() -> BucketStorage:
-    """The storage, where clients can reach it themselves. Raises NotSupported."""
+    """The storage, if clients can reach it directly. Raises NotSupported."""
     storage = blob_storage()
     if not isinstance(storage, BucketStorage):
         raise NotSupported
@@ -55,7 +55,7 @@ def bucket() -> BucketStorage:
 
 @contextmanager
 def asking_the_bucket() -> Iterator[None]:
-    """Raises StorageFailed where the bucket fails; nothing has changed then."""
+    """Raises StorageFailed where the bucket fails; nothing has been changed then."""
     try:
         yield
     except StorageError as error:
@@ -202,7 +202,7 @@ def await_object(storage: BucketStorage, task_file: TaskFile) -> bool:
 
 
 def interrupted(task_file: TaskFile) -> UploadInterrupted | UploadClosed:
-    """The bucket has nothing of the upload any more: our fault where it was still open."""
+    """The bucket has nothing of the upload any more, which is our fault if it was still open."""
     if fail_file(task_file=task_file, message=str(UploadInterrupted.text), was_ours=True):
         return UploadInterrupted()
     return UploadClosed(status=reload(task_file).status)

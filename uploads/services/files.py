@@ -1,4 +1,4 @@
-"""Bytes of one file: whole, or in parts of any order."""
+"""The bytes of one file: whole, or in parts in any order."""
 
 import logging
 import time
@@ -48,13 +48,13 @@ logger = logging.getLogger(__name__)
 
 
 def require_receiving(task_file: TaskFile) -> None:
-    """Raises UploadClosed, UploadPaused where task or file take no more bytes."""
+    """Raises UploadClosed or UploadPaused where task or file accept no more bytes."""
     require_active(task_file.task)
     require_unfinished(task_file)
 
 
 def require_unfinished(task_file: TaskFile) -> None:
-    """Raises UploadClosed where the file has landed or is given up."""
+    """Raises UploadClosed where the file has landed or failed."""
     if task_file.status not in TaskFile.OPEN_STATUSES:
         raise UploadClosed(status=task_file.status)
 
@@ -77,8 +77,8 @@ def check_content(task_file: TaskFile, digests: Digests) -> None:
 def counting_our_failures(task_file: TaskFile) -> Iterator[None]:
     """Raises StorageFailed where the storage fails.
 
-    That is our fault: the file can be sent, or completed, again at once. But it counts as a retry, and after three
-    of them the file is given up.
+    That is our fault, so the file can be sent, or completed, again at once. But it counts as a retry, and after three
+    of them the file fails for good.
     """
     try:
         yield
@@ -89,7 +89,7 @@ def counting_our_failures(task_file: TaskFile) -> Iterator[None]:
 
 
 def count_our_failure(task_file: TaskFile) -> None:
-    """One of the three retries is spent; there being none, the file is given up."""
+    """Spend one of the three retries; if none is left, the file fails for good."""
     message = str(StorageFailed.text)
     again = TaskFile.objects.filter(
         pk=task_file.pk, status__in=TaskFile.OPEN_STATUSES, retry_count__lt=TaskFile.MAX_RETRIES
@@ -172,7 +172,7 @@ def require_in_parts(task_file: TaskFile) -> None:
 
 
 def start_upload(*, task_file: TaskFile, part_size: int) -> TaskFile:
-    """Make room for the bytes: in parts of `part_size`, or, where that is 0, one after the other.
+    """Make room for the bytes: in parts of `part_size`, or one after the other where that is 0.
 
     The upload that is open afterwards may be another request's. Raises UploadClosed, UploadPaused.
     """
@@ -190,7 +190,7 @@ def start_upload(*, task_file: TaskFile, part_size: int) -> TaskFile:
 
 
 def note_upload(task_file: TaskFile, *, upload_id: str, part_size: int, storage_key: str = "") -> bool:
-    """Write down the upload of a file that has none; False where another request was first. Raises UploadClosed."""
+    """Record an upload of a file that has none; False where another request was first. Raises UploadClosed."""
     now = timezone.now()
     with transaction.atomic():
         task = lock_open_task(task_file.task_id)
@@ -283,7 +283,7 @@ def land_staged(*, task_file: TaskFile, actor: User, etags: dict[int, str] | Non
 
 @contextmanager
 def given_up_when_refused(task_file: TaskFile) -> Iterator[None]:
-    """A refusal fails the file, with the refusal as its message."""
+    """A refusal makes the file fail, with the refusal as its message."""
     try:
         yield
     except DomainError as error:
@@ -292,7 +292,7 @@ def given_up_when_refused(task_file: TaskFile) -> Iterator[None]:
 
 
 def await_landing(task_file: TaskFile, actor: User, seconds: float = 2) -> TaskFile:
-    """Another request has taken the same bytes: its result is ours, also where it died before the file landed.
+    """Another request has taken the same bytes: its result is ours, even if it died before the file landed.
 
     Raises UploadClosed, UploadInterrupted, StorageFailed.
     """

@@ -1,4 +1,4 @@
-"""Instant upload: what the caller can already read need not be sent."""
+"""Instant upload: content that the caller can already read need not be sent."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ ROW = ("pk", "target_folder_path", "file_name", "file_size", "md5", "mime_type",
 
 
 class CheckedFile(NamedTuple):
-    """A file the client asks about, by its id in the task; size in bytes, md5 in hex."""
+    """A file that the client asks about, by its id in the task; size in bytes, md5 in hex."""
 
     task_file_id: UUID
     md5: str

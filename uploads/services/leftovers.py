@@ -1,4 +1,4 @@
-"""What an upload has sent so far, when nobody needs it any more."""
+"""What an upload has sent so far, once nobody needs it any more."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,7 +12,7 @@ from uploads.models import TaskFile, UploadPart
 
 @dataclass(frozen=True)
 class SentSoFar:
-    """The open upload of a file, as its row had it: empty where it had none."""
+    """The open upload of a file, according to its row; empty where it had none."""
 
     upload_id: str
     storage_key: str
@@ -33,7 +33,7 @@ class SentSoFar:
 
 
 def drop_parts(parts: QuerySet[UploadPart]) -> list[SentSoFar]:
-    """Forget parts. Returns what lies staged apart, to be let go of after the commit."""
+    """Delete the rows of parts. Returns what is staged apart, to be discarded after the commit."""
     apart = list(parts.exclude(staging_id="").values_list("staging_id", flat=True))
     parts.all().delete()
     return [SentSoFar(staging_id, "") for staging_id in apart]

@@ -1,4 +1,4 @@
-"""What a client announces, judged before anything is made."""
+"""What a client announces, checked before anything is created."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from uploads.errors import FileTypeNotAllowed, ManifestInvalid
 
 
 class ManifestFile(NamedTuple):
-    """A file as the client announces it, named as the columns of TaskFile; `md5` is empty where unknown."""
+    """A file as the client announces it, with the column names of TaskFile; `md5` is empty where unknown."""
 
     local_path: str
     target_folder_path: str

@@ -1,4 +1,4 @@
-"""News of how far an upload is: at most two a second for a task, the last one always sent.
+"""Progress events of uploads: at most two a second for each task; the last one is always sent.
 
 What happens within a second of the last event waits for the end of that second; the end of the task is told at once.
 """
@@ -29,11 +29,11 @@ def announce(task: UploadTask, *, at_once: bool = False) -> None:
 
 
 quiet_until: dict[UUID, float] = {}
-"""Until when (monotonic) Redis need not be asked: a message is on its way that looks at the task after that."""
+"""Monotonic time until which Redis need not be asked: a message is on its way that looks at the task after that."""
 
 
 def tell(task_id: UUID, *, at_once: bool = False) -> None:
-    """Send the event now, or have it sent when its turn has come."""
+    """Send the event now, or once its turn has come."""
     now = time.monotonic()
     if not at_once and now < quiet_until.get(task_id, 0):
         return
@@ -51,7 +51,7 @@ def tell(task_id: UUID, *, at_once: bool = False) -> None:
 
 
 def tell_rest(task_id: UUID) -> None:
-    """Send what had to wait. Whatever comes after this look at the task asks for a message of its own."""
+    """Send what had to wait. Whatever happens after this look at the task asks for a message of its own."""
     quiet_until.pop(task_id, None)
     end_turn(f"upload:{task_id}:rest")
     if UploadTask.objects.filter(pk=task_id, status__in=UploadTask.OPEN_STATUSES).exists():

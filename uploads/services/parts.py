@@ -1,8 +1,8 @@
-"""Parts of a file: gathered and checked first, then put to their place, and never half overwritten.
+"""Parts of a file: collected and checked first, then written to their place, and never half overwritten.
 
-What a row vouches for lies still: bytes at the place of a part that is written down are not touched any more. A part
-that comes again with other content is staged apart, and its row then names that; the parts are put together when the
-file is completed. So whenever the server dies, the row and the bytes that it stands for agree.
+Bytes that a row vouches for do not change: the place of a part that has been recorded is never written to again. A
+part that comes again with other content is staged apart, and its row then names that; the parts are put together when
+the file is completed. So row and bytes agree whenever the server dies.
 """
 
 import errno
@@ -33,11 +33,11 @@ from uploads.models import TaskFile, UploadPart
 
 logger = logging.getLogger(__name__)
 Source = Callable[[memoryview], Iterator[memoryview]]
-"""Brings bytes: pieces that lie one behind the other in the memory it is given, which begins anew where it is full."""
+"""Delivers bytes: consecutive pieces in the memory that it is given, starting over where that is full."""
 
 
 class Etag:
-    """What tells the bytes of a part from others: their MD5, or the CRC-32 where no MD5 is wanted."""
+    """Identifies the bytes of a part: by their MD5, or by their CRC-32 where no MD5 is wanted."""
 
     def __init__(self, *, with_md5: bool) -> None:
         self.crc32 = 0
@@ -55,7 +55,7 @@ class Etag:
 
     @classmethod
     def like(cls, value: str) -> "Etag":
-        """One of the kind of `value`."""
+        """An ETag of the same kind as `value`."""
         return cls(with_md5=len(value) > 8)
 
 
@@ -98,9 +98,10 @@ class Gathered:
         return self.told.value
 
     def write_to(self, file: BinaryIO, start: int) -> Future[None]:
-        """Past the buffer of `file`, and where that can be past the page cache, straight to its place.
+        """Write straight to `file`, past its buffer and if possible past the page cache.
 
-        The kernel may carry on with it, whatever becomes of us, until what is answered is done.
+        The kernel may go on writing, whatever becomes of this process; the future that is returned tells when it is
+        done.
         """
         written = 0
         if self.spilled is None:
@@ -115,7 +116,7 @@ class Gathered:
         return self.writing or done()
 
     def lies_in(self, file: BinaryIO, start: int) -> bool:
-        """Whether the very same bytes are there."""
+        """Whether exactly these bytes are there."""
         for block in self.blocks():
             if os.pread(file.fileno(), len(block), start) != bytes(block):
                 return False
@@ -132,7 +133,7 @@ class Gathered:
             yield memoryview(block)
 
     def give_away(self) -> mmap | None:
-        """The memory that holds all of the part, which is the caller's from now on; None where it is not in memory."""
+        """Hand the memory with the whole part over to the caller; None where the part is not in memory."""
         if self.spilled is not None:
             return None
         self.is_given_away = True
@@ -154,14 +155,14 @@ class Gathered:
 
 
 def done() -> Future[None]:
-    """What needs not be waited for."""
+    """A future that is done already."""
     future = Future[None]()
     future.set_result(None)
     return future
 
 
 def laid_out(chunks: Iterable[bytes]) -> Source:
-    """What has come already."""
+    """A source of bytes that have arrived already."""
 
     def source(memory: memoryview) -> Iterator[memoryview]:
         start = 0
@@ -191,7 +192,7 @@ class Received:
 
 
 def place_part(task_file: TaskFile, number: int, gathered: Gathered, file: BinaryIO) -> Received:
-    """Keep a part and write it down. Call with the staged bytes as `file`, under the lock of those of the part.
+    """Store a part and record it. Call with the staged bytes as `file`, under the lock of those of the part.
 
     Raises UploadClosed, OSError; the part is then what it was before.
     """
@@ -233,9 +234,9 @@ def place_part(task_file: TaskFile, number: int, gathered: Gathered, file: Binar
 def end_of_write(
     task_file: TaskFile, number: int, copy: mmap | None, lock: int, writing: Future[None]
 ) -> None:
-    """A part is in its place, so that it can be hashed, and others may have the place: `lock` is let go.
+    """The part is in its place: it can be hashed, and `lock` on the place is released.
 
-    Where the disk has refused it, that is only logged: the completion reads what was not hashed, and finds out.
+    If the disk failed, that is only logged: the completion reads what was not hashed, and finds out.
     """
     try:
         if error := writing.exception():
@@ -250,9 +251,9 @@ def end_of_write(
 
 
 def is_untouched(file: BinaryIO, start: int, size: int) -> bool:
-    """Whether nobody has ever written there, so that no row can vouch for it: files begin as one hole (lseek(2)).
+    """Whether nothing was ever written there, so that no row can vouch for it: files begin as one hole (lseek(2)).
 
-    A file system that knows no holes says that all is data; then the row is looked for.
+    A file system without holes reports data everywhere; the row is then looked for.
     """
     try:
         return os.lseek(file.fileno(), start, os.SEEK_DATA) >= start + size
@@ -263,7 +264,7 @@ def is_untouched(file: BinaryIO, start: int, size: int) -> bool:
 
 
 def is_same(part: UploadPart, gathered: Gathered, file: BinaryIO, start: int) -> bool:
-    """Whether the part that is there has the very bytes of the one that has come."""
+    """Whether the stored part has exactly the bytes of the one that has arrived."""
     if not part.staging_id:
         return gathered.lies_in(file, start)
     with blob_storage().staging_path(part.staging_id).open("rb") as other:
@@ -271,10 +272,7 @@ def is_same(part: UploadPart, gathered: Gathered, file: BinaryIO, start: int) ->
 
 
 def note_part(task_file: TaskFile, *, number: int, size: int, etag: str, staging_id: str = "") -> Received:
-    """Write down a part of the upload that is open now, never one for an earlier upload of the file.
-
-    Raises UploadClosed.
-    """
+    """Record a part of the upload that is open now, never one of an earlier upload of the file. Raises UploadClosed."""
     count = UploadPart.objects.note(task_file, number=number, size=size, etag=etag, staging_id=staging_id)
     if count is None:
         raise UploadClosed(status="closed")
@@ -282,7 +280,7 @@ def note_part(task_file: TaskFile, *, number: int, size: int, etag: str, staging
 
 
 def hash_ahead(task_file: TaskFile, start: int, stop: int, copy: mmap | None = None) -> None:
-    """Let bytes that lie in their place for good be hashed while the rest is still on its way.
+    """Have bytes that will not change any more hashed while the rest is still arriving.
 
     `copy` is memory that begins with them: it is given back when they are hashed.
     """
@@ -311,9 +309,9 @@ def check_parts(task_file: TaskFile, etags: dict[int, str]) -> list[UploadPart]:
 
 
 def put_together(task_file: TaskFile, parts: list[UploadPart], file: BinaryIO) -> Hasher | None:
-    """Put what was staged apart to its place; a hasher of the beginning of the file, where there is one.
+    """Move what was staged apart to its place; returns a hasher of the beginning of the file, if there is one.
 
-    Their rows go on naming where they came from, so that it can be done again.
+    The rows go on naming the staged copies, so that this can be repeated.
     """
     begun = hashing_ahead.take(task_file.upload_id)
     for part in parts:
@@ -335,11 +333,12 @@ def put_together(task_file: TaskFile, parts: list[UploadPart], file: BinaryIO) -
 
 
 def hash_parts(task_file: TaskFile, parts: list[UploadPart], file: BinaryIO, begun: Hasher | None) -> Digests:
-    """Digests of the file that was put together, of which `begun` has the beginning.
+    """Digests of the file that was put together; `begun` has hashed its beginning.
 
-    What is read for that is held to the ETags of its parts: neither bytes nor rows of parts are waited for until the
-    disk has them, so that where the power fails one may outlive the other (docs/adr/0022-parts-go-past-the-cache.md).
-    Raises PartsMissing for those that are not what was acknowledged, and forgets them: they can be sent again.
+    Whatever is read here is compared with the ETags of its parts. Neither the bytes nor the rows of parts are flushed
+    to the disk before they are acknowledged, so after a power failure one may be there without the other
+    (docs/adr/0022-parts-go-past-the-cache.md). Raises PartsMissing for parts that are not what was acknowledged, and
+    deletes their rows, so that they can be sent again.
     """
     if not task_file.part_size:
         return digests_of(file, with_md5=bool(task_file.md5), begun=begun)

@@ -1,4 +1,4 @@
-"""Do the sums of drives agree with their files and uploads? What has drifted is mended."""
+"""Whether the sums of drives agree with their files and uploads; wrong sums are corrected."""
 
 import logging
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Drift:
-    """Sums of a drive as they stood and as they must be, in bytes."""
+    """The sums of a drive as they were and as they must be, in bytes."""
 
     drive_id: UUID
     used: int
@@ -42,17 +42,18 @@ def with_true_sums() -> DriveQuerySet:
 
 
 def reconcile_quota() -> list[Drift]:
-    """Mend the sums of drives that have drifted; every drift is logged as a fault of ours."""
+    """Correct the sums of drives that are wrong; each is logged as an error of ours."""
     drifted = with_true_sums().exclude(used_size=F("true_used"), reserved_size=F("true_reserved"))
     found = (mend(pk) for pk in list(drifted.order_by("pk").values_list("pk", flat=True)))
     return [drift for drift in found if drift]
 
 
 def mend(drive_id: UUID) -> Drift | None:
-    """Set the sums of a drive right; None where there is nothing wrong with them.
+    """Correct the sums of a drive; None where they are right.
 
-    Whoever changes a sum holds the drive's row until the files it counts are committed. So the row is held first,
-    and counted by a statement after that: what was seen without the lock may have been an upload landing.
+    Whoever changes a sum holds the drive's row until the files that it counts are committed. So the row is locked
+    first, and the files are counted by a later statement: a count without the lock might miss an upload that is
+    landing.
     """
     with transaction.atomic():
         Drive.objects.select_for_update(of=("self",), no_key=True).filter(pk=drive_id).first()

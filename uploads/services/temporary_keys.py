@@ -40,7 +40,7 @@ CALLBACK_PATH = "/api/v1/oss-callback/upload-complete"
 
 
 def oss() -> OSSStorage:
-    """The storage, where it gives temporary keys. Raises NotSupported."""
+    """The storage, if it gives temporary keys. Raises NotSupported."""
     storage = blob_storage()
     if not getattr(storage, "sts_role_arn", ""):
         raise NotSupported
@@ -52,7 +52,7 @@ def prefix_of(task: UploadTask) -> str:
 
 
 def place_of(task_file: TaskFile) -> str:
-    """The key under which the client puts the file."""
+    """The key under which the client stores the file."""
     return f"{SENT}{task_file.task_id}/{task_file.pk}"
 
 

@@ -1,8 +1,8 @@
-"""Bytes of one file in order, as the tus protocol sends them.
+"""The bytes of one file in order, as the tus protocol sends them.
 
 The offset of an upload is the size of its staged file and nothing else: no row has to agree with the disk, and after
-any crash it says what is there. A block is appended under the lock of the staged file, and only where the file ends
-at that moment; so two requests at once never mix: one goes on, the other is told.
+any crash it tells what is there. A block is appended under the lock of the staged file, and only at its present end.
+So two requests at once never mix: one goes on, the other is refused.
 """
 
 import logging
@@ -67,7 +67,9 @@ def require_in_order(task_file: TaskFile) -> None:
 
 
 def received_size(task_file: TaskFile) -> int:
-    """Bytes that are there, also those of a request under way. Raises StagingClosed where somebody has taken them."""
+    """Bytes that are there, including those of a request under way. Raises StagingClosed where somebody has taken
+    them.
+    """
     if task_file.status in TaskFile.LANDED_STATUSES:
         return task_file.file_size
     if not task_file.upload_id:
@@ -183,9 +185,9 @@ def append(task_file: TaskFile, offset: int, block: bytes | memoryview) -> None:
 
 
 def note(task_file: TaskFile, size: int) -> None:
-    """Write down how far it is, for those who look on; the client goes by the disk.
+    """Record how far it is, for whoever watches; clients are told the size on disk.
 
-    Raises UploadClosed, UploadPaused where bytes are no longer wanted.
+    Raises UploadClosed, UploadPaused where no more bytes are wanted.
     """
     require_receiving(reload(task_file))
     note_part(task_file, number=1, size=size, etag="")
