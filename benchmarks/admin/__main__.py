@@ -12,7 +12,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from benchmarks.uploads.report import aligned
+from benchmarks.uploads.report import aligned, say_load
 from benchmarks.uploads.yuntu import Platform
 
 GOAL = 300  # milliseconds
@@ -99,7 +99,7 @@ def main() -> None:
             print(f"\n{aligned(measure(options.rounds))}")
         finally:
             platform.stop()
-    print(f"\nload of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    say_load([os.getloadavg()[0]])
 
 
 if __name__ == "__main__":

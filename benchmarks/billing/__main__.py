@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from statistics import median
 
-from benchmarks.uploads.report import aligned, spread
+from benchmarks.uploads.report import aligned, say_load, spread
 from benchmarks.uploads.yuntu import Platform
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -87,7 +87,7 @@ def main() -> None:
         platform.stop()
     for table in tables:
         print(f"\n{aligned(table)}")
-    print(f"\nload of the machine {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} processors")
+    say_load(loads)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import argparse
 import os
 from pathlib import Path
 
-from benchmarks.uploads.report import aligned
+from benchmarks.uploads.report import aligned, say_load
 from benchmarks.uploads.yuntu import Platform
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ def main() -> None:
         platform.stop()
     load.append(os.getloadavg()[0])
     print(f"\n{aligned([HEAD, *(row.cells() for row in rows)])}")
-    print(f"\nload of the machine {min(load):.1f} to {max(load):.1f} on {os.cpu_count()} processors")
+    say_load(load)
 
 
 main()

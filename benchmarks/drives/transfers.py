@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from benchmarks.uploads.contestants import Missing, Nginx, free_port, run
 from benchmarks.uploads.corpus import Corpus
 from benchmarks.uploads.peers import Copyparty
-from benchmarks.uploads.report import Report
+from benchmarks.uploads.report import Report, say_load
 from benchmarks.uploads.servers import SpooledYuntu
 from benchmarks.uploads.yuntu import Platform
 
@@ -225,7 +225,7 @@ def main() -> None:
             contestant.clear()
         platform.stop()
     load.append(os.getloadavg()[0])
-    print(f"\nload of the machine {min(load):.1f} to {max(load):.1f} on {os.cpu_count()} processors")
+    say_load(load)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.uploads.report import aligned, spread
+from benchmarks.uploads.report import aligned, say_load, spread
 from benchmarks.uploads.yuntu import Platform
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -224,7 +224,7 @@ def main() -> None:
         platform.stop()
     load.append(os.getloadavg()[0])
     print(aligned([["", "median (least-most)"], *rows]))
-    print(f"\nload of the machine {min(load):.1f} to {max(load):.1f} on {os.cpu_count()} processors")
+    say_load(load)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.uploads.contestants import Contestant, Missing, Nginx
 from benchmarks.uploads.corpus import Corpus
 from benchmarks.uploads.peers import Copyparty, TusNode, TusPython
-from benchmarks.uploads.report import Report
+from benchmarks.uploads.report import Report, say_load
 from benchmarks.uploads.servers import AsgiYuntu, BufferedYuntu, OnePoolYuntu, SpooledYuntu
 from benchmarks.uploads.wire import Refused
 from benchmarks.uploads.yuntu import Platform, Yuntu, YuntuMd5, YuntuTus
@@ -146,7 +146,7 @@ def main() -> None:
         if isinstance(contestant, Yuntu):
             print(f"\n{contestant.name}, as many times the rate of")
             print(run.report.ratios(contestant.name, peers, [LARGE_1, LARGE_4, SMALL_4]))
-    print(f"\nload of the machine {min(load):.1f} to {max(load):.1f} on {os.cpu_count()} processors")
+    say_load(load)
 
 
 main()

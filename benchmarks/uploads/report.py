@@ -1,5 +1,6 @@
 """Figures of a run, and the tables that are made of them."""
 
+import os
 from collections import defaultdict
 from dataclasses import dataclass, field
 from statistics import median
@@ -45,6 +46,11 @@ def spread(values: list[float], digits: int) -> str:
         return "-"
     least, middle, most = (f"{value:.{digits}f}" for value in (min(values), median(values), max(values)))
     return middle if len(values) == 1 else f"{middle} ({least}-{most})"
+
+
+def say_load(loads: list[float]) -> None:
+    """What tells a reader how far the figures can be trusted: load averages before and after the measurement."""
+    print(f"\nload of the machine {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} processors")
 
 
 def aligned(rows: list[list[str]]) -> str:

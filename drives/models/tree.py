@@ -40,20 +40,25 @@ class EntryQuerySet(models.QuerySet[Entry]):
         """
         return self.filter(pk__in=self.values("pk")[first : first + count]) if count > 0 else self.none()
 
+    def living(self) -> Self:
+        raise NotImplementedError
 
-class FolderQuerySet(EntryQuerySet["Folder"]):
-    def visible_to(self, user: User) -> FolderQuerySet:
+    def visible_to(self, user: User) -> Self:
         return self.in_reach_of(user).living()
 
-    def in_reach_of(self, user: User) -> FolderQuerySet:
+    def in_reach_of(self, user: User) -> Self:
         """Living or in the trash, in drives that the user may read."""
         return self.filter(drive__in=Drive.objects.visible_to(user))
 
-    def with_favourite(self, user: User) -> FolderQuerySet:
+    def with_favourite(self, user: User) -> Self:
         """With `is_favourite`, whether the user marked it."""
-        return self.annotate(is_favourite=Exists(Favourite.objects.filter(user=user, folder=OuterRef("pk"))))
+        column = str(self.model._meta.model_name)  # Favourite has one for each kind
+        marks = Favourite.objects.filter(user=user, **{column: OuterRef("pk")})
+        return self.annotate(is_favourite=Exists(marks))
 
-    def living(self) -> FolderQuerySet:
+
+class FolderQuerySet(EntryQuerySet["Folder"]):
+    def living(self) -> Self:
         return self.filter(path__startswith="/")
 
     def in_trash(self) -> FolderQuerySet:
@@ -118,17 +123,6 @@ class Folder(Row):
 
 
 class FileQuerySet(EntryQuerySet["File"]):
-    def visible_to(self, user: User) -> FileQuerySet:
-        return self.in_reach_of(user).living()
-
-    def in_reach_of(self, user: User) -> FileQuerySet:
-        """Living or in the trash, in drives that the user may read."""
-        return self.filter(drive__in=Drive.objects.visible_to(user))
-
-    def with_favourite(self, user: User) -> FileQuerySet:
-        """With `is_favourite`, whether the user marked it."""
-        return self.annotate(is_favourite=Exists(Favourite.objects.filter(user=user, file=OuterRef("pk"))))
-
     def for_lists(self) -> FileQuerySet:
         """With the columns that a list shows, its own and those of folder and content, and no others."""
         return self.select_related("folder", "blob").only(
@@ -136,7 +130,7 @@ class FileQuerySet(EntryQuerySet["File"]):
             "trashed_at", "blob__md5", "blob__sha256",
         )  # fmt: skip
 
-    def living(self) -> FileQuerySet:
+    def living(self) -> Self:
         return self.filter(trashed_at__isnull=True).filter(
             Q(folder__isnull=True) | Q(folder__path__startswith="/")
         )

@@ -59,6 +59,7 @@ def test_a_deleted_drive_counts_as_long_as_it_holds_something(owner: User, limit
 def test_without_a_limit_only_the_drive_counts(owner: User) -> None:
     Drive.objects.filter(user=owner).update(total_size=10**15)
     reserve(drive=default_drive(user=owner), size=10**14)
+    assert Drive.objects.get(user=owner).reserved_size == 10**14
 
 
 @pytest.mark.django_db(transaction=True)

@@ -273,6 +273,7 @@ def test_a_machine_without_the_engine_leaves_it_to_others(
 
 def test_a_report_there_is_not() -> None:
     inspect_scene(str(UUID(int=7)))
+    assert not SceneReport.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -39,8 +39,10 @@ from uploads.errors import (
 from uploads.models import TaskFile
 from uploads.services import desktop
 
-CHUNK_FORM = {
-    "multipart/form-data": {
+
+def chunk_form(data_format: str) -> dict[str, Any]:
+    """A chunk whose bytes are `binary` in a form, or base64 (`byte`) in JSON."""
+    return {
         "type": "object",
         "required": ["taskId", "chunkIndex", "totalChunks", "chunkData"],
         "properties": {
@@ -48,21 +50,12 @@ CHUNK_FORM = {
             "chunkIndex": {"type": "integer", "minimum": 0},
             "totalChunks": {"type": "integer", "minimum": 1},
             "chunkHash": {"type": "string"},
-            "chunkData": {"type": "string", "format": "binary"},
+            "chunkData": {"type": "string", "format": data_format},
         },
-    },
-    "application/json": {
-        "type": "object",
-        "required": ["taskId", "chunkIndex", "totalChunks", "chunkData"],
-        "properties": {
-            "taskId": {"type": "string"},
-            "chunkIndex": {"type": "integer", "minimum": 0},
-            "totalChunks": {"type": "integer", "minimum": 1},
-            "chunkHash": {"type": "string"},
-            "chunkData": {"type": "string", "format": "byte"},
-        },
-    },
-}
+    }
+
+
+CHUNK_FORM = {"multipart/form-data": chunk_form("binary"), "application/json": chunk_form("byte")}
 FILE_FORM = {
     "multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
 }
