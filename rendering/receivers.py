@@ -1,5 +1,6 @@
 """What rendering does about signals from the apps below."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.dispatch import receiver
@@ -8,6 +9,7 @@ from accounts.models import User
 from accounts.signals import level_changed, user_deleted, user_leaves
 from billing.models import MembershipPlan, Wallet
 from billing.signals import plan_changed, wallet_credited
+from common.errors import TransitionNotAllowed
 from rendering import messages
 from rendering.models import RenderJob
 from rendering.services import limits
@@ -23,7 +25,8 @@ def end_jobs(sender: Any, user: User, **kwargs: Any) -> None:
     """
     open_jobs = RenderJob.objects.filter(user=user).exclude(status__in=RenderJob.FINAL_STATUSES)
     for job in open_jobs.select_related("user", "drive", "hold").order_by("pk"):
-        cancel_job(job=job)
+        with suppress(TransitionNotAllowed):  # it ended by itself meanwhile
+            cancel_job(job=job)
 
 
 @receiver(level_changed)

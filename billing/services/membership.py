@@ -48,15 +48,17 @@ def price_now(user: User, plan: MembershipPlan, *, now: datetime) -> Decimal:
     membership = Membership.objects.filter(user=user).select_related("plan").first()
     if membership is None or membership.status != Status.ACTIVE:
         return Decimal(plan.price)
+    if membership.period_end <= now and plan.level > membership.plan.level:
+        return Decimal(plan.price)
     return price_of_upgrade(membership, plan, now=now)
 
 
 def change_plan(*, user: User, level: int) -> Membership:
     """Buy a membership, raise it at once, or lower it with the end of the period.
 
-    Who has none, or one that is not paid, buys a month from now on. A higher plan costs `price_of_upgrade` and keeps
-    the period; a lower one is waited for, the free one being the end. Raises PlanUnchanged, NoMembership,
-    InsufficientBalance, WalletParked; nothing is changed then.
+    Who has none, or one that is not paid, buys a month from now on; so does who raises one whose period is over. Before
+    that a higher plan costs `price_of_upgrade` and keeps the period; a lower one is waited for, the free one being the
+    end. Raises PlanUnchanged, NoMembership, InsufficientBalance, WalletParked; nothing is changed then.
     """
     plan, now = MembershipPlan.objects.get(level=level), timezone.now()
     with transaction.atomic():
@@ -70,7 +72,10 @@ def change_plan(*, user: User, level: int) -> Membership:
                 raise PlanUnchanged
             return keep(membership)
         if plan.level > membership.plan.level:
-            return upgrade(user, membership, plan, now)
+            is_over = (
+                membership.period_end <= now
+            )  # not renewed yet: there is no time left whose price could be raised
+            return buy(user, membership, plan, now) if is_over else upgrade(user, membership, plan, now)
         is_end = plan.level == Level.FREE
         membership.next_plan, membership.cancel_at_period_end = (None, True) if is_end else (plan, False)
         membership.save(update_fields=["next_plan", "cancel_at_period_end", "updated_at"])

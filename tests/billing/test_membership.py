@@ -155,6 +155,20 @@ def test_without_the_money_nothing_is_bought(owner_api: Client, owner: User) -> 
     assert owner_api.post("/billing/membership", {"level": 7}).status_code == 422
 
 
+def test_raised_after_its_period_it_is_bought_anew(owner_api: Client, rich: User) -> None:
+    """The schedule has not come to it yet; the time that is left, of which there is none, would cost nothing."""
+    service.change_plan(user=rich, level=1)
+    backdate(rich, 31)
+    before = balance(rich)
+    plans = owner_api.get("/billing/plans").json()["plans"]
+    assert [plan["price_now"] for plan in plans] == [0.0, 0.0, 99.0, 499.0]
+    assert owner_api.post("/billing/membership", {"level": 3}).json()["plan"]["level"] == 3
+    assert balance(rich) == before - 499
+    assert renew_due(now=timezone.now()) == 0
+    assert Membership.objects.get().period_end > timezone.now() + 27 * DAY
+    assert violations() == []
+
+
 def test_lowered_or_cancelled_it_goes_on_to_the_end_of_its_period(owner_api: Client, rich: User) -> None:
     for door in ("cancel", "resume"):
         assert owner_api.post(f"/billing/membership/{door}").json()["code"] == "no_membership"

@@ -106,6 +106,15 @@ def test_a_job_that_is_queued_while_its_owner_s_level_is_raised_runs_by_the_new_
     assert ConcurrencyLimit.objects.get(kind="user").maximum == 16
 
 
+def test_an_account_is_deleted_while_its_job_ends(owner: User, node: RenderNode) -> None:
+    job = makers.queued(owner, frames="1")
+    attempt, now = makers.claimed(node), timezone.now()
+    User.objects.filter(pk=owner.pk).update(deletion_due_at=now)
+    assert overtake(lambda: makers.succeed(attempt), lambda: delete_user(user_id=owner.pk, now=now))
+    assert makers.fresh(job).status == Status.COMPLETED
+    assert makers.audit() == {}
+
+
 # --- Locks: job, drive, places, hold, wallet -----------------------------------------------------------------------
 
 
