@@ -43,9 +43,9 @@ HEIRS = (Role.ADMIN, Role.MEMBER, Role.VIEWER)
 def request_deletion(*, user: User, session: Session, password: str, code: str, ip: str) -> User:
     """Have the account deleted after ACCOUNT_DELETION_DAYS; the other sessions end. Asked again, the day stays.
 
-    Proved by the password, or by a code sent to the user's phone for `delete_account`. Jobs that are open go on: they
-    are cancelled when the time is over. Raises Forbidden (operators), LastOwner, Invalid, WrongPassword, CodeInvalid,
-    LoginLocked, Busy.
+    Proved by the password, or by a code sent to the user's phone for `delete_account`; by the session alone where there
+    is neither. Jobs that are open go on: they are cancelled when the time is over. Raises Forbidden (operators),
+    LastOwner, Invalid, WrongPassword, CodeInvalid, LoginLocked, Busy.
     """
     mine = User.objects.get(pk=user.pk)
     if mine.is_staff:
@@ -84,13 +84,16 @@ def request_deletion(*, user: User, session: Session, password: str, code: str, 
 
 
 def proof(user: User, password: str, code: str, ip: str) -> PhoneCode | None:
-    """The code to be used up, or None where the password was right."""
+    """The code to be used up; None where the password was right, or where a guest has nothing but the session."""
     if password:
         if not passwords.guess(user, password, account=lockout.account_of(user, ""), ip=ip):
             raise WrongPassword(_("The password is wrong."), field="password")
         return None
     if not code:
-        field = "password" if user.has_usable_password() else "verification_code"
+        has_password = user.has_usable_password()
+        if not has_password and not user.phone:
+            return None
+        field = "password" if has_password else "verification_code"
         raise Invalid(_("Your password or a verification code sent to your phone is needed."), field=field)
     purposes = (PhoneCode.Purpose.DELETE_ACCOUNT,)
     return codes.count_guess(phone=user.phone or "", purposes=purposes, code=code, now=timezone.now())

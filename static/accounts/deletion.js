@@ -12,16 +12,14 @@ let user;
 
 export function showDeletion(asked) {
   user = asked;
-  const hasProof = user.has_password || Boolean(user.phone);
-  place("delete-phone").hidden = hasProof;
-  place("delete-account").disabled = !hasProof;
   place("delete-card").hidden = Boolean(user.deletion_due_at);
 }
 
+/** By the password or a code; whoever has neither a password nor a phone has but their session. */
 function proveBy(way) {
   for (const part of form.querySelectorAll("[data-proof]")) part.hidden = part.dataset.proof !== way;
   for (const name of ["password", "verification_code"]) form.elements[name].value = "";
-  other.textContent = other.dataset[way];
+  other.textContent = other.dataset[way] ?? "";
   other.onclick = () => {
     proveBy(way === "password" ? "code" : "password");
     form.querySelector("[data-proof]:not([hidden]) :is(input:not([readonly], [hidden]))").focus();
@@ -32,7 +30,7 @@ place("delete-account").addEventListener("click", () => {
   const money = place("delete-money");
   money.textContent = user.balance > 0 ? fill(money.dataset.text, { balance: moneyText(user.balance) }) : "";
   other.hidden = !(user.has_password && user.phone);
-  proveBy(user.has_password ? "password" : "code");
+  proveBy(user.has_password ? "password" : user.phone ? "code" : "session");
   openForm(form, { phone: user.phone ?? "" });
 });
 

@@ -3,6 +3,21 @@
 import { callSignedIn } from "./api.js";
 import { place, query } from "./parts.js";
 
+const MOST = 100; // what one answer of any list holds
+
+/** Everything of `key` in the list at `path`, answer after answer. */
+export async function everything(path, key) {
+  const found = [];
+  let total;
+  do {
+    const answer = await callSignedIn("GET", `${path}?${query({ skip: found.length, limit: MOST })}`);
+    if (!answer[key].length) break; // something went meanwhile
+    found.push(...answer[key]);
+    total = answer.total;
+  } while (found.length < total);
+  return found;
+}
+
 /** A list in `<id>-rows`, with `<id>-none` for none and `<id>-more` that asks for what follows. */
 export class List {
   /** `row(item)` makes the element of an item of `key` in the answer; `attempt` says what goes wrong with going on. */

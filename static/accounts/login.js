@@ -8,7 +8,7 @@ const card = document.getElementById("signin");
 const modes = ["login", "register", "reset"];
 
 function land() {
-  location.assign(placeAfterSignIn() ?? card.dataset.account);
+  location.assign(placeAfterSignIn() ?? card.dataset.home);
 }
 
 function signedIn(answer) {

@@ -3,6 +3,7 @@
 import { callSignedIn } from "./api.js";
 import { askSure } from "./dialogs.js";
 import { showFace } from "./face.js";
+import { everything } from "./lists.js";
 import { dayText, element, fill, place, titledRow } from "./parts.js";
 import { List, attempt, changed, doing, say } from "./saying.js";
 
@@ -63,8 +64,9 @@ function memberRow(member) {
 
 /** The members of a team as `asked` sees them: who the others are, whether one is alone in owning it, and `show()`. */
 export async function load(asked, me) {
-  const show = await list.load(`/api/v1/teams/${asked.id}/members`, {});
-  const everybody = show.answer.members;
+  const path = `/api/v1/teams/${asked.id}/members`;
+  const show = await list.load(path, {});
+  const everybody = show.answer.total > MOST ? await everything(path, "members") : show.answer.members;
   const owners = everybody.filter(({ role }) => role === "owner");
   const isAlone = asked.role === "owner" && owners.length === 1;
   return {

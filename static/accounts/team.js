@@ -4,6 +4,7 @@ import { callSignedIn } from "./api.js";
 import { askSure, openForm } from "./dialogs.js";
 import { submitByApi } from "./forms.js";
 import * as invitations from "./invitations.js";
+import { everything } from "./lists.js";
 import * as members from "./members.js";
 import { element, fill, moneyText, place } from "./parts.js";
 import { attempt, changed, say } from "./saying.js";
@@ -47,19 +48,14 @@ function show(isOnlyOwner) {
   place("hand-over").disabled = !others.length;
 }
 
-/** Those of `key` in the list at `path`, all that one sees. */
-async function all(path, key) {
-  return (await callSignedIn("GET", `/api/v1/${path}?limit=100`))[key];
-}
-
 export async function load(user, id) {
   const asked = await callSignedIn("GET", `/api/v1/teams/${encodeURIComponent(id)}`);
   const may = (right) => asked.rights.includes(right);
   const [people, open, drives, wallets] = await Promise.all([
     members.load(asked, user),
     may("manage_members") ? invitations.load(asked) : null,
-    may("read_files") ? all("drives", "drives") : [],
-    may("view_money") ? all("billing/wallets", "wallets") : [],
+    may("read_files") ? everything("/api/v1/drives", "drives") : [],
+    may("view_money") ? everything("/api/v1/billing/wallets", "wallets") : [],
   ]);
   return () => {
     team = asked;

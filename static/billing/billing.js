@@ -1,6 +1,7 @@
 // /billing: the money of whoever is signed in, and of the teams whose money they see. What is shown is in the address.
 
-import { callSignedIn, isSignedIn, signInFirst } from "../accounts/api.js";
+import { isSignedIn, signInFirst } from "../accounts/api.js";
+import { everything } from "../accounts/lists.js";
 import { element, place } from "../accounts/parts.js";
 import { showTab } from "../accounts/tabs.js";
 import { addressOf, narrow, readAddress } from "./address.js";
@@ -41,7 +42,7 @@ async function arrive() {
   const mine = ++turn;
   const { tab: asked, filters } = readAddress();
   const tab = asked in views ? asked : "balance";
-  const { wallets } = await callSignedIn("GET", "/api/v1/billing/wallets?limit=100");
+  const wallets = await everything("/api/v1/billing/wallets", "wallets");
   const wallet = wallets.find(({ id }) => id === filters.wallet) ?? wallets[0];
   const show = await views[tab].load(wallet, filters);
   if (mine !== turn) return;

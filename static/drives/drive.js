@@ -160,7 +160,11 @@ function key(event, entry) {
 function listen() {
   choosing.begin({ changed: tools.showTools, open, key });
   listing.begin({ open, menu: tools.menu });
-  viewer.begin({ download: (entry) => attempt(() => tools.download([entry])), show: ({ id }) => choosing.rowOf(id) && choosing.chooseOnly(choosing.rowOf(id)) });
+  viewer.begin({
+    download: (entry) => attempt(() => tools.download([entry])),
+    render: tools.render,
+    show: ({ id }) => choosing.rowOf(id) && choosing.chooseOnly(choosing.rowOf(id)),
+  });
   details.begin({ chosen: () => [...choosing.chosen.values()], versions: () => tools.act("versions") });
   tools.listen();
   listenToDrags();

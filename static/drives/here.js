@@ -4,6 +4,7 @@
 // #file/<id> leads to where a file or folder lies.
 
 import { callSignedIn } from "../accounts/api.js";
+import { everything } from "../accounts/lists.js";
 
 const VIEWS = ["files", "search", "favourites", "trash", "shares", "log"];
 
@@ -20,7 +21,7 @@ export const parentOf = (path) => path.slice(0, path.lastIndexOf("/")) || "/";
 
 export async function loadDrives() {
   home = (await callSignedIn("GET", "/api/v1/drives/default")).id; // whoever has none gets one
-  drives = (await callSignedIn("GET", "/api/v1/drives?limit=100")).drives;
+  drives = await everything("/api/v1/drives", "drives");
 }
 
 export function addressOf({ view, drive, path, rest }) {

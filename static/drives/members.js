@@ -2,6 +2,7 @@
 
 import { callSignedIn } from "../accounts/api.js";
 import { clearErrors, submitByApi } from "../accounts/forms.js";
+import { everything } from "../accounts/lists.js";
 import { fill } from "../accounts/parts.js";
 import { failing } from "../accounts/failing.js";
 import { changed, driveOf, go, here, may } from "./here.js";
@@ -59,7 +60,7 @@ function row(member) {
 }
 
 async function show() {
-  const { members } = await callSignedIn("GET", `${door}?limit=100`);
+  const members = await everything(door, "members");
   list.replaceChildren(...members.map(row));
   place("no-members").hidden = members.length > 0;
 }

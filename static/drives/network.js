@@ -1,6 +1,7 @@
 // The drives as a network drive: where it is, and a password for each device.
 
 import { callSignedIn } from "../accounts/api.js";
+import { everything } from "../accounts/lists.js";
 import { clearErrors, submitByApi } from "../accounts/forms.js";
 import { button, element, place, timeText } from "./parts.js";
 
@@ -23,8 +24,7 @@ function deviceRow({ id, name, last_used_at }) {
 }
 
 async function showDevices() {
-  const { app_passwords } = await callSignedIn("GET", `${door}?limit=100`);
-  place("devices").replaceChildren(...app_passwords.map(deviceRow));
+  place("devices").replaceChildren(...(await everything(door, "app_passwords")).map(deviceRow));
 }
 
 submitByApi(form, {

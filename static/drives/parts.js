@@ -34,6 +34,9 @@ export function kindOf({ name, is_folder, mime_type = "" }) {
   return KINDS.get(name.slice(name.lastIndexOf(".") + 1).toLowerCase()) ?? (mime_type.startsWith("text/") ? "text" : "file");
 }
 
+/** Whether it is rendered from the drive. */
+export const isScene = ({ name, is_folder }) => !is_folder && /\.(blend|ma|mb)$/i.test(name);
+
 const MOST_ASKED = 20; // times, until a picture that is being made counts as none
 const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 

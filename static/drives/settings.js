@@ -3,6 +3,7 @@
 import { callSignedIn } from "../accounts/api.js";
 import { ask } from "../accounts/dialogs.js";
 import { clearErrors, submitByApi } from "../accounts/forms.js";
+import { everything } from "../accounts/lists.js";
 import { fill } from "../accounts/parts.js";
 import { changed, go, here, home, isOwn, may } from "./here.js";
 import { askTyped } from "./dialogs.js";
@@ -41,7 +42,7 @@ function asked() {
 }
 
 async function showOwners() {
-  const { teams } = await callSignedIn("GET", "/api/v1/teams?limit=100");
+  const teams = await everything("/api/v1/teams", "teams");
   const managed = teams.filter(({ rights }) => rights.includes("manage_drives"));
   const { owner } = form.elements;
   owner.replaceChildren(owner.options[0], ...managed.map(({ id, name }) => new Option(fill(words.team, { name }), id)));

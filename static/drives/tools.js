@@ -13,14 +13,13 @@ import { isGone, isList, lead, seek, shown, total } from "./listing.js";
 import { showMembers } from "./members.js";
 import { openMenu } from "./menu.js";
 import { showNetwork } from "./network.js";
-import { place } from "./parts.js";
+import { isScene, place } from "./parts.js";
 import { attempt, say, words } from "./saying.js";
 import { editDrive } from "./settings.js";
 import { shareEntry } from "./sharing.js";
 import { showUsage } from "./usage.js";
 import { bringBack } from "./versions.js";
 
-const SCENE = /\.(blend|ma|mb)$/i;
 const page = place("drive");
 const all = () => [...chosen.values()];
 const first = () => all()[0];
@@ -30,7 +29,7 @@ const fits = {
   some: () => chosen.size > 0,
   one: () => chosen.size === 1,
   file: () => chosen.size === 1 && !first().is_folder,
-  scene: () => chosen.size === 1 && !first().is_folder && SCENE.test(first().name),
+  scene: () => chosen.size === 1 && isScene(first()),
 };
 
 /** Whether a button is shown: by the view, by what is chosen, and by what one may do with all of it. */
@@ -102,6 +101,9 @@ async function copyAddress() {
   say(words.copied);
 }
 
+/** Go where a task of a scene is made. */
+export const render = ({ id }) => location.assign(`${words.tasks}#new/${id}`);
+
 const acts = {
   upload: () => place("pick-files").click(),
   "upload-folder": () => place("pick-folder").click(),
@@ -123,7 +125,7 @@ const acts = {
     if (await bringBack(first())) changed();
   },
   log: () => (location.hash = addressOf({ view: "log", drive: first().drive_id, rest: first().id })),
-  render: () => location.assign(`${words.tasks}#new/${first().id}`),
+  render: () => render(first()),
   download: () => download(all()),
   move: () => toFolder("move", all()),
   copy: () => toFolder("copy", all()),

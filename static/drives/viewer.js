@@ -2,7 +2,7 @@
 
 import { callSignedIn } from "../accounts/api.js";
 import { fill } from "../accounts/parts.js";
-import { element, icon, kindOf, picture, place, sizeText } from "./parts.js";
+import { element, icon, isScene, kindOf, picture, place, sizeText } from "./parts.js";
 
 const MOST_TEXT = 262_144; // bytes of a text that are fetched
 const dialog = place("viewer");
@@ -10,7 +10,7 @@ const stage = place("stage");
 const texts = stage.dataset;
 let files = [];
 let at = 0;
-let doors = null; // { download(entry), show(entry) }
+let doors = null; // { download(entry), render(entry), show(entry) }
 
 /** A picture through the door of previews; null where there is none. */
 async function drawn(entry) {
@@ -82,6 +82,7 @@ async function show() {
   const entry = files[at];
   place("viewer-name").textContent = entry.name;
   place("viewer-count").textContent = files.length > 1 ? `${at + 1} / ${files.length}` : "";
+  place("viewer-render").hidden = !isScene(entry);
   place("viewer-back").hidden = place("viewer-next").hidden = files.length < 2;
   const spinner = element("span", "", "spinner");
   spinner.setAttribute("role", "status");
@@ -118,6 +119,7 @@ export function begin(given) {
   place("viewer-back").addEventListener("click", () => turn(-1));
   place("viewer-next").addEventListener("click", () => turn(1));
   place("viewer-download").addEventListener("click", () => doors.download(files[at]));
+  place("viewer-render").addEventListener("click", () => doors.render(files[at]));
   dialog.addEventListener("keydown", (event) => {
     if (event.target.closest("video, audio, pre")) return;
     if (event.key === "ArrowLeft") turn(-1);

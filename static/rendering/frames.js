@@ -2,11 +2,14 @@
 
 import { callSignedIn } from "../accounts/api.js";
 import { element, place, sizeText } from "../accounts/parts.js";
+import { picture } from "../drives/parts.js";
 import { durationText, filled, showStatus, showText, statusTag, words } from "./texts.js";
 
 const PAGE = 1000; // frames in one answer
 const COST = 3; // milliseconds of rest for each frame that is looked at
 const LEAST_REST = 1500;
+const SMALL = 480; // pixels of the longer side of the picture that comes with a frame
+const LARGE = 1600;
 const LEGEND = ["waiting", "ready", "running", "done", "failed", "cancelled"];
 const grid = place("grid");
 let door = null;
@@ -155,6 +158,13 @@ function tryRow(attempt) {
   return item;
 }
 
+/** The picture as large as a screen shows it, once it is made; the small one stays where there is none. */
+async function enlarge({ file_id, width, height }, image, small) {
+  if (!file_id || Math.max(width, height) <= SMALL) return;
+  const large = await picture(callSignedIn, `/api/v1/files/${file_id}/preview`, LARGE).catch(() => null);
+  if (large && image.src === small) image.src = large;
+}
+
 function showPicture(output) {
   const image = place("frame-picture");
   const url = output?.preview_url;
@@ -163,6 +173,8 @@ function showPicture(output) {
   if (url) {
     image.src = url;
     image.alt = output.name;
+    place("frame-dialog").style.setProperty("--wide", `${output.width}px`);
+    enlarge(output, image, image.src);
   }
   place("frame-download").hidden = !output;
   if (output) place("frame-download").href = output.download_url;

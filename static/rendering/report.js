@@ -27,7 +27,7 @@ function showData(data) {
     ["range", first === undefined ? null : `${first}–${last}${step > 1 ? ` : ${step}` : ""}`],
     ["size", data.width && `${data.width} × ${data.height}`],
     ["fps", data.fps && String(data.fps)],
-    ["cameras", nameText(data.cameras, list.dataset.none)],
+    ["cameras", data.cameras && nameText(data.cameras, list.dataset.none)],
     ["layers", nameText(data.layers?.map((each) => each.label || each.name || each), null)],
     ["format", data.output_format],
     ["plugins", nameText(data.plugins?.map(({ name }) => name), null)],

@@ -1,6 +1,7 @@
 // Scenes and their files, chosen out of the drives.
 
 import { callSignedIn } from "../accounts/api.js";
+import { everything } from "../accounts/lists.js";
 import { chooseFile } from "../drives/places.js";
 import { words } from "./texts.js";
 
@@ -9,7 +10,7 @@ const ENDINGS = [".blend", ".ma", ".mb", ".ass", ".ass.gz"];
 /** The drives, the one that is meant where none is named first. */
 async function drives() {
   const home = await callSignedIn("GET", "/api/v1/drives/default");
-  const all = (await callSignedIn("GET", "/api/v1/drives?limit=100")).drives;
+  const all = await everything("/api/v1/drives", "drives");
   return [home, ...all.filter(({ id }) => id !== home.id)];
 }
 

@@ -293,6 +293,26 @@ def test_who_is_signed_out_elsewhere_lands_on_the_sign_in_page(open_page: Open) 
     assert page.evaluate("localStorage.getItem('access_token')") is None
 
 
+def test_a_guest_deletes_the_account(open_page: Open) -> None:
+    page = open_page("/login")
+    body = new_device()
+    page.evaluate(
+        """body => {
+            localStorage.setItem("access_token", body.access_token);
+            localStorage.setItem("refresh_token", body.refresh_token);
+            localStorage.setItem("token_expires_at", String(Date.now() + body.expires_in * 1000));
+        }""",
+        body,
+    )
+    page.goto("/account#security")
+    page.get_by_role("button", name="注销账号 …").click()
+    form = page.locator("#delete-form")
+    expect(form.get_by_role("textbox")).to_have_count(0)
+    form.get_by_role("button", name="注销账号").click()
+    expect(page.locator("#leaving")).to_be_visible()
+    assert User.objects.get().deletion_due_at is not None
+
+
 def test_a_guest_binds_a_phone(open_page: Open) -> None:
     body = new_device()
     page = open_page("/login")

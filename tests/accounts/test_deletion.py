@@ -21,6 +21,7 @@ from accounts.services import deletion
 from accounts.services.teams import create_team
 from tests.accounts.conftest import codes_sent, rewind, wrong
 from tests.accounts.crew import join
+from tests.accounts.test_devices import client_of, new_device
 from tests.conftest import Client
 from tests.factories import PASSWORD
 
@@ -101,6 +102,20 @@ def test_asked_for_with_a_code(owner: User, owner_api: Client) -> None:
     # Used up.
     assert api.delete(PATH).status_code == 200
     refused(api, 400, "code_invalid", verification_code=code)
+
+
+@pytest.mark.django_db
+def test_a_guest_has_nothing_but_the_session() -> None:
+    api = client_of(new_device())
+    guest = User.objects.get()
+    api.user = guest
+    refused(api, 400, "code_invalid", verification_code="123456")
+    assert ask(api, sure=True).status_code == 200
+    assert fresh(guest).deletion_due_at is not None
+    assert api.delete(PATH).status_code == 200
+    # With a phone there is something to prove it by.
+    User.objects.filter(pk=guest.pk).update(phone="13900000001")
+    refused(api, 422, "validation_error", sure=True)
 
 
 def test_a_code_sent_for_something_else(owner: User, owner_api: Client) -> None:

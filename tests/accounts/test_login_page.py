@@ -27,7 +27,8 @@ def _own_wechat(server: Server, settings: Any) -> None:
 
 
 def lands_as(page: Page, username: str) -> None:
-    page.wait_for_url("**/account")
+    page.wait_for_url("**/drive")
+    page.goto("/account")
     expect(page.locator("#who")).to_have_text(username)
 
 
@@ -187,7 +188,7 @@ def test_by_wechat_with_a_phone_to_bind(open_page: Open) -> None:
     send_code(form)
     form.get_by_label("验证码").fill(codes_sent()[-1])
     form.get_by_role("button", name="绑定并登录").click()
-    page.wait_for_url("**/account")
+    page.wait_for_url("**/drive")
     user = User.objects.get()
     lands_as(page, user.username)
     expect(page.locator("#wechat")).to_have_text("林墨 🎨")

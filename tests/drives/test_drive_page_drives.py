@@ -100,6 +100,18 @@ def test_drives_are_made_changed_and_deleted(open_page: Open, owner: User, drive
     expect(tool(page, "上传文件")).to_be_hidden()
 
 
+def test_more_than_one_answer_holds(open_page: Open, owner: User, drive: Drive) -> None:
+    Drive.objects.bulk_create(Drive(user=owner, name=f"镜头 {number:03}") for number in range(120))
+    friends = User.objects.bulk_create(User(username=f"friend{number:03}") for number in range(120))
+    DriveMember.objects.bulk_create(
+        DriveMember(drive=drive, user=friend, role="viewer") for friend in friends
+    )
+    page = signed_in(open_page, owner)
+    expect(page.locator("#drives option")).to_have_count(121)
+    page.get_by_role("button", name="成员", exact=True).click()
+    expect(page.locator("#members li")).to_have_count(120)
+
+
 def test_members_and_what_they_did(open_page: Open, owner: User, drive: Drive) -> None:
     guest = make_user(username="lin")
     put(owner, "/镜头/x.txt", b"x")

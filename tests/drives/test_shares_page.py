@@ -47,6 +47,8 @@ def test_a_stranger_looks_and_downloads(open_page: Open, owner: User, width: int
     page.get_by_role("button", name="打开").click()
     expect(page.get_by_role("heading", name="灯笼")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    sign = page.get_by_role("listitem").filter(has_text="夜景").locator(".thumb svg")
+    assert sign.evaluate("(sign) => [getComputedStyle(sign).fill, sign.clientWidth]") == ["none", 34]
 
     cat = page.get_by_role("listitem").filter(has_text="猫.png")
     expect(cat.locator(".thumb img")).to_be_visible()

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from accounts.models import User
 from billing.models import Bill
-from drives.models import File
+from drives.models import BlobPreview, File
 from rendering.models import Attempt, Frame, RenderJob, RenderNode
 from rendering.services import attempts
 from rendering.services.admission import advance_job
@@ -47,11 +48,15 @@ def signed_in(open_page: Open, user: User, path: str = "/tasks", width: int = 14
     return page
 
 
-def rendered(attempt: Attempt, folder: Path) -> None:
-    """Deliver a picture that a browser can show."""
+def rendered(attempt: Attempt, folder: Path, width: int = 64) -> None:
+    """Deliver a picture that a browser can show, with a small one of 64 pixels; its large one is made."""
     number = makers.frame_of(attempt)
-    blob = makers.stored(makers.save_picture(folder / f"{number}.png", seed=number))
-    result = FrameResult(number, [Output(f"{number:04d}.png", blob, blob, 64, 36)])
+    small = makers.stored(makers.save_picture(folder / f"{number}.png", seed=number))
+    blob = small
+    if width > 64:
+        blob = makers.stored(makers.save_picture(folder / "large.png", width=width, height=360, seed=number))
+        BlobPreview.objects.create(blob=blob, size=1600, state="ready", due_at=timezone.now())
+    result = FrameResult(number, [Output(f"{number:04d}.png", blob, small, width, 36)])
     attempts.succeed(attempt_id=attempt.pk, results=[result], usage=Usage(exit_code=0))
 
 
@@ -98,7 +103,7 @@ def test_from_the_scene_to_the_pictures(
     rendered(attempt, tmp_path)
     expect(page.locator("#outlook")).to_contain_text("1 / 2 帧")
     expect(page.locator("#log")).to_contain_text("第 1 帧渲染完成")
-    rendered(makers.claimed(node), tmp_path)
+    rendered(makers.claimed(node), tmp_path, width=640)
     expect(status(page)).to_have_text("已完成")
     expect(page.locator("#one-percent")).to_have_text("100 %")
     expect(page.locator("#bills")).to_contain_text("¥1.50")
@@ -108,9 +113,9 @@ def test_from_the_scene_to_the_pictures(
     page.locator("#grid").get_by_role("button", name="第 2 帧：已渲染").click()
     picture = page.get_by_role("img", name="0002.png")
     expect(picture).to_be_visible()
-    assert picture.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 64
+    expect(picture).to_have_js_property("naturalWidth", 640)
     page.keyboard.press("ArrowLeft")
-    expect(page.get_by_role("img", name="0001.png")).to_be_visible()
+    expect(page.get_by_role("img", name="0001.png")).to_have_js_property("naturalWidth", 64)
     page.keyboard.press("Escape")
     with page.expect_download() as download:
         page.locator("#zip").click()
@@ -169,8 +174,8 @@ def test_what_is_missing_is_accepted_and_test_frames_are_approved(
 ) -> None:
     file = makers.scene(owner, "/镜头/木屋.blend", assets=[makers.asset("//木头.png")])
     page = signed_in(open_page, owner, f"/drive#/{file.drive_id}/镜头")
-    page.get_by_role("checkbox", name="木屋.blend").check()
-    page.get_by_role("button", name="渲染", exact=True).click()
+    page.get_by_role("link", name="木屋.blend").click()
+    page.locator("#viewer").get_by_role("button", name="渲染", exact=True).click()
     expect(page.locator("#problems")).to_contain_text("//木头.png")
     page.get_by_label("先渲染测试帧").check()
     page.get_by_role("button", name="开始渲染").click()

@@ -83,7 +83,7 @@ class EmailTokenSerializer(serializers.Serializer):
 
 
 class DeletionSerializer(serializers.Serializer):
-    """The password, or a code sent to the user's phone for `delete_account`."""
+    """The password, or a code sent to the user's phone for `delete_account`; nothing of who has neither."""
 
     password = serializers.CharField(
         max_length=128, required=False, allow_null=True, allow_blank=True, trim_whitespace=False
