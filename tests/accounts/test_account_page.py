@@ -37,7 +37,8 @@ def signed_in(open_page: Open, username: str = "lin_mo", **kwargs: Any) -> Page:
     form.locator("[name=username]").fill(username)
     form.locator("[name=password]").fill(PASSWORD)
     form.locator("[type=submit]").click()
-    page.wait_for_url("**/account")
+    page.wait_for_url("**/drive")
+    page.goto("/account")
     expect(page.locator("#who")).to_have_text(username)
     return page
 

@@ -57,7 +57,7 @@ def test_a_link_leads_through_the_sign_in_into_the_team(open_page: Open, crew: C
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     # The place was kept for one sign-in.
     page.goto("/login")
-    page.wait_for_url("**/account")
+    page.wait_for_url("**/drive")
 
 
 def test_a_newcomer_registers_and_joins(open_page: Open, crew: Crew) -> None:
