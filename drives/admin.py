@@ -70,7 +70,7 @@ class DriveAdmin(AuditedAdmin):
     """Name and whether it is in use may be changed, and by a deed of its own the quota."""
 
     list_display = (
-        "name", "owner", "shown_used", "shown_reserved", "shown_quota", "shown_bar", "is_active",
+        "name", "owner", "is_default", "shown_used", "shown_reserved", "shown_quota", "shown_bar", "is_active",
         "created_at",
     )  # fmt: skip
     list_filter = ("is_active",)
@@ -80,11 +80,12 @@ class DriveAdmin(AuditedAdmin):
     search_fields = ("name", "user__username", "team__name")
     ordering = ("-created_at", "-pk")
     fields = (
-        "user", "team", "name", "icon", "description", "letter", "shown_quota", "shown_used",
+        "user", "team", "name", "icon", "description", "letter", "is_default", "shown_quota", "shown_used",
         "shown_reserved", "is_active", "created_at", "updated_at",
     )  # fmt: skip
     readonly_fields = (
-        "user", "team", "letter", "shown_quota", "shown_used", "shown_reserved", "created_at", "updated_at",
+        "user", "team", "letter", "is_default", "shown_quota", "shown_used", "shown_reserved", "created_at",
+        "updated_at",
     )  # fmt: skip
 
     @display(description=_("owner"))

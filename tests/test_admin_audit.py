@@ -270,6 +270,9 @@ def test_actions_are_told_of_each_chosen_row(office: Client, boss: User) -> None
     ]
     # Users hear of it by what the service says.
     assert {event.user for event in events()} == {None}
+    # In words: the deed, its form, the fields of a row.
+    told = office.get(reverse("admin:accounts_auditevent_changelist")).content.decode()
+    assert "操作: 封禁并强制下线, 原因: ticket 4711" in told and "action:" not in told
 
 
 def test_actions_of_every_app_are_told(office: Client, boss: User) -> None:

@@ -1,14 +1,17 @@
 """The audit log and what users were told, read-only."""
 
+from contextlib import suppress
 from typing import Any, cast
 
 from django import forms
 from django.apps import apps
 from django.contrib import admin
+from django.core.exceptions import FieldDoesNotExist
 from django.http import HttpRequest
 from django.template.defaultfilters import truncatechars
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextareaWidget
 
@@ -16,6 +19,44 @@ from accounts.models import AuditEvent, Notice, Notification, User
 from accounts.services import notices
 from accounts.services.notifications import rendered
 from common.admin import AuditedAdmin, ReadOnlyAdmin
+
+KEYS = {
+    "action": _("deed"),
+    "amount": _("amount"),
+    "avatar": _("picture"),
+    "balance": _("balance"),
+    "devices": _("devices"),
+    "door": _("entrance"),
+    "ips": _("addresses"),
+    "name": _("name"),
+    "nickname": _("nickname"),
+    "number": _("number"),
+    "order_no": _("order number"),
+    "reason": _("reason"),
+    "role": _("role"),
+    "sessions": _("sessions"),
+    "team": _("team"),
+    "verified": _("verified"),
+}
+"""What is written into events and is no field of their object."""
+
+
+def worded(event: AuditEvent, key: str, value: Any) -> str:
+    """What was set, as the pages of the object name it."""
+    model: Any = None
+    field: Any = None
+    with suppress(LookupError, ValueError, FieldDoesNotExist):
+        model = apps.get_model(event.target_type)
+        field = model._meta.get_field(key)
+    name = getattr(field, "verbose_name", None) or KEYS.get(key, key)
+    if isinstance(value, bool):
+        value = gettext("Yes") if value else gettext("No")
+    elif key == "action" and model and admin.site.is_registered(model):
+        deed = getattr(admin.site.get_model_admin(model), value, None)
+        value = getattr(deed, "short_description", value)
+    elif isinstance(value, str | int):
+        value = dict(getattr(field, "flatchoices", ())).get(value, value)
+    return f"{name}: {'–' if value is None else value}"
 
 
 @admin.register(AuditEvent)
@@ -49,7 +90,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("values"))
     def values(self, event: AuditEvent) -> str:
-        return truncatechars(", ".join(f"{key}: {value}" for key, value in event.after.items()), 120)
+        return truncatechars(", ".join(worded(event, *each) for each in event.after.items()), 120)
 
 
 @admin.register(Notification)

@@ -13,7 +13,7 @@ from cron_descriptor import (
 )
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat import admin as beat
@@ -48,6 +48,13 @@ OURS = ("accounts.", "billing.", "drives.", "uploads.", "rendering.")
 """Only tasks of ours may be run by hand: they are safe to run twice."""
 
 
+ONCE = {
+    "days": _("every day"),
+    "hours": _("every hour"),
+    "minutes": _("every minute"),
+    "seconds": _("every second"),
+}
+"""The package's Chinese word for a single day is that for a date."""
 LONGER = (("days", 86400), ("hours", 3600), ("minutes", 60))
 
 
@@ -63,11 +70,32 @@ def spoken(schedule: Any) -> str:
             return f"{get_description(text, options)} ({schedule.timezone})"
         except (FormatException, MissingFieldException, WrongArgumentException):
             return str(schedule)
-    if isinstance(schedule, IntervalSchedule) and schedule.period == IntervalSchedule.SECONDS:
+    if isinstance(schedule, IntervalSchedule):
+        every, period = shortest(schedule)
+        return str(ONCE[period]) if every == 1 else str(IntervalSchedule(every=every, period=period))
+    return str(schedule)
+
+
+def shortest(schedule: IntervalSchedule) -> tuple[int, str]:
+    """Seconds as the longest period that divides them."""
+    if schedule.period == IntervalSchedule.SECONDS:
         for period, seconds in LONGER:
             if schedule.every % seconds == 0:
-                return str(IntervalSchedule(every=schedule.every // seconds, period=period))
-    return str(schedule)
+                return schedule.every // seconds, period
+    return schedule.every, schedule.period
+
+
+class InWords:
+    """A task for the head of its page, which has nothing but its text for a name."""
+
+    def __init__(self, task: PeriodicTask) -> None:
+        self.task = task
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+    def __str__(self) -> str:
+        return f"{gettext(self.task.name)}: {spoken(self.task.scheduler)}"
 
 
 class TaskSelect(UnfoldAdminSelectWidget, beat.TaskSelectWidget):
@@ -84,6 +112,10 @@ class PeriodicTaskForm(beat.PeriodicTaskForm):
         for name in ("crontab", "interval"):
             if name in self.fields:
                 self.fields[name].label_from_instance = spoken
+        # The name is what the schedule is known by; a reader of another language is told what it says.
+        shown = gettext(self.instance.name) if self.instance.name else ""
+        if "name" in self.fields and shown != self.instance.name:
+            self.fields["name"].help_text = shown
 
 
 @admin.register(PeriodicTask)
@@ -106,6 +138,13 @@ class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, AuditedAdmin):
     @display(description=_("schedule"))
     def shown_schedule(self, task: PeriodicTask) -> str:
         return spoken(task.scheduler)
+
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        if context.get("original"):
+            context["original"] = context["subtitle"] = InWords(context["original"])
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         return [
@@ -152,12 +191,35 @@ class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, AuditedAdmin):
             messages.success(request, _("%(name)s was started.") % {"name": task.name})
 
 
+STATUSES = {
+    "SUCCESS": _("Succeeded"),
+    "FAILURE": _("Failed"),
+    "RETRY": _("Tried again"),
+    "REVOKED": _("Revoked"),
+    "STARTED": _("Started"),
+    "PENDING": _("Waiting"),
+}
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """By status, in words."""
+
+    title = _("status")
+    parameter_name = "status__exact"
+
+    def lookups(self, request: HttpRequest, page: Any) -> list[tuple[str, Any]]:
+        return list(STATUSES.items())
+
+    def queryset(self, request: HttpRequest, rows: QuerySet[TaskResult]) -> QuerySet[TaskResult]:
+        return rows.filter(status=self.value()) if self.value() else rows
+
+
 @admin.register(TaskResult)
 class TaskResultAdmin(ReadOnlyAdmin):
     """What failed in the background, and how the scheduled tasks ended. Rows go after CELERY_RESULT_EXPIRES."""
 
     list_display = ("date_done", "task_name", "shown_schedule", "shown_status", "worker")
-    list_filter = ("status",)
+    list_filter = (StatusFilter,)
     search_fields = ("task_name", "=task_id")
     ordering = ("-pk",)
     fields = (
@@ -174,14 +236,6 @@ class TaskResultAdmin(ReadOnlyAdmin):
     )
     def shown_status(self, row: TaskResult) -> tuple[str, Any]:
         return row.status, STATUSES.get(row.status, row.status)
-
-
-STATUSES = {
-    "SUCCESS": _("Succeeded"),
-    "FAILURE": _("Failed"),
-    "RETRY": _("Tried again"),
-    "REVOKED": _("Revoked"),
-}
 
 
 class PeriodicTaskInline(beat.PeriodicTaskInline, TabularInline):

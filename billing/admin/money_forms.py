@@ -1,5 +1,7 @@
 """Forms of operators for moving money by hand."""
 
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import BaseDialogForm
@@ -11,7 +13,9 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from billing.models import RechargeOrder
 from billing.services.ledger import FEN, LARGEST_CREDIT
+from billing.services.receivables import free_to_pay_back, refundable
 from common.ids import new_id
 
 
@@ -26,6 +30,17 @@ class PayBackForm(BaseDialogForm):
     reason = forms.CharField(label=_("reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
     # Of the form that is open: sent twice, it has one effect.
     key = forms.UUIDField(initial=new_id, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, object_id: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, object_id=object_id, **kwargs)
+        order = RechargeOrder.objects.select_related("wallet").filter(pk=object_id or None).first()
+        if order is None:
+            return
+        told = {"left": f"{refundable(order):.2f}", "free": f"{free_to_pay_back(order.wallet):.2f}"}
+        text = _(
+            "Of this order %(left)s CNY can go back; the wallet has %(free)s CNY of paid money that is free."
+        )
+        self.fields["amount"].help_text = text % told
 
 
 class CreditForm(BaseDialogForm):

@@ -84,7 +84,9 @@ def test_the_news_of_an_invitation_leads_to_it(open_page: Open, crew: Crew) -> N
     link(crew, Role.MEMBER, phone=user.phone or "")
     page = open_page("/login")
     sign_in(page, user)
-    page.get_by_role("link", name="消息通知").click()
+    page.wait_for_url("**/drive")
+    expect(page.locator("#unread")).to_contain_text("1")
+    page.get_by_role("link", name="账号").click()
     news = page.get_by_role("region", name="通知").get_by_role("listitem").first
     expect(news).to_contain_text("lead 邀请您加入该团队。")
     news.get_by_role("link", name="查看").click()

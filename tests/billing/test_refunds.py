@@ -310,6 +310,8 @@ def do(office: Any, row: Any, deed: str, **form: str) -> Any:
 
 def test_finance_pays_back_and_records_chargebacks(payer: User, boss: User) -> None:
     order, office = paid_order(payer, "alipay"), office_of(boss)
+    dialog = office.get(f"/admin/billing/rechargeorder/{order.pk}/pay-back/").content.decode()
+    assert "该订单还可退 30.00 元；钱包中未占用的充值金额为 30.00 元。" in dialog
     assert do(office, order, "pay-back", amount="10")["HX-Redirect"] == page(
         RechargeOrder, "change", order.pk
     )

@@ -72,6 +72,7 @@ def test_the_quota_is_changed_with_a_reason(painter: User) -> None:
     assert office.post(link, {"gigabytes": "5", **FORM})["HX-Redirect"] == page(Drive, "change", drive.pk)
     drive.refresh_from_db()
     assert drive.total_size == 5 * 2**30
+    assert "默认网盘" in office.get(page(Drive, "changelist")).content.decode()
     event = AuditEvent.objects.get(action="admin_ran")
     assert event.after == {"action": "change_quota", "gigabytes": 5, "reason": "ticket 4711"}
 

@@ -49,14 +49,30 @@ def test_switching(sent: list[Any]) -> None:
         assert task.enabled == enabled
 
 
+def test_a_schedule_is_shown_in_words() -> None:
+    office = office_of(operator("superuser"))
+    daily = PeriodicTask.objects.filter(interval__every=86400).first()
+    assert daily is not None
+    with override("zh-hans"):
+        name = gettext(daily.name)
+    listed = office.get(page(PeriodicTask, "changelist")).content.decode()
+    assert "每天" in listed and "每 日期" not in listed
+    form = office.get(page(PeriodicTask, "change", daily.pk)).content.decode()
+    assert f"{name}: 每天" in form and f"{daily.name}: " not in form
+
+
 def test_a_failure_in_the_background_is_a_row(celery_failure: str) -> None:
     row = TaskResult.objects.get(task_name=celery_failure)
     assert row.status == "FAILURE"
     assert "ZeroDivisionError" in row.traceback
     text = office_of(operator("farm")).get(page(TaskResult, "change", row.pk)).content.decode()
     assert "ZeroDivisionError" in text
-    listed = office_of(operator("auditor")).get(page(TaskResult, "changelist")).content.decode()
+    office = office_of(operator("auditor"))
+    listed = office.get(page(TaskResult, "changelist")).content.decode()
     assert "失败" in listed
+    path = page(TaskResult, "changelist")
+    assert celery_failure in office.get(path + "?status__exact=FAILURE").content.decode()
+    assert celery_failure not in office.get(path + "?status__exact=SUCCESS").content.decode()
 
 
 @pytest.fixture
