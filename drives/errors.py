@@ -1,3 +1,4 @@
+from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
 
 from common.errors import Conflict, DomainError, Forbidden, Invalid
@@ -7,7 +8,13 @@ class QuotaExceeded(DomainError):
     """Data: required and available, in bytes; scope: drive or owner (all drives together)."""
 
     code, status = "quota_exceeded", 413
-    text = _("The drive is full: %(required)s bytes needed, %(available)s available.")
+    text = _("The drive is full: %(required)s needed, %(available)s available.")
+
+    def __str__(self) -> str:
+        """Sizes as people read them; the data has the bytes."""
+        return str(self.message) % {
+            name: filesizeformat(self.data[name]) for name in ("required", "available")
+        }
 
 
 class BadName(Invalid):

@@ -1,6 +1,7 @@
 // The REST API as this browser's user: tokens in localStorage, refreshed before they run out and once after a 401.
 
 const KEYS = ["access_token", "refresh_token", "token_expires_at", "user", "unread"];
+const ENDED = "session_ended"; // in the session storage: nobody meant to sign out
 const EARLY = 60_000; // milliseconds before its end at which a token counts as stale
 
 export class ApiError extends Error {
@@ -34,6 +35,13 @@ export function isSignedIn() {
 export function signInFirst(login) {
   sessionStorage.setItem("after_sign_in", location.pathname + location.hash);
   location.replace(login);
+}
+
+/** Whether this tab's session ended of itself since this was asked last. */
+export function hasSessionEnded() {
+  const ended = Boolean(sessionStorage.getItem(ENDED));
+  sessionStorage.removeItem(ENDED);
+  return ended;
 }
 
 /** Where this tab wanted to go before it was asked to sign in, once. */
@@ -87,7 +95,10 @@ async function refresh(refused) {
     try {
       keepTokens(await call("POST", "/api/v1/auth/refresh", { refresh_token }));
     } catch (error) {
-      if (error.status === 401 || error.status === 422) forgetTokens();
+      if (error.status === 401 || error.status === 422) {
+        forgetTokens();
+        sessionStorage.setItem(ENDED, "1");
+      }
       throw error.status === 422 ? new ApiError(401, { detail: error.message, code: "token_invalid" }, 0) : error;
     }
   });

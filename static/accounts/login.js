@@ -1,6 +1,6 @@
 // /login: three ways in, a way to register and one to a new password.
 
-import { callSignedIn, isSignedIn, keepTokens, placeAfterSignIn } from "./api.js";
+import { callSignedIn, hasSessionEnded, isSignedIn, keepTokens, placeAfterSignIn } from "./api.js";
 import { offerBinding } from "./bind.js";
 import { submitByApi } from "./forms.js";
 
@@ -50,6 +50,7 @@ for (const form of card.querySelectorAll("#password-form, #code-form, #register-
 submitByApi(document.getElementById("reset-form"), { done: passwordSet });
 addEventListener("hashchange", showMode);
 showMode();
+document.getElementById("ended").hidden = !hasSessionEnded();
 landIfSignedIn();
 const panel = document.getElementById("qr");
 if (panel) offerBinding(panel, signedIn);

@@ -2,7 +2,7 @@
 
 import { callSignedIn } from "../accounts/api.js";
 import { ask } from "../accounts/dialogs.js";
-import { button, element, place } from "./parts.js";
+import { button, element, icon, kindOf, place } from "./parts.js";
 
 const MOST = 200; // rows asked for at once
 const dialog = place("place-dialog");
@@ -18,12 +18,14 @@ function showTrail(path, root, enter) {
   place("place-trail").replaceChildren(...[root, ...names].map(step));
 }
 
-function row(name, classes, act, hint = "") {
+function row(entry, act, hint = "") {
   const item = element("li");
+  const sign = element("span", "", `thumb kind-${kindOf(entry)}`);
+  sign.append(icon(kindOf(entry)));
   const about = element("div", "", "about");
-  about.append(button(name, "link", act));
+  about.append(button(entry.name, "link", act));
   if (hint) about.append(element("small", hint));
-  item.append(element("span", "", classes), about);
+  item.append(sign, about);
   return item;
 }
 
@@ -57,8 +59,8 @@ export function chooseFile(title, drives, endings, root) {
       if (asked !== mine) return;
       seen += files.length;
       place("places").append(...files.filter(fits).map((entry) => entry.is_folder
-        ? row(entry.name, "thumb folder", () => go({ path: `${mine.path === "/" ? "" : mine.path}/${entry.name}` }))
-        : row(entry.name, "thumb", () => settle(entry), mine.keyword ? entry.folder_path : "")));
+        ? row(entry, () => go({ path: `${mine.path === "/" ? "" : mine.path}/${entry.name}` }))
+        : row(entry, () => settle(entry), mine.keyword ? entry.folder_path : "")));
       place("place-more").hidden = seen >= total || !files.length;
       place("no-files").hidden = place("places").children.length > 0;
     }

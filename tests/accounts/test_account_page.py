@@ -262,6 +262,7 @@ def test_sign_out(open_page: Open) -> None:
     page = signed_in(open_page)
     page.get_by_role("button", name="退出登录").click()
     page.wait_for_url("**/login")
+    expect(page.get_by_text("登录已失效")).to_be_hidden()
     assert page.evaluate("localStorage.length") == 0
     assert not Session.objects.filter(revoked_at__isnull=True).exists()
     page.goto("/account")
@@ -291,6 +292,7 @@ def test_who_is_signed_out_elsewhere_lands_on_the_sign_in_page(open_page: Open) 
     User.objects.filter(pk=user.pk).update(is_active=False)
     page.reload()
     page.wait_for_url("**/login")
+    expect(page.get_by_text("登录已失效")).to_be_visible()
     assert page.evaluate("localStorage.getItem('access_token')") is None
 
 
