@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
+from accounts.models import User
 from drives.models import File
 from tests.factories import PASSWORD, make_user
 from tests.standins.oss import OSSServer
@@ -60,6 +62,17 @@ def assert_like(shown: Any, found: Any, where: str) -> None:
             assert_like(value, found[number], f"{where}.{number}")
     else:
         assert shown == found, where
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_the_account_of_the_readme_is_made(server: WebServer, name: str) -> None:
+    text = (PAGE.parents[1] / name).read_text()
+    [block] = re.findall(r"^    API=.*?\n\n", text, flags=FLAGS)
+    shell = block.replace("http://127.0.0.1:8000/api/v1", server.url)
+    shell = shell.replace("var/outbox", str(settings.YUNTU_VAR / "outbox"))
+    run = subprocess.run(["bash", "-euc", shell], capture_output=True, text=True, timeout=60)
+    assert '"access_token"' in run.stdout, run.stdout + run.stderr
+    assert User.objects.get().username == "painter"
 
 
 def test_the_examples_do_what_the_page_says(server: WebServer, tmp_path: Path) -> None:
