@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 from django.conf import settings
-from django.test import Client
+from django.test import Client, RequestFactory
+from django.views.defaults import server_error
 
 pytestmark = pytest.mark.django_db
 POLICY = {
@@ -59,6 +60,15 @@ def test_pages_run_nothing_but_our_own(path: str) -> None:
         served = Client().get(asset)
         assert served.status_code == 200, asset
         served.close()
+
+
+def test_the_page_of_a_fault_needs_nothing_of_us(client: Client) -> None:
+    answer = server_error(RequestFactory().get("/"))
+    page = answer.content.decode()
+    assert answer.status_code == 500 and "出错了" in page
+    assert Foreign(page).found == []
+    for asset in re.findall(r'"(/static/[^"]+)"', page):
+        assert client.get(asset).status_code == 200, asset
 
 
 @pytest.mark.parametrize("path", ["/admin/login/", "/docs", "/redoc"])
