@@ -43,6 +43,19 @@ def ready(page: Page) -> None:
     expect(page.locator("#qr")).to_have_attribute("data-state", "pending")
 
 
+def test_the_language_is_changed_at_the_foot_of_a_page(open_page: Open) -> None:
+    page = open_page("/login")
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("heading", name="Sign in to Yuntu")).to_be_visible()
+    page.get_by_label("Username, phone or e-mail").fill("nobody")
+    page.get_by_label("Password", exact=True).first.fill("wrong password")
+    page.locator("#password-form").get_by_role("button", name="Sign in").click()
+    # The API answers in it, too.
+    expect(page.get_by_role("alert").filter(visible=True)).to_have_text(re.compile("^[ -~]+$"))
+    page.get_by_role("button", name="中文").click()
+    expect(page.get_by_role("heading", name="登录盛世云图")).to_be_visible()
+
+
 def test_by_password(open_page: Open) -> None:
     user = make_user(username="lin_mo")
     page = open_page("/login")
