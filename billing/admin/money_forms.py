@@ -33,9 +33,9 @@ class PayBackForm(BaseDialogForm):
 
     def __init__(self, *args: Any, object_id: str = "", **kwargs: Any) -> None:
         super().__init__(*args, object_id=object_id, **kwargs)
-        order = RechargeOrder.objects.select_related("wallet").filter(pk=object_id or None).first()
-        if order is None:
+        if not object_id:
             return
+        order = RechargeOrder.objects.select_related("wallet").get(pk=object_id)
         told = {"left": f"{refundable(order):.2f}", "free": f"{free_to_pay_back(order.wallet):.2f}"}
         text = _(
             "Of this order %(left)s CNY can go back; the wallet has %(free)s CNY of paid money that is free."

@@ -10,13 +10,24 @@ let due = 0;
 let known = 0; // frames whose results show
 
 /** A link is another at each look; one to the same thing is left, so that a film plays on. */
-function point(target, name, url) {
+function point(target, name, url, what = "") {
   const before = target.dataset.points;
-  const now = url ? `${mine}${url.replace(/\/blobs\/[^/]+\//, "")}` : "";
+  const now = url ? `${mine}${what}${url.replace(/\/blobs\/[^/]+\//, "")}` : "";
   if (before === now && name !== "href") return;
   target.dataset.points = now;
   if (url) target[name] = url;
   else target.removeAttribute(name);
+}
+
+/** Until there are film and sheet: the last of the pictures. */
+async function showLatest(task, count) {
+  const { outputs: [last] } = await callSignedIn("GET", `/api/v1/tasks/${task.id}/outputs?skip=${count - 1}&limit=1`);
+  if (mine !== task.id) return;
+  place("latest").hidden = !last?.preview_url;
+  if (!last?.preview_url) return;
+  point(place("latest-picture"), "src", last.preview_url, last.id);
+  const says = filled(place("latest").dataset.text, { number: last.frame });
+  place("latest-picture").alt = place("latest-says").textContent = says;
 }
 
 export async function show(task) {
@@ -41,6 +52,9 @@ export async function show(task) {
   place("sheet").hidden = !found.contact_sheet_url;
   point(place("sheet-picture"), "src", found.contact_sheet_url && `${found.contact_sheet_url}#${end}`);
   point(place("sheet"), "href", found.contact_sheet_url);
+  const isDrawn = found.preview_video_url || found.contact_sheet_url;
+  if (isDrawn || !count) place("latest").hidden = true;
+  else await showLatest(task, count);
   place("zip").hidden = !found.zip_url;
   point(place("zip"), "href", found.zip_url);
   place("zip-size").textContent = found.zip_url ? sizeText(found.zip_size) : "";
