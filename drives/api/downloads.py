@@ -11,6 +11,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.http import (
+    FileResponse,
     HttpRequest,
     HttpResponse,
     HttpResponseBase,
@@ -30,7 +31,7 @@ from drives.errors import RangeNotSatisfiable
 from drives.links import MIN_SECONDS, read_link
 from drives.models import Blob
 from drives.services.shares import require_given
-from drives.services.traffic import counted, counted_async
+from drives.services.traffic import CountedFile, counted_async
 from drives.storage import blob_storage
 
 BLOCK = 1 << 20
@@ -134,14 +135,15 @@ def serve_blob(
     file = blob_storage().open_blob(blob.storage_key, first)
     # What nginx had buffered would count as sent.
     headers["X-Accel-Buffering"] = "no"
-    length = last - first + 1
-    body: AsyncIterator[bytes] | Iterator[bytes]
     # Under ASGI a plain iterator would be read into memory whole before the first byte is sent.
     if isinstance(request, ASGIRequest):
+        length = last - first + 1
         body = counted_async(read_async(file, length), drive_id, length)
-    else:
-        body = counted(read(file, length), drive_id, length)
-    return StreamingHttpResponse(body, status=status, content_type=kind, headers=headers)
+        return StreamingHttpResponse(body, status=status, content_type=kind, headers=headers)
+    counted_file = CountedFile(file, drive_id, first, last + 1)
+    response = FileResponse(counted_file, status=status, content_type=kind, headers=headers)
+    response.block_size = BLOCK  # where gunicorn cannot have the kernel send it
+    return response
 
 
 def beyond_the_end(size: int, headers: dict[str, str]) -> JsonResponse:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
-from typing import cast
+from typing import BinaryIO, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -48,6 +48,36 @@ def counted(blocks: Iterator[bytes], drive_id: UUID | None, size: int) -> Iterat
         left -= len(block)
     if drive_id and not left:
         count_traffic(drive_id, size)
+
+
+class CountedFile:
+    """The bytes of an open file from where it stands, `start`, up to `stop`; counted for the drive, where there is one,
+    once all of them have gone.
+
+    A server reads them, or has the kernel send them (`socket.sendfile`, which seeks behind what it has sent).
+    """
+
+    def __init__(self, file: BinaryIO, drive_id: UUID | None, start: int, stop: int) -> None:
+        self.file, self.drive_id, self.position, self.stop = file, drive_id, start, stop
+        self.size = stop - start
+        self.fileno, self.close = file.fileno, file.close
+
+    def read(self, size: int) -> bytes:
+        block = self.file.read(min(size, self.stop - self.position))
+        if not block:  # so what came before has been sent
+            self.seek(self.position)
+        self.position += len(block)
+        return block
+
+    def seek(self, position: int) -> None:
+        """Note that what lies before has been sent."""
+        self.position = position
+        if self.drive_id and position == self.stop:
+            count_traffic(self.drive_id, self.size)
+
+    def seekable(self) -> bool:
+        """Not for Django, which would look for its end."""
+        return False
 
 
 async def counted_async(
