@@ -25,7 +25,7 @@ from drives.dav.bodies import parsed, whole
 from drives.dav.properties import IN_MEMORY, Answer, Locks, entries_of, question, require_finite
 from drives.dav.resources import MOUNT, Drives, FileResource
 from drives.dav.server import DavServer
-from drives.services.operations import Action, record
+from drives.services.operations import record_download
 from drives.storage import memory
 
 XML, PLAIN = "application/xml; charset=utf-8", "text/plain; charset=utf-8"
@@ -203,5 +203,5 @@ def serve_file(request: HttpRequest, environ: dict[str, Any]) -> HttpResponseBas
     )
     begins = request.headers.get("Range", "bytes=0-").replace(" ", "").startswith("bytes=0-")
     if request.method == "GET" and begins and response.status_code in (200, 206):
-        record(Action.DOWNLOAD, file, actor=found.user)
+        record_download(file, actor=found.user)
     return response

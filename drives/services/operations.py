@@ -13,6 +13,8 @@ COLUMNS = [field.attname for field in FileOperation._meta.concrete_fields]
 INSERT = (
     f"INSERT INTO drives_fileoperation ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"  # noqa: S608
 )
+# For the transaction, which is this statement: it is not waited for then.
+INSERT_UNAWAITED = f"{INSERT} RETURNING set_config('synchronous_commit', 'off', true)"
 
 
 def path_of_entry(entry: File | Folder) -> str:
@@ -43,7 +45,18 @@ def record(
     action: Action, entry: File | Folder, *, actor: User | None, path: str = "", new_path: str = ""
 ) -> None:
     """Write down what was done, in the caller's transaction."""
-    row = operation(action, entry, actor=actor, path=path, new_path=new_path)
+    insert(INSERT, operation(action, entry, actor=actor, path=path, new_path=new_path))
+
+
+def record_download(file: File, *, actor: User | None) -> None:
+    """Write down that a download begins, in a transaction of its own.
+
+    Nobody waits until that is on the disk: after a power cut those of the last second may be missing.
+    """
+    insert(INSERT_UNAWAITED, operation(Action.DOWNLOAD, file, actor=actor))
+
+
+def insert(statement: str, row: FileOperation) -> None:
     row.created_at = row.updated_at = timezone.now()
     with planned_cursor() as cursor:
-        cursor.execute(INSERT, [getattr(row, column) for column in COLUMNS])
+        cursor.execute(statement, [getattr(row, column) for column in COLUMNS])

@@ -31,17 +31,19 @@ def test_what_the_kernel_has_sent_is_counted_and_what_breaks_off_is_not(owner: U
     running = WebServer("wsgi")
     try:
         path, before = f"/dav/{file.drive_id}/large.bin", traffic()
-        with socket.create_connection(("127.0.0.1", running.port)) as client:
+        with socket.create_connection(("127.0.0.1", running.port)) as broken:
             head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {sign_in}\r\n\r\n"
-            client.sendall(head.encode())
-            assert client.recv(12) == b"HTTP/1.1 200"
+            broken.sendall(head.encode())
+            assert broken.recv(12) == b"HTTP/1.1 200"
         with httpx.Client(
             base_url=f"http://127.0.0.1:{running.port}", headers={"Authorization": sign_in}
         ) as client:
             part = client.get(path, headers={"Range": "bytes=5-1048580"})
             assert (part.status_code, part.content) == (206, content[5:1048581])
             wait_for(lambda: traffic() == before + 2**20)
-            assert client.get(path).content == content  # over the same connection: nothing of the range is left
+            assert (
+                client.get(path).content == content
+            )  # over the same connection: nothing of the range is left
             wait_for(lambda: traffic() == before + 2**20 + SIZE)
     finally:
         running.close()
