@@ -1,7 +1,7 @@
-"""Bodies that a view reads while they arrive, however large, from both kinds of server.
+"""Request bodies that a view reads while they arrive, however large they are, under WSGI and ASGI.
 
-Django's ASGI handler reads a body whole before any view runs, and gives up what it has when the connection breaks.
-At the paths of `settings.ARRIVING_PATHS` it gets none (`ArrivingBodies`), and the view takes the bytes itself.
+Django's ASGI handler reads a body whole before any view runs, and discards what it has when the connection breaks. At
+the paths of `settings.ARRIVING_PATHS` it gets an empty body (`ArrivingBodies`), and the view takes the bytes itself.
 """
 
 import asyncio
@@ -33,9 +33,10 @@ def arrives(path: str) -> bool:
 
 
 def reader_of(request: HttpRequest) -> Callable[[int], bytes]:
-    """What reads the body, a number of bytes at a time; OSError where a connection breaks that is known to.
+    """A function that reads a number of bytes of the body. It raises OSError where the server notices a broken
+    connection.
 
-    gunicorn does not tell of a body that is shorter than declared: its reader has to count.
+    gunicorn does not report a body that is shorter than declared: the caller has to count.
     """
     body: ArrivingBody | None = getattr(request, "scope", {}).get(KEY)
     if body:
@@ -48,16 +49,16 @@ def reader_of(request: HttpRequest) -> Callable[[int], bytes]:
 
 
 def arriving(request: HttpRequest, memory: memoryview | None = None) -> Iterator[memoryview]:
-    """The body as `pieces` has it, up to where the client's connection ends: that has brought what it has brought."""
+    """The pieces of the body, until it ends or the connection breaks: what has arrived by then counts."""
     with suppress(OSError):
         yield from pieces(request, memory)
 
 
 def pieces(request: HttpRequest, memory: memoryview | None = None) -> Iterator[memoryview]:
-    """The body in pieces of 1 MiB, the last one shorter. Raises OSError where a connection breaks that is known to.
+    """The body in pieces of 1 MiB, the last one shorter. Raises OSError where the server notices a broken connection.
 
-    The pieces lie one behind the other in `memory`, which begins anew where it is full. Without one a piece is good
-    until the next one is asked for.
+    The pieces are put one behind the other into `memory`, starting over where it is full. Without `memory` a piece is
+    valid until the next one is asked for.
     """
     memory = memory or memoryview(bytearray(BLOCK))
     fill, start = filler_of(request), 0
@@ -67,7 +68,7 @@ def pieces(request: HttpRequest, memory: memoryview | None = None) -> Iterator[m
 
 
 def filler_of(request: HttpRequest) -> Callable[[memoryview], int]:
-    """What fills memory with the next bytes of the body and tells how many they are: fewer at its end, then none."""
+    """A function that fills memory with the next bytes of the body and returns how many: fewer at its end, then 0."""
     reader = getattr(request.META.get("wsgi.input"), "reader", None)
     if isinstance(reader, LengthReader):
         return partial(receive, reader)
@@ -82,10 +83,11 @@ def filler_of(request: HttpRequest) -> Callable[[memoryview], int]:
 
 
 def receive(reader: LengthReader, memory: memoryview) -> int:
-    """Fill memory past gunicorn's reader, from where that reads: from what it has read ahead, then from the socket.
+    """Fill memory without gunicorn's reader: with what that has read ahead, then from the socket.
 
-    The reader gives each piece fresh memory, and to get that from the kernel takes longer than to receive the piece.
-    One call waits for all of it, where there is no TLS: who sends in small pieces wakes nobody for each.
+    The reader allocates memory for each piece, and getting that from the kernel takes longer than receiving the
+    piece. Without TLS one call waits for all of it, so that a client that sends in small pieces does not wake this
+    thread for each.
     """
     size, wanted = 0, min(len(memory), reader.length)
     if ahead := reader.unreader.take_buffered():
@@ -102,7 +104,9 @@ def receive(reader: LengthReader, memory: memoryview) -> int:
 
 @contextmanager
 def heard_out(request: HttpRequest) -> Iterator[None]:
-    """After a refusal take some of the rest: who still sends does not read an answer that closes the connection."""
+    """After a refusal read some of the rest: a client that is still sending would not get the answer if we closed at
+    once.
+    """
     try:
         yield
     except DomainError:
@@ -111,9 +115,10 @@ def heard_out(request: HttpRequest) -> Iterator[None]:
 
 
 class ArrivingBody:
-    """The body of a request under ASGI, for the thread that its view runs in.
+    """The body of a request under ASGI, for the thread in which its view runs.
 
-    The server is asked for bytes all the time, at most 2 MiB ahead: what it still holds when the client goes, it drops.
+    The server is asked for bytes all the time, at most 2 MiB ahead: when the client disconnects it drops what it
+    still holds.
     """
 
     def __init__(self, receive: Callable) -> None:
@@ -133,9 +138,9 @@ class ArrivingBody:
                 await self.went.wait()
 
     def read(self, size: int) -> bytes:
-        """`size` bytes; fewer at the end, or where the client is slow; none behind the end.
+        """`size` bytes; fewer at the end, or where the client is slow; none after the end.
 
-        Raises ConnectionResetError where the client has gone and what it sent is taken.
+        Raises ConnectionResetError where the client has disconnected and everything that it sent has been read.
         """
         # The client may take its time: a connection of the pool is not kept waiting with us.
         close_old_connections()
@@ -158,7 +163,7 @@ class ArrivingBody:
 
 
 class ArrivingBodies:
-    """ASGI wrapper: an empty body for Django, the real one in the scope."""
+    """ASGI wrapper: gives Django an empty body, and puts the real one into the scope."""
 
     def __init__(self, app: Callable) -> None:
         self.app = app

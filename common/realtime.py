@@ -38,7 +38,8 @@ CALL = "return redis.call('PUBLISH', ARGV[1], cmsgpack.pack({type = ARGV[2]}))"
 NOW, LATER = 1, 2
 WORD_MILLISECONDS = 5000
 MAX_ASIDE, ASIDE_SECONDS = 200, 3600
-# Who has the turn tells at once, and whatever waits with it; the first who has not tells later for all.
+# A caller whose turn it is tells at once, for words that wait as well. In between, the first caller is asked to tell
+# later, for all that come after it.
 SPEAK = """
 if redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[2]) then
   redis.call('DEL', KEYS[2])
@@ -50,7 +51,7 @@ if waits == 1 then return 0 end
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 return 2
 """
-# Milliseconds to wait, or 0, and the word where the turn has come.
+# How many milliseconds to wait; or 0, and the word if the turn has come.
 HEAR = """
 local word = redis.call('GET', KEYS[2])
 if not word then return {0, false} end
@@ -60,7 +61,7 @@ if redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[1]) then
 end
 return {math.max(redis.call('PTTL', KEYS[1]), 0) + 2, false}
 """
-# The turn is taken (answer -1); or else what is left of a rest is asked for, which begins where there is none.
+# Take the turn (-1). Otherwise answer how much of the rest is left; where there is none, it begins.
 REST = """
 if redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[1]) then return -1 end
 if redis.call('SET', KEYS[2], 1, 'NX', 'PX', ARGV[2]) then return ARGV[2] end
@@ -77,7 +78,7 @@ return ARGV[1]
 @functools.cache
 def connection() -> redis.Redis:
     """The process's pool of Redis connections. (async_to_sync(group_send) would open a connection at each call.)"""
-    # redis-py would try again for seconds by itself; who publishes must not wait that long for a Redis that is away.
+    # redis-py would retry for seconds by itself, which is too long for a publisher while Redis is away.
     retry = Retry(ExponentialBackoff(cap=0.2, base=0.05), 2)
     return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10, socket_connect_timeout=5, retry=retry)
 

@@ -163,14 +163,15 @@ CHANNEL_LAYERS = {
 
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
 CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": f"{REDIS_PREFIX}-celery:", "socket_timeout": 30}
-# What succeeds leaves nothing, but for scheduled tasks that ask for it; what fails is a row for operators.
+# Failures are kept as rows for operators; successes only of scheduled tasks that ask for it.
 CELERY_RESULT_BACKEND = "common.task_results:TaskResults"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = True
 CELERY_RESULT_EXTENDED = True
 CELERY_RESULT_EXPIRES = timedelta(days=14)
 CELERY_TASK_DEFAULT_QUEUE = "default"
-# A queue each: a worker takes from its queues in turn, so that a folder of pictures does not hold up what is short.
+# Long tasks have queues of their own. A worker takes from its queues in turn, so that a folder of pictures does not
+# delay short tasks.
 CELERY_TASK_ROUTES = {
     "rendering.tasks.inspect_scene": {"queue": "preflight"},
     "drives.tasks.make_preview": {"queue": "previews"},
@@ -213,7 +214,7 @@ SIMPLE_JWT = {
     "UPDATE_LAST_LOGIN": False,
 }
 AUTH_CACHE_SECONDS: int = env.int("AUTH_CACHE_SECONDS", default=30)
-"""How long a living session and its user are remembered; ends and changes are seen at once all the same. 0: never."""
+"""How long a session and its user are cached; that one ends or changes is seen at once all the same. 0: not at all."""
 REFRESH_GRACE = timedelta(seconds=env.int("REFRESH_GRACE_SECONDS", default=30))
 WS_TICKET_SECONDS: int = env.int("WS_TICKET_SECONDS", default=30)
 WS_RECHECK_SECONDS: float = env.float("WS_RECHECK_SECONDS", default=20)
@@ -236,7 +237,7 @@ LOGIN_LIMIT = (env.int("LOGIN_PER_MINUTE", default=20), 60)
 LOGIN_LOCK_FAILURES = (10, 300)
 LOGIN_LOCK_SECONDS: int = env.int("LOGIN_LOCK_SECONDS", default=900)
 STAFF_SECOND_FACTOR: bool = env.bool("STAFF_SECOND_FACTOR", default=not DEBUG)
-"""Whether every operator needs a second factor (TOTP). Who has set one up is always asked for it."""
+"""Whether every operator needs a second factor (TOTP). Those who have set one up are always asked for it."""
 SECOND_FACTOR_LIMIT = (5, 300)
 OFFICE_ADDRESSES: list[str] = env.list("OFFICE_ADDRESSES", default=[])
 """Networks (192.0.2.0/24) and addresses that reach /admin/; empty: all."""
@@ -276,7 +277,7 @@ APP_PASSWORD_LIMITS = {
     "ip": (30, 300),
     "user": (60, 300),
 }
-"""Wrong app passwords that are looked at, by address and for one name; the right one is taken all the same."""
+"""Wrong app passwords until 429, by address and for one name (attempts, seconds); the right one always works."""
 TEAM_INVITATION_DAYS: int = env.int("TEAM_INVITATION_DAYS", default=7)
 TEAM_INVITATION_LIMIT = (env.int("TEAM_INVITATIONS_HOUR", default=30), 3600)
 
@@ -285,7 +286,7 @@ TEAM_INVITATION_LIMIT = (env.int("TEAM_INVITATIONS_HOUR", default=30), 3600)
 TRIAL_CREDIT = Decimal(env.str("TRIAL_CREDIT", default="50" if DEBUG else "0"))
 """CNY granted to a new user, once."""
 VOUCHER_GUESS_LIMITS = {"user": (20, 3600), "address": (100, 3600)}
-"""Codes that are none: how many a user tries, and an address (attempts, seconds)."""
+"""Unknown codes that a user may try, and an address (attempts, seconds)."""
 RECHARGE_LIMIT = Decimal(env.str("RECHARGE_LIMIT", default="50000"))
 """CNY that one recharge may bring at most."""
 RECHARGE_LIFETIME = timedelta(minutes=env.int("RECHARGE_MINUTES", default=30))

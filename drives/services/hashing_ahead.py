@@ -1,8 +1,8 @@
-"""Hashing while a file still arrives: what is there of it from its beginning on is hashed beside the requests.
+"""Hashing a file while it is still arriving: beside the requests, as far as it is complete from its beginning on.
 
-It lives in the memory of the process that receives the bytes, and nothing depends on it: where a file is completed by
-another process, or after a restart, the rest of it, or all of it, is hashed at the end. Bytes that were noted here
-must not change any more. The memory that some of them came in is still at hand; others are read again.
+This lives in the memory of the process that receives the bytes, and nothing depends on it: where another process
+completes the file, or after a restart, the rest of it (or all) is hashed at the end. Bytes that were noted here must
+not change any more. Some of them are still in the memory in which they came; others are read again.
 """
 
 import logging
@@ -27,16 +27,16 @@ md5_pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="md5")
 
 
 class Piece(NamedTuple):
-    """Where it ends; and whether it was written past the page cache, so that it is not found there."""
+    """Where a piece ends, and whether it was written past the page cache, so that it is not found there."""
 
     stop: int
     is_on_disk: bool
 
 
 class Ahead:
-    """A file that arrives: the hasher of its beginning, and the pieces that come after, by their starts.
+    """A file that is arriving: the hasher of its beginning, and the pieces after that, by their starts.
 
-    `noted` are the starts of all there ever were.
+    `noted` are the starts of all pieces so far.
     """
 
     def __init__(self, path: Path, *, with_md5: bool) -> None:
@@ -48,7 +48,7 @@ class Ahead:
         self.change = Condition()
 
     def add(self, start: int, piece: Piece) -> None:
-        """Note a piece that lies in its place, and have it hashed as soon as all before it is."""
+        """Note a piece that is in its place, and have it hashed as soon as everything before it is."""
         with self.change:
             self.noted.add(start)
             if start < self.hasher.size:
@@ -60,7 +60,7 @@ class Ahead:
             self.turn = pool.submit(self.work)
 
     def let_catch_up(self, start: int) -> None:
-        """Wait a moment while it is at work far before `start`: what it has to read again holds it up more."""
+        """Wait a moment while hashing is far behind `start`: pieces that have to be read again would delay it more."""
         with self.change:
             self.change.wait_for(lambda: not self.busy or start - self.hasher.size <= FAR, PATIENCE)
 
@@ -112,7 +112,7 @@ class Ahead:
             memory.give_back(borrowed)
 
     def end(self) -> Hasher | None:
-        """The hasher, once it has come as far as it can; None where something went wrong. It is the caller's then."""
+        """The hasher, once it has come as far as it can, for the caller alone; None where something went wrong."""
         with self.change:
             if self.turn and self.turn.cancel():
                 self.busy = False  # other files had all the threads
@@ -126,7 +126,7 @@ lock = Lock()
 
 
 def note(staging_id: str, path: Path, *, start: int, stop: int, copy: mmap | None, with_md5: bool) -> None:
-    """Bytes `start` to `stop` of a staged file lie in their place, and stay as they are; `copy` begins with them."""
+    """Bytes `start` to `stop` of a staged file are in their place and will not change; `copy` begins with them."""
     with lock:
         ahead = files.get(staging_id)
         if ahead is None:
@@ -140,7 +140,7 @@ def note(staging_id: str, path: Path, *, start: int, stop: int, copy: mmap | Non
 
 
 def let_catch_up(staging_id: str, start: int) -> None:
-    """Wait a moment while the hashing of a staged file is at work far before `start`."""
+    """Wait a moment while the hashing of a staged file is far behind `start`."""
     with lock:
         ahead = files.get(staging_id)
     if ahead:
@@ -148,7 +148,7 @@ def let_catch_up(staging_id: str, start: int) -> None:
 
 
 def forget(staging_id: str, start: int) -> None:
-    """Other bytes come to `start`: where those that are there were noted, the hasher is of no use any more."""
+    """Other bytes are about to be written at `start`: if the old ones were noted, the hasher is useless from now on."""
     with lock:
         ahead = files.get(staging_id)
         if ahead is None or start not in ahead.noted:
@@ -158,7 +158,7 @@ def forget(staging_id: str, start: int) -> None:
 
 
 def take(staging_id: str) -> Hasher | None:
-    """A hasher of the beginning of a staged file, if there is one; nobody goes on with it."""
+    """The hasher of the beginning of a staged file, if there is one; it is not continued here any more."""
     with lock:
         ahead = files.pop(staging_id, None)
     return ahead.end() if ahead else None

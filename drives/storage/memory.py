@@ -1,6 +1,6 @@
-"""Memory for parts of files, used again: to be given fresh pages takes the kernel as long as to receive a part.
+"""A pool of memory for parts of files: fresh pages take the kernel as long as receiving a part.
 
-It begins where a page does, as writing past the page cache wants it (`drives.storage.staging.write_past_cache`).
+The memory begins at a page, as writing past the page cache needs it (`drives.storage.staging.write_past_cache`).
 """
 
 from collections import OrderedDict
@@ -10,16 +10,18 @@ from threading import Lock
 
 SIZE = 6 * 2**20
 MOST = 8
-"""As many are kept for the next time. There are more only while more are in use."""
+"""How many are kept for reuse. There are more only while more are in use."""
 lock = Lock()
 count = 0
 free: list[mmap] = []
 shelved: OrderedDict[Hashable, dict[int, mmap]] = OrderedDict()
-"""What is only of use as long as nobody else wants the room: by owner and number, last the owner who shelved last."""
+"""Memory with content that is useful only until somebody needs the room: by owner and number. Owners who shelved last
+are last.
+"""
 
 
 def lend() -> mmap:
-    """SIZE bytes of any content, to be given back or shelved."""
+    """SIZE bytes with any content, to be given back or shelved."""
     global count
     with lock:
         if free:
@@ -43,7 +45,8 @@ def give_back(memory: mmap) -> None:
 def shelve(owner: Hashable, number: int, memory: mmap) -> None:
     """Put memory aside for `take`.
 
-    Who needs some and finds no other gets it: the highest number of the owner who has shelved nothing for longest.
+    Whoever needs memory and finds no other gets it: first the highest number of the owner who has shelved nothing for
+    longest.
     """
     unused = []
     with lock:
@@ -60,13 +63,13 @@ def shelve(owner: Hashable, number: int, memory: mmap) -> None:
 
 
 def take(owner: Hashable, number: int) -> mmap | None:
-    """What was shelved, if it is there still; to be given back."""
+    """What was shelved, if it is still there; to be given back."""
     with lock:
         return take_off(owner, number) if number in shelved.get(owner, ()) else None
 
 
 def take_off(owner: Hashable, number: int) -> mmap:
-    """Call with `lock`."""
+    """Call with `lock` held."""
     memory = shelved[owner].pop(number)
     if not shelved[owner]:
         del shelved[owner]
