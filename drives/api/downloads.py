@@ -108,15 +108,8 @@ def serve_blob(
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     shown = inline and kind in INLINE_TYPES
     disposition = content_disposition_header(not shown, name) or "attachment"
-    target = seconds and blob_storage().link(
-        blob.storage_key,
-        seconds=seconds,
-        content_type=kind,
-        disposition=disposition,
-        method=request.method or "GET",
-    )
-    if target:
-        return HttpResponseRedirect(target, headers={"Cache-Control": "no-store"})
+    if seconds and (link := link_of_bucket(request, blob, seconds, kind, disposition)):
+        return HttpResponseRedirect(link, headers={"Cache-Control": "no-store"})
     wanted = byte_range(request, blob.size, etag, modified)
     if wanted is None:
         return beyond_the_end(blob.size, headers)
@@ -124,8 +117,32 @@ def serve_blob(
     if settings.ACCEL_REDIRECT_PREFIX:
         target = f"{settings.ACCEL_REDIRECT_PREFIX.rstrip('/')}/{blob.storage_key}"
         return HttpResponse(content_type=kind, headers={**headers, "X-Accel-Redirect": target})
+    return sent_from_here(request, blob, wanted, kind, headers, drive_id)
+
+
+def link_of_bucket(request: HttpRequest, blob: Blob, seconds: int, kind: str, disposition: str) -> str | None:
+    """The storage's own link to the blob, good for `seconds`; None where blobs lie on the file system."""
+    return blob_storage().link(
+        blob.storage_key,
+        seconds=seconds,
+        content_type=kind,
+        disposition=disposition,
+        method=request.method or "GET",
+    )
+
+
+def sent_from_here(
+    request: HttpRequest,
+    blob: Blob,
+    wanted: tuple[int, int, bool],
+    kind: str,
+    headers: dict[str, str],
+    drive_id: UUID | None,
+) -> HttpResponseBase:
+    """The wanted bytes, sent by this process and counted as traffic of `drive_id`."""
     first, last, partial = wanted
-    headers["Content-Length"] = str(last - first + 1)
+    length = last - first + 1
+    headers["Content-Length"] = str(length)
     if partial:
         headers["Content-Range"] = f"bytes {first}-{last}/{blob.size}"
     status = 206 if partial else 200
@@ -137,7 +154,6 @@ def serve_blob(
     headers["X-Accel-Buffering"] = "no"
     # Under ASGI a plain iterator would be read into memory whole before the first byte is sent.
     if isinstance(request, ASGIRequest):
-        length = last - first + 1
         body = counted_async(read_async(file, length), drive_id, length)
         return StreamingHttpResponse(body, status=status, content_type=kind, headers=headers)
     counted_file = CountedFile(file, drive_id, first, last + 1)
