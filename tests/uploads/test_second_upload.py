@@ -88,6 +88,34 @@ def test_folders_that_went_into_the_trash_are_made_again_for_all_files_at_once(
     assert (sent.status_code, sent.json()["code"]) == (409, "name_taken")
 
 
+def test_a_check_of_all_goes_by_what_the_manifest_declares(
+    owner: User, owner_api: Client, stranger_api: Client, drive: Drive
+) -> None:
+    put(owner, "/old", CONTENT)
+    declared = {"md5": md5_of(CONTENT).upper()}
+    senders = begin(
+        owner_api,
+        announced("/a/known.png", CONTENT, **declared),
+        announced("/a/new.png", b"new", md5=md5_of(b"new")),
+        announced("/a/undeclared.png", CONTENT),
+        announced("/a/shorter.png", CONTENT[1:], **declared),
+        announced("/a/given-up.png", CONTENT, **declared),
+    )
+    door = f"/upload-tasks/{senders[0].task_id}/files/check"
+    TaskFile.objects.filter(pk=senders[4].file_id).update(status=TaskFile.Status.FAILED)
+    assert stranger_api.post(door, {}).status_code == 404
+    found = owner_api.post(door, {})
+    assert linked(found) == ["/a/known.png"]
+    assert found.json()["existing_files"][0]["md5"] == md5_of(CONTENT)
+    assert (found.json()["new_files_count"], found.json()["storage_saved"]) == (3, SIZE)
+    again = owner_api.post(door, {})
+    assert (linked(again), again.json()["new_files_count"]) == ([], 3)
+    assert sums(drive) == (2 * SIZE, 3 * SIZE - 1 + 3)
+    wrong: Any
+    for wrong in ({"files": None}, {"files": {}}):
+        assert owner_api.post(door, wrong).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("on_clash", "places"),
     [

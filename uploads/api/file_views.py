@@ -98,9 +98,12 @@ class TaskFileViewSet(FileOfTask):
 
     @extend_schema(request=shapes.CheckSerializer, responses=shapes.CheckResultSerializer)
     def check(self, request: Request, task_id: UUID) -> Response:
-        """Link at once what the caller can already read; the rest must be sent."""
+        """Link at once what the caller can already read; the rest must be sent.
+
+        Without `files` all that are still to be sent are asked for, by the MD5 that the manifest declares.
+        """
         asked = self.valid(shapes.CheckSerializer, request)["files"]
-        hits = instant.check_files(task=self.get_object(), actor=self.actor, asked=asked)
+        linked, new = instant.check_files(task=self.get_object(), actor=self.actor, asked=asked)
         existing = [
             {
                 "task_file_id": str(file.task_file_id),
@@ -110,10 +113,9 @@ class TaskFileViewSet(FileOfTask):
                 "oss_key": file.virtual_path,
                 "oss_url": "",
             }
-            for file in hits
+            for file in linked
         ]
-        new = len({item.task_file_id for item in asked}) - len(hits)
-        saved = sum(file.file_size for file in hits)
+        saved = sum(file.file_size for file in linked)
         return Response({"existing_files": existing, "new_files_count": new, "storage_saved": saved})
 
     @extend_schema(request=FORM, responses=shapes.UploadResultSerializer)

@@ -165,7 +165,7 @@ class ProgressSerializer(serializers.Serializer):
 
 
 class CheckSerializer(serializers.Serializer):
-    files = CheckedFiles()
+    files = CheckedFiles(required=False, default=None)
 
 
 class ExistingFileSerializer(serializers.Serializer):

@@ -39,21 +39,21 @@ class LinkedFile(NamedTuple):
     file_size: int
 
 
-def check_files(*, task: UploadTask, actor: User, asked: Iterable[CheckedFile]) -> list[LinkedFile]:
-    """Link at once what the caller can already read; returns the files that need not be sent.
+def check_files(
+    *, task: UploadTask, actor: User, asked: Iterable[CheckedFile] | None = None
+) -> tuple[list[LinkedFile], int]:
+    """Link at once what the caller can already read; the files that need not be sent, and how many others there are.
 
+    `asked` left out is every file that is still to be sent, by the MD5 that the manifest declares.
     A hash never opens a file: only verified blobs behind the caller's own living files count. What cannot land, a
     folder having its place, is still to be sent, and is refused then, alone.
     Raises UploadClosed, UploadPaused, DriveReadOnly; NotVisible for a file that is not of this task.
     """
     require_active(task)
-    by_id = {item.task_file_id: item for item in asked}
-    rows = task.files.filter(pk__in=unnested(by_id, "uuid")).values_list(*ROW, named=True)
-    if len(rows) != len(by_id):
-        raise NotVisible
-    wanted = [(row, content) for row in rows if (content := content_asked_for(row, by_id[row.pk]))]
+    found = declared_files(task) if asked is None else files_asked_about(task, asked)
+    wanted = [(row, content) for row, content in found if content]
     known = readable_blobs(actor, {md5 for _row, (md5, _size) in wanted})
-    linked = link(
+    file_ids = link(
         task=task,
         actor=actor,
         files=[
@@ -62,15 +62,33 @@ def check_files(*, task: UploadTask, actor: User, asked: Iterable[CheckedFile]) 
             if content in known
         ],
     )
-    return [
-        LinkedFile(row.pk, linked[row.pk], join(row.target_folder_path, row.file_name), *content)
+    linked = [
+        LinkedFile(row.pk, file_ids[row.pk], join(row.target_folder_path, row.file_name), *content)
         for row, content in wanted
-        if row.pk in linked
+        if row.pk in file_ids
     ]
+    return linked, len(found) - len(linked)
+
+
+def declared_files(task: UploadTask) -> list[tuple[Any, Content | None]]:
+    """Files that are still to be sent, each with its content where that was declared."""
+    rows = task.files.filter(status=TaskFile.Status.PENDING).values_list(*ROW, named=True)
+    return [(row, (row.md5, row.file_size) if row.md5 else None) for row in rows]
+
+
+def files_asked_about(task: UploadTask, asked: Iterable[CheckedFile]) -> list[tuple[Any, Content | None]]:
+    """The files, each with the content it is asked for by.
+
+    None where the question does not agree with the manifest, or the file is not to be sent any more. Raises NotVisible.
+    """
+    by_id = {item.task_file_id: item for item in asked}
+    rows = task.files.filter(pk__in=unnested(by_id, "uuid")).values_list(*ROW, named=True)
+    if len(rows) != len(by_id):
+        raise NotVisible
+    return [(row, content_asked_for(row, by_id[row.pk])) for row in rows]
 
 
 def content_asked_for(row: Any, asked: CheckedFile) -> Content | None:
-    """None where the question does not agree with the manifest, or the file is not to be sent any more."""
     md5 = asked.md5.lower()
     agrees = asked.file_size == row.file_size and row.md5 in ("", md5)
     return (md5, row.file_size) if md5 and agrees and row.status == TaskFile.Status.PENDING else None
