@@ -118,7 +118,7 @@ class TaskFileQuerySet(models.QuerySet["TaskFile"]):
         that follows. Whoever asks a row for more than this has that read.
         """
         with planned_cursor() as cursor:
-            cursor.execute(UNDER_WAY, [user.pk, task_id, array_of(ids)])
+            cursor.execute(UNDER_WAY, [array_of(ids), task_id, user.pk])
             found = cursor.fetchall()
         return self.from_under_way(user, task_id, found)
 
@@ -234,8 +234,15 @@ FILE = [
 ]  # fmt: skip
 TASK = ["id", "user_id", "drive_id", "status", "paused_at"]
 DRIVE = ["id", "user_id", "team_id", "is_active"]
-# The function is in uploads/migrations/0008_parts_in_one_call.py.
-UNDER_WAY = "SELECT * FROM uploads_under_way(%s, %s, %s::uuid[])"
+# Each by its id, whatever PostgreSQL takes the table for (uploads/migrations/0013_files_by_their_ids.py).
+UNDER_WAY = f"""
+    SELECT {", ".join(f"file.{name}" for name in FILE)}, task.status, task.paused_at,
+        {", ".join(f"drive.{name}" for name in DRIVE)}
+    FROM unnest(%s::uuid[]) AS asked (id)
+    CROSS JOIN LATERAL (SELECT * FROM uploads_taskfile WHERE id = asked.id OFFSET 0) file
+    JOIN uploads_uploadtask task ON task.id = file.task_id JOIN drives_drive drive ON drive.id = task.drive_id
+    WHERE task.id = %s AND task.user_id = %s
+"""  # noqa: S608
 
 
 class UploadPartQuerySet(models.QuerySet["UploadPart"]):

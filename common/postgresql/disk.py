@@ -2,8 +2,8 @@
 
 from common.compiled import planned_cursor
 
-# An empty message of logical replication: a transaction of its own, whose commit waits for all that was before it.
-WAIT = "SELECT pg_logical_emit_message(true, '', '')"
+# An empty message of logical replication: a record in the log, waited for with all that was before it.
+WAIT = "SELECT pg_logical_emit_message(false, '', '', true)"
 
 
 def wait_for_disk() -> None:

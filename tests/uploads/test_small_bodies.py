@@ -86,9 +86,29 @@ def test_it_takes_three_statements_the_last_of_which_waits_for_the_disk(owner: U
     with CaptureQueriesContext(connection) as captured:
         assert send(second, b"CONTENT").status_code == 200
     find, land, wait = [query["sql"] for query in captured if "accounts_session" not in query["sql"]]
-    assert "uploads_under_way(" in find
+    assert "uploads_taskfile" in find
     assert "uploads_land(" in land
     assert wait == WAIT
+
+
+def test_a_file_costs_the_same_however_many_its_task_has(owner_api: Client) -> None:
+    """The tables have no statistics here, as where most tasks have few files: that is when all of them were read."""
+    first, *_others = begin(owner_api, *(announced(f"/a/{number}", b"content") for number in range(200)))
+
+    def rows_read() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = %s",
+                [TaskFile._meta.db_table],
+            )
+            [(count,)] = cursor.fetchall()
+        return int(count)
+
+    with connection.cursor() as cursor:
+        cursor.execute("DISCARD PLANS")
+    before = rows_read()
+    assert send(first, b"content").status_code == 200
+    assert rows_read() - before <= 3  # to know it, to see what becomes of it, to change it
 
 
 def test_what_is_refused_leaves_nothing(

@@ -71,7 +71,7 @@ class Result(NamedTuple):
     is_given_up: bool = False
 
 
-# The function is in uploads/migrations/0011_land_without_waiting.py.
+# The function is in uploads/migrations/0013_files_by_their_ids.py.
 LAND = f"""
     SELECT {", ".join(Result._fields)} FROM uploads_land(
         %s, %s, %s, %s, %s, %s::uuid[], %s::uuid[], %s::text[], %s::boolean[], %s::timestamptz[],

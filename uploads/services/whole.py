@@ -1,21 +1,17 @@
 """Small files that come as the body of one request: from memory into the storage, and into the drive.
 
-What a file asks of the database is two statements: what is to be known of it and of its content, and its landing. All
+What a file with new content asks of the database is two statements: what is to be known of it, and its landing. All
 the others go by the staging area (uploads.services.files.upload_whole).
 """
 
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection
-from django.utils import timezone
-
 from accounts.models import User
 from common.compiled import planned_cursor
 from common.errors import NotVisible
 from common.postgresql.arrays import array_of
-from drives.models import Blob
-from drives.services.blobs import BLOB, MARK_KNOWN, Digests, Kept, digests_in_memory, new_blob
+from drives.services.blobs import Digests, Kept, digests_in_memory, mark_known, new_blob
 from drives.storage import blob_storage
 from uploads.models import UNDER_WAY, TaskFile
 from uploads.services.files import (
@@ -28,10 +24,9 @@ from uploads.services.files import (
 
 IN_MEMORY = 1 << 20
 """Bytes up to which a file is small."""
-WITH_CONTENT = """
-    WITH known AS ({known}) SELECT way.*, known.* FROM ({way}) way LEFT JOIN known ON true
-"""
-WITH_CONTENT = WITH_CONTENT.format(known=MARK_KNOWN, way=UNDER_WAY)
+WITH_CONTENT = f"""
+    SELECT way.*, EXISTS (SELECT FROM drives_blob WHERE sha256 = %s AND size = %s) FROM ({UNDER_WAY}) way
+"""  # noqa: S608
 
 
 def upload_from_memory(
@@ -48,12 +43,13 @@ def upload_from_memory(
     StorageFailed.
     """
     digests = digests_in_memory(content)
-    row, blob = find(user, task_id, task_file_id, digests)
+    row, is_known = find(user, task_id, task_file_id, digests)
     if row.status in TaskFile.LANDED_STATUSES:
         return row
     require_receiving(row)
     require_size_at_once(row)
     check_content(row, digests)
+    blob = mark_known([digests]).get(digests.sha256) if is_known else None
     if blob is None:
         with counting_our_failures(row):
             kept = Kept(new_blob(blob_storage().store(content), digests), is_new=True)
@@ -62,17 +58,17 @@ def upload_from_memory(
     return finish(row, kept, user, was_stored=not kept.is_new, started_at=started_at)
 
 
-def find(user: User, task_id: UUID, task_file_id: UUID, digests: Digests) -> tuple[TaskFile, Blob | None]:
-    """The file, as far as taking bytes needs it, and the blob of its content where there is one, marked as in use.
+def find(user: User, task_id: UUID, task_file_id: UUID, digests: Digests) -> tuple[TaskFile, bool]:
+    """The file, as far as taking bytes needs it, and whether its content is in the storage already.
 
     Raises NotVisible.
     """
-    content = [array_of([value]) for value in (digests.sha256, digests.size, digests.md5)]
     with planned_cursor() as cursor:
-        cursor.execute(WITH_CONTENT, [timezone.now(), *content, user.pk, task_id, array_of([task_file_id])])
+        cursor.execute(
+            WITH_CONTENT, [digests.sha256, digests.size, array_of([task_file_id]), task_id, user.pk]
+        )
         found = cursor.fetchone()
     if found is None:
         raise NotVisible
-    way, known = found[: -len(BLOB)], found[-len(BLOB) :]
-    row = TaskFile.objects.from_under_way(user, task_id, [way])[task_file_id]
-    return row, Blob.from_db(connection.alias, BLOB, known) if known[0] else None
+    *way, is_known = found
+    return TaskFile.objects.from_under_way(user, task_id, [way])[task_file_id], is_known
