@@ -11,7 +11,15 @@ from urllib.parse import urlsplit
 import pytest
 import uvicorn
 from django.db import connections
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from config.asgi import application
 
@@ -22,6 +30,8 @@ ARGUMENTS = [
     "--no-first-run",
     "--disable-background-networking",
 ]
+# A busy machine takes longer than the 5 seconds that are usual. What shows at once is not waited for.
+expect.set_options(timeout=20_000)
 # An answer of 4xx is a thing of the API's, not of the page's.
 REFUSED = (
     "Failed to load resource: the server responded with a status of 4",
@@ -70,7 +80,7 @@ def pages_of(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:
 
     def open_page(path: str, *, locale: str = "zh-CN", width: int = 1280) -> Page:
         context = browser.new_context(base_url=url, locale=locale, viewport={"width": width, "height": 860})
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         opened.append((context, Watch(context, url)))
         page = context.new_page()
         page.goto(path)

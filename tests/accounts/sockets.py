@@ -41,7 +41,7 @@ class Socket(ApplicationCommunicator):
     async def connect(self) -> dict[str, Any]:
         """The server's first word: websocket.accept or websocket.close."""
         await self.send_input({"type": "websocket.connect"})
-        answer: dict[str, Any] = await self.receive_output(timeout=5)
+        answer: dict[str, Any] = await self.receive_output(timeout=20)
         return answer
 
     async def disconnect(self) -> None:
@@ -55,7 +55,7 @@ class Socket(ApplicationCommunicator):
         await self.send_text(json.dumps({"event": event, "data": data}))
 
     async def hear(self) -> dict[str, Any]:
-        message = await self.receive_output(timeout=5)
+        message = await self.receive_output(timeout=20)
         assert message["type"] == "websocket.send", message
         event: dict[str, Any] = json.loads(message["text"])
         return event
@@ -65,7 +65,7 @@ class Socket(ApplicationCommunicator):
 
     async def is_closed(self) -> bool:
         """Whether the server's next word is that it closes."""
-        answer = await self.receive_output(timeout=5)
+        answer = await self.receive_output(timeout=20)
         return (answer["type"], answer.get("code")) == ("websocket.close", consumers.REFUSED)
 
     async def is_alive(self) -> bool:

@@ -139,7 +139,7 @@ def test_a_session_may_end_while_its_socket_opens() -> None:
         socket = Socket(f"token={token}")
         if (await socket.connect())["type"] == "websocket.close":
             return True
-        while (await socket.receive_output(timeout=5))["type"] != "websocket.close":
+        while (await socket.receive_output(timeout=20))["type"] != "websocket.close":
             pass
         return True
 

@@ -132,7 +132,7 @@ async def test_a_foreign_user_id_is_refused_at_the_first_message_too(stranger: U
 async def test_a_first_message_with_garbage(data: dict[str, Any]) -> None:
     async with opened() as socket:
         await socket.say("auth", **data)
-        answer = await socket.receive_output(timeout=5)
+        answer = await socket.receive_output(timeout=20)
         # Half a surrogate pair is no JSON message to begin with: that is said, and the socket stays.
         assert answer["type"] == "websocket.close" or json.loads(answer["text"])["event"] == "error"
 

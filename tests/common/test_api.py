@@ -229,10 +229,10 @@ async def ask(app: Any, chunks: list[bytes], **headers: str) -> tuple[dict[str, 
     for index, chunk in enumerate(chunks):
         more = index < len(chunks) - 1
         await communicator.send_input({"type": "http.request", "body": chunk, "more_body": more})
-    start = await communicator.receive_output(timeout=5)
+    start = await communicator.receive_output(timeout=20)
     body = b""
     while True:
-        part = await communicator.receive_output(timeout=5)
+        part = await communicator.receive_output(timeout=20)
         body += part.get("body", b"")
         if not part.get("more_body"):
             break

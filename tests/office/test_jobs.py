@@ -244,7 +244,7 @@ async def test_who_is_blocked_stops_watching(artist: User, node: RenderNode, qui
     socket = Socket(path=f"/ws/office/jobs/{job.pk}", headers=await sync_to_async(cookie_of)(watcher))
     assert (await socket.connect())["type"] == "websocket.accept"
     await sync_to_async(User.objects.filter(pk=watcher.pk).update)(is_active=False)
-    answer = await socket.receive_output(timeout=5)
+    answer = await socket.receive_output(timeout=20)
     while answer["type"] == "websocket.send":
-        answer = await socket.receive_output(timeout=5)
+        answer = await socket.receive_output(timeout=20)
     assert (answer["type"], answer["code"]) == ("websocket.close", consumers.REFUSED)

@@ -83,7 +83,7 @@ def wire(server: WebServer, token: str) -> Wire:
     return Wire(server, token)
 
 
-def eventually(ask: Callable[[], Any], wanted: Any, seconds: float = 10) -> None:
+def eventually(ask: Callable[[], Any], wanted: Any, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while (found := ask()) != wanted and time.monotonic() < deadline:
         time.sleep(0.05)
