@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.defaultfilters import filesizeformat
@@ -40,7 +40,7 @@ from drives.models import (
     TrafficSample,
 )
 from drives.selectors import biggest_folders
-from drives.services.drives import restore_drive
+from drives.services.drives import meant_of, restore_drive
 from drives.services.places import OnClash
 from drives.services.trash import restore
 
@@ -70,7 +70,7 @@ class DriveAdmin(AuditedAdmin):
     """Name and whether it is in use may be changed, and by a deed of its own the quota."""
 
     list_display = (
-        "name", "owner", "is_default", "shown_used", "shown_reserved", "shown_quota", "shown_bar", "is_active",
+        "name", "owner", "shown_default", "shown_used", "shown_reserved", "shown_quota", "shown_bar", "is_active",
         "created_at",
     )  # fmt: skip
     list_filter = ("is_active",)
@@ -80,17 +80,29 @@ class DriveAdmin(AuditedAdmin):
     search_fields = ("name", "user__username", "team__name")
     ordering = ("-created_at", "-pk")
     fields = (
-        "user", "team", "name", "icon", "description", "letter", "is_default", "shown_quota", "shown_used",
+        "user", "team", "name", "icon", "description", "letter", "shown_default", "shown_quota", "shown_used",
         "shown_reserved", "is_active", "created_at", "updated_at",
     )  # fmt: skip
     readonly_fields = (
-        "user", "team", "letter", "is_default", "shown_quota", "shown_used", "shown_reserved", "created_at",
+        "user", "team", "letter", "shown_default", "shown_quota", "shown_used", "shown_reserved", "created_at",
         "updated_at",
     )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Drive]:
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(default_id=Subquery(meant_of(OuterRef("user")).values("pk")[:1]))
+        )
 
     @display(description=_("owner"))
     def owner(self, drive: Drive) -> str:
         return str(drive.owner)
+
+    @display(description=_("default drive"))
+    def shown_default(self, drive: Drive) -> str:
+        """Of those that are its owner's, the one that they chose, else the oldest."""
+        return "★" if drive.pk == drive.default_id else ""  # type: ignore[attr-defined]
 
     @display(description=_("used"), ordering="used_size")
     def shown_used(self, drive: Drive) -> str:

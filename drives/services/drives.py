@@ -42,12 +42,17 @@ def lock_owners(drives: Collection[Drive]) -> None:
             rows.select_for_update(of=("self",), no_key=True).filter(pk=pk).first()
 
 
+def meant_of(user: Any) -> QuerySet[Drive]:
+    """The drives of a user, the one first that is meant where none is named."""
+    return Drive.objects.filter(user=user, is_active=True).order_by("-is_default", "created_at", "pk")
+
+
 def default_drive(*, user: User) -> Drive:
     """The drive that the user chose, else their oldest, created where there is none.
 
     The user row is the lock: two callers get one drive.
     """
-    meant = Drive.objects.filter(user=user, is_active=True).order_by("-is_default", "created_at", "pk")
+    meant = meant_of(user)
     if drive := meant.first():
         return drive
     with transaction.atomic():

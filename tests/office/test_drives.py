@@ -72,7 +72,11 @@ def test_the_quota_is_changed_with_a_reason(painter: User) -> None:
     assert office.post(link, {"gigabytes": "5", **FORM})["HX-Redirect"] == page(Drive, "change", drive.pk)
     drive.refresh_from_db()
     assert drive.total_size == 5 * 2**30
-    assert "默认网盘" in office.get(page(Drive, "changelist")).content.decode()
+    found = page(Drive, "changelist") + "?q=painter"
+    assert office.get(found).content.decode().count("★") == 1  # what nobody chose is the oldest
+    Drive.objects.create(user=painter, name="chosen", is_default=True)
+    [row] = [row for row in office.get(found).content.decode().split("<tr") if "★" in row]
+    assert "chosen" in row
     event = AuditEvent.objects.get(action="admin_ran")
     assert event.after == {"action": "change_quota", "gigabytes": 5, "reason": "ticket 4711"}
 
