@@ -82,7 +82,10 @@ async function show() {
   const entry = files[at];
   place("viewer-name").textContent = entry.name;
   place("viewer-count").textContent = files.length > 1 ? `${at + 1} / ${files.length}` : "";
-  place("viewer-render").hidden = !isScene(entry);
+  const render = place("viewer-render");
+  const hadFocus = document.activeElement === render;
+  render.hidden = !isScene(entry);
+  if (hadFocus && render.hidden) place("viewer-download").focus(); // the keys go on
   place("viewer-back").hidden = place("viewer-next").hidden = files.length < 2;
   const spinner = element("span", "", "spinner");
   spinner.setAttribute("role", "status");
