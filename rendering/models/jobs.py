@@ -172,8 +172,8 @@ class RenderJob(StateRow):
     unit_price = MoneyField(_("price of a unit"), null=True, blank=True)
     estimated_cost = MoneyField(_("estimated cost"), null=True, blank=True)
     actual_cost = MoneyField(_("actual cost"), null=True, blank=True)
-    hold = models.OneToOneField(
-        Hold, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("hold")
+    hold = models.ForeignKey(
+        Hold, models.PROTECT, null=True, blank=True, db_index=False, related_name="+", verbose_name=_("hold")
     )
     failure_code = models.CharField(_("failure code"), max_length=50, blank=True)
     failure_data = models.JSONField(_("failure data"), default=dict, blank=True)
@@ -189,6 +189,11 @@ class RenderJob(StateRow):
         verbose_name = _("render task")
         verbose_name_plural = _("render tasks")
         constraints = [
+            # With a condition, so that PostgreSQL does not count the column as part of a key: whoever holds money anew
+            # would wait for claims, which lock the job's key, with the wallet locked.
+            models.UniqueConstraint(
+                fields=["hold"], condition=Q(hold__isnull=False), name="rendering_job_hold"
+            ),
             models.CheckConstraint(
                 condition=Q(total_frames__gte=F("done_frames") + F("failed_frames")),
                 name="rendering_job_frames_bounded",

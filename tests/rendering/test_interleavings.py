@@ -25,7 +25,7 @@ from rendering.node.node import NameInUse
 from rendering.services import attempts, jobs, limits
 from rendering.services.admission import advance_job
 from rendering.services.idle_holds import expire_holds
-from tests.racing import overtake
+from tests.racing import overtake, waiting_for_locks
 from tests.rendering import makers
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -116,6 +116,25 @@ def test_an_account_is_deleted_while_its_job_ends(owner: User, node: RenderNode)
 
 
 # --- Locks: job, drive, places, hold, wallet -----------------------------------------------------------------------
+
+
+def test_money_is_held_anew_while_a_claim_holds_the_job(
+    owner: User, node: RenderNode, price: PriceRule
+) -> None:
+    """Who waited for the claim would do so with the wallet in hand, and the claim waits for whoever ends a job."""
+    PriceRule.objects.filter(pk=price.pk).update(high_multiplier=2)
+    job = makers.queued(owner, frames="1-3")
+    makers.claimed(node)
+
+    def raise_priority() -> int:
+        return jobs.set_priority(job=job, priority=2, by_operator=True).priority
+
+    def nobody_waits() -> None:
+        assert waiting_for_locks() == 0
+
+    assert overtake(lambda: makers.claimed(node), raise_priority, nobody_waits) == 2
+    assert makers.fresh(job).hold_id != job.hold_id
+    assert makers.audit() == {}
 
 
 def upgrade(owner: User) -> Any:
