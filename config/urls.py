@@ -27,6 +27,7 @@ api: list[URLPattern | URLResolver] = [
 ]
 
 urlpatterns = [
+    path("api/v1/", include(api)),  # first, for the same reason
     path("", common_api.root),
     path("health", common_api.health_view),
     re_path("^login/?$", pages.login, name="login"),
@@ -41,7 +42,6 @@ urlpatterns = [
     re_path("^verify-email/?$", pages.verify_email, name="verify-email"),
     re_path("^media/avatars/(?P<name>[0-9a-f]{32}[.]webp)$", pages.avatar),
     path("admin/", admin.site.urls),
-    path("api/v1/", include(api)),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(url_name="schema")),
     path("redoc", SpectacularRedocView.as_view(url_name="schema")),

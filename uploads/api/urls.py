@@ -24,15 +24,16 @@ TUS_UPLOAD: dict[str, Any] = {
     "options": "capabilities",
 }
 urlpatterns = [
+    # First: they are asked for each small file, and for each part of a large one.
+    path(f"{FILE}/upload", TaskFileViewSet.as_view({"post": "upload"})),
+    path(f"{FILE}/multipart/parts/<int:number>", PartViewSet.as_view({"put": "put_part"})),
     *router.urls,
     path(FILES, TaskFileViewSet.as_view({"get": "list"})),
     path(f"{FILES}/check", TaskFileViewSet.as_view({"post": "check"})),
     path(f"{FILES}/batch", TaskFileViewSet.as_view({"post": "batch"})),
-    path(f"{FILE}/upload", TaskFileViewSet.as_view({"post": "upload"})),
     path(f"{FILE}/retry", TaskFileViewSet.as_view({"put": "retry"})),
     path(f"{FILE}/multipart/init", TaskFileViewSet.as_view({"post": "multipart_init"})),
     path(f"{FILE}/multipart/parts", TaskFileViewSet.as_view({"get": "multipart_parts"})),
-    path(f"{FILE}/multipart/parts/<int:number>", PartViewSet.as_view({"put": "put_part"})),
     path(f"{FILE}/multipart/upload", TaskFileViewSet.as_view({"post": "multipart_upload"})),
     path(f"{FILE}/multipart/complete", TaskFileViewSet.as_view({"post": "multipart_complete"})),
     path(f"{FILE}/multipart/abort", TaskFileViewSet.as_view({"post": "multipart_abort"})),
