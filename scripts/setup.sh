@@ -2,7 +2,7 @@
 # Prepares a checkout for the targets of the Makefile: .venv with exactly what requirements/dev.txt locks, and the
 # compiled translations. Does nothing, in a few milliseconds, where all is as it should be.
 #
-#   PYTHON  the interpreter to build .venv from; otherwise the first Python 3.11 on the PATH
+#   PYTHON  the interpreter to build .venv from; otherwise the distribution's Python 3.11, or else the first on the PATH
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -13,27 +13,32 @@ is_python_3_11() {
     [ "$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = 3.11 ]
 }
 
+can_make_environments() {
+    "$1" -c 'import ensurepip, venv' 2>/dev/null
+}
+
 find_python() {
     if [ -n "${PYTHON:-}" ]; then
         is_python_3_11 "$PYTHON" || die "PYTHON=$PYTHON is not a Python 3.11."
         echo "$PYTHON"
         return
     fi
+    # Distributions build theirs with the compiler's profile, version managers often do not: theirs takes a third longer.
     # A name on the PATH may be a version manager's stand-in that runs nothing, so each is tried.
-    for name in python3.11 python3 python /usr/bin/python3.11 /usr/local/bin/python3.11; do
-        if is_python_3_11 "$name"; then
+    for name in /usr/bin/python3.11 python3.11 python3 python /usr/local/bin/python3.11; do
+        if is_python_3_11 "$name" && can_make_environments "$name"; then
             echo "$name"
             return
         fi
     done
-    die "Python 3.11 is needed and was not found. Install it (Debian: apt-get install python3.11 python3.11-venv)," \
+    die "Python 3.11 with venv is needed and was not found. Install it (Debian: apt-get install python3.11 python3.11-venv)," \
         "or name it: make PYTHON=/path/to/python3.11"
 }
 
 install_packages() {
     python=$(find_python)
     if ! .venv/bin/python -c '' 2>/dev/null || ! is_python_3_11 .venv/bin/python; then
-        "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        can_make_environments "$python" ||
             die "$python lacks the modules venv and ensurepip. Debian: apt-get install python3.11-venv"
         say "creating .venv with $python"
         rm -rf .venv
