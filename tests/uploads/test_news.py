@@ -7,10 +7,12 @@ from uuid import UUID
 
 import pytest
 from django.conf import settings
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from accounts.models import User
 from common import realtime
-from drives.models import Drive
+from drives.models import Drive, Folder
+from drives.services.trash import trash
 from tests.conftest import Client
 from tests.uploads.conftest import PART, announced, begin
 from uploads import tasks
@@ -107,6 +109,20 @@ def test_what_had_to_wait_is_sent_when_its_turn_has_come(
     client.delete(f"/upload-tasks/{task_id}")
     tasks.tell_progress(str(task_id))
     assert len(shares(owner)) == 3
+
+
+def test_the_end_is_told_where_the_folder_of_one_file_had_to_be_made_again(
+    owner: User, drive: Drive, later: list[UUID]
+) -> None:
+    """That file lands last, whatever its place in the request."""
+    client = Client(owner)
+    homeless, other, first = begin(client, *(announced(path, b"x") for path in ("/a/1", "/2", "/3")))
+    first.whole(b"x")
+    trash(entry=Folder.objects.select_related("drive").get(path="/a"), actor=owner)
+    form = {sender.file_id: SimpleUploadedFile("x", b"x") for sender in (homeless, other)}
+    answer = client.post(f"/upload-tasks/{first.task_id}/files/batch", form, format="multipart")
+    assert answer.status_code == 200
+    assert shares(owner)[-1] == ("completed", 100.0)
 
 
 def test_another_process_knows_of_the_message_that_is_on_its_way(

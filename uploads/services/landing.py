@@ -164,7 +164,9 @@ def put(
         housed = make_folders_again(task, [file.task_file_id for file in homeless])
         again = [file for file in homeless if file.task_file_id in housed]
         if again:
-            found |= put_once(task, actor, again, status, now, new)
+            others = {key: result for key, result in found.items() if key not in housed}
+            # In this order: the last result tells the status that the task has now.
+            found = others | put_once(task, actor, again, status, now, new)
     return found
 
 
@@ -189,7 +191,7 @@ def put_once(
 
 def file_of(row: TaskFile, blob: Blob, result: Result, actor: User, now: datetime) -> File:
     """The file in the drive as the database has written it; nothing is read anew, `created_at` only if asked for."""
-    written = {
+    written = {  # in the order of the columns, as `from_db` takes them
         "id": result.file_id,
         "updated_at": now,
         "drive_id": row.task.drive_id,
