@@ -33,7 +33,10 @@ async function showLatest(task, count) {
 export async function show(task) {
   clearTimeout(due);
   due = 0;
-  if (mine !== task.id) known = 0;
+  if (mine !== task.id) {
+    known = 0;
+    place("latest").hidden = true;
+  }
   mine = task.id;
   if (!task.done_frames) {
     place("results").hidden = true;
@@ -52,15 +55,15 @@ export async function show(task) {
   place("sheet").hidden = !found.contact_sheet_url;
   point(place("sheet-picture"), "src", found.contact_sheet_url && `${found.contact_sheet_url}#${end}`);
   point(place("sheet"), "href", found.contact_sheet_url);
-  const isDrawn = found.preview_video_url || found.contact_sheet_url;
-  if (isDrawn || !count) place("latest").hidden = true;
-  else await showLatest(task, count);
   place("zip").hidden = !found.zip_url;
   point(place("zip"), "href", found.zip_url);
   place("zip-size").textContent = found.zip_url ? sizeText(found.zip_size) : "";
   place("folder").hidden = !found.folder_path;
   if (found.folder_path) place("folder").href = driveLink(found.drive_id, found.folder_path);
   place("results").hidden = false;
+  const isDrawn = found.preview_video_url || found.contact_sheet_url;
+  if (isDrawn || !count) place("latest").hidden = true;
+  else await showLatest(task, count); // last: by then another task may be shown
 }
 
 /** Look again where further frames have arrived. */

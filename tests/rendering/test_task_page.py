@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from accounts.models import User
 from billing.models import Bill
@@ -58,6 +58,12 @@ def rendered(attempt: Attempt, folder: Path, width: int = 64) -> None:
         BlobPreview.objects.create(blob=blob, size=1600, state="ready", due_at=timezone.now())
     result = FrameResult(number, [Output(f"{number:04d}.png", blob, small, width, 36)])
     attempts.succeed(attempt_id=attempt.pk, results=[result], usage=Usage(exit_code=0))
+
+
+def half_rendered(owner: User, node: RenderNode, folder: Path) -> RenderJob:
+    job = makers.queued(owner, frames="1-2")
+    rendered(makers.claimed(node), folder)
+    return pause_job(job=makers.fresh(job))
 
 
 def act(page: Page, name: str) -> Locator:
@@ -205,3 +211,22 @@ def test_nobody_elses_task_opens(open_page: Open, owner: User, stranger: User, n
     page.evaluate("localStorage.clear()")
     page.reload()
     page.wait_for_url("**/login")
+
+
+def test_who_goes_on_to_another_task_keeps_its_results(
+    open_page: Open, owner: User, node: RenderNode, tmp_path: Path
+) -> None:
+    """What is still asked for the first one changes nothing of what shows by then."""
+    first, second = [half_rendered(owner, node, tmp_path) for _job in range(2)]
+    page = signed_in(open_page, owner)
+    held: list[Route] = []
+    page.route(f"**/tasks/{first.pk}/outputs?skip=*", lambda route: held.append(route))
+    with page.expect_request("**/outputs?skip=*"):
+        page.evaluate(f"location.hash = '#/{first.pk}'")
+    page.evaluate(f"location.hash = '#/{second.pk}'")
+    expect(page.get_by_role("img", name="第 1 帧", exact=True)).to_be_visible()
+    shown = page.locator("#folder").get_attribute("href")
+    with page.expect_response(f"**/tasks/{first.pk}/outputs?skip=*"):
+        held[0].continue_()
+    page.evaluate("fetch('/api/v1/ping').then((answer) => answer.text())")  # so it has been read
+    assert page.locator("#folder").get_attribute("href") == shown
