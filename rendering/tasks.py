@@ -61,7 +61,10 @@ def continue_paid(wallet_id: str) -> None:
 
 def stop_strays() -> None:
     for job in frames.jobs_with_strays():
-        frames.stop_strays(job)
+        try:
+            frames.stop_strays(job)
+        except Exception:  # one broken job must not keep the others
+            logger.exception("what runs of task %s was not stopped", job.pk)
 
 
 def send_again() -> None:

@@ -72,10 +72,9 @@ def change_plan(*, user: User, level: int) -> Membership:
                 raise PlanUnchanged
             return keep(membership)
         if plan.level > membership.plan.level:
-            is_over = (
-                membership.period_end <= now
-            )  # not renewed yet: there is no time left whose price could be raised
-            return buy(user, membership, plan, now) if is_over else upgrade(user, membership, plan, now)
+            if membership.period_end <= now:  # not renewed yet: no time is left whose price could be raised
+                return buy(user, membership, plan, now)
+            return upgrade(user, membership, plan, now)
         is_end = plan.level == Level.FREE
         membership.next_plan, membership.cancel_at_period_end = (None, True) if is_end else (plan, False)
         membership.save(update_fields=["next_plan", "cancel_at_period_end", "updated_at"])

@@ -74,10 +74,11 @@ def enqueue(job: RenderJob) -> None:
     )
     make_frames(job, product(steps, ready))
     make_frames(job, product(steps, waiting), Frame.Status.WAITING)
+    folder = results_folder(job)  # before the limits: so is the order of locks
     limits = limits_of(job)
     job.move_to(
         Status.QUEUED,
-        output_folder=results_folder(job).path,
+        output_folder=folder.path,
         share=limits.share,
         limits=[limit.pk for limit in limits.all],
         test_numbers=test_numbers,

@@ -222,11 +222,12 @@ def land(attempt: Attempt, results: list[FrameResult]) -> None:
 
 
 def seconds_of(attempt: Attempt, results: Sequence[FrameResult]) -> dict[int, float]:
-    """The time of each frame; where the run cannot tell, its time is shared evenly."""
+    """The time of each frame; where the run cannot tell, its time by the database's clock is shared evenly."""
     known = {result.number: result.seconds for result in results if result.seconds is not None}
     if len(known) == len(results):
         return known
-    share = (timezone.now() - attempt.created_at).total_seconds() / len(results)
+    ran = Attempt.objects.values_list(Now() - F("created_at"), flat=True).get(pk=attempt.pk)
+    share = ran.total_seconds() / len(results)
     return {result.number: known.get(result.number, share) for result in results}
 
 

@@ -1,5 +1,6 @@
 """Money held for paused tasks that nobody resumes: after a while it is released."""
 
+import logging
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from rendering.models import RenderJob
 from rendering.services import news
 from rendering.services.money import settle
 
+logger = logging.getLogger(__name__)
 Reason = RenderJob.PauseReason
 
 
@@ -29,13 +31,16 @@ def expire_holds(*, now: datetime, limit: int = 1000) -> int:
     ).exclude(pause_reason=Reason.BALANCE)
     expired = 0
     for pk in idle.order_by("updated_at", "pk").values_list("pk", flat=True)[:limit]:
-        with transaction.atomic():
-            job = RenderJob.objects.select_for_update(no_key=True).get(pk=pk)
-            # Asked in a second statement: while this waited for the job's lock the hold may have been closed, and a
-            # joined row is not read again.
-            if idle.filter(pk=pk).exists():
-                let_go(job)
-                expired += 1
+        try:
+            with transaction.atomic():
+                job = RenderJob.objects.select_for_update(no_key=True).get(pk=pk)
+                # Asked in a second statement: while this waited for the job's lock the hold may have been closed, and
+                # a joined row is not read again.
+                if idle.filter(pk=pk).exists():
+                    let_go(job)
+                    expired += 1
+        except Exception:  # one broken job must not keep the others
+            logger.exception("the money of task %s was not released", pk)
     return expired
 
 

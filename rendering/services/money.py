@@ -264,8 +264,11 @@ def pause_uncovered() -> None:
         Exists(running), status__in=RenderJob.CLAIMABLE_STATUSES, price_unit__in=PriceRule.METERED
     )
     for pk in metered.order_by("pk").values_list("pk", flat=True):
-        with transaction.atomic():
-            pause_if_uncovered(RenderJob.objects.select_for_update(no_key=True).get(pk=pk))
+        try:
+            with transaction.atomic():
+                pause_if_uncovered(RenderJob.objects.select_for_update(no_key=True).get(pk=pk))
+        except Exception:  # it must not keep the others, which would render without money
+            logger.exception("task %s was not held to its money", pk)
 
 
 def require_more(job: RenderJob) -> None:

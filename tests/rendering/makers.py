@@ -10,6 +10,7 @@ from uuid import UUID
 import numpy as np
 import OpenImageIO as oiio  # noqa: N813  (its own documentation calls it so)
 from django.db import connection
+from django.db.models import Model
 from django.utils import timezone
 
 from accounts.models import Team, User
@@ -296,6 +297,18 @@ def pending_without_report(owner: User, **wishes: str) -> tuple[RenderJob, File]
     """A submitted job whose scene nobody has read yet, and the scene."""
     file = put(owner, "/proj/unread.blend", b"BLENDER unread")
     return submit_job(job=draft(owner, file, **wishes)), file
+
+
+def break_row(row: Model) -> None:
+    """From now on every change of the row fails, as by a defect. In a test that is rolled back."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''broken''; END'"
+        )
+        cursor.execute(
+            f"CREATE TRIGGER broken BEFORE UPDATE ON {row._meta.db_table} FOR EACH ROW"
+            f" WHEN (OLD.id = '{row.pk}') EXECUTE FUNCTION broken()"
+        )
 
 
 def another_node(name: str = "node-2", **fields: Any) -> RenderNode:

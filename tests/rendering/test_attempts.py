@@ -1,5 +1,6 @@
 """How attempts end, and what that means for frames, job, drive and money."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -334,6 +335,16 @@ def test_a_frame_may_have_several_outputs(owner: User, node: RenderNode) -> None
     assert list(FrameOutput.objects.order_by("name").values_list("name", flat=True)) == [
         "0001.png", "0001_depth.png",
     ]  # fmt: skip
+
+
+def test_a_node_whose_clock_is_slow(owner: User, node: RenderNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its program does not tell the time of a frame, the database does."""
+    makers.queued(owner, frames="1")
+    attempt, slow = makers.claimed(node), timezone.now() - timedelta(hours=1)
+    monkeypatch.setattr(timezone, "now", lambda: slow)
+    makers.succeed(attempt)
+    seconds = Frame.objects.get().seconds
+    assert seconds is not None and 0 <= seconds < 600
 
 
 def test_old_attempts_are_not_expired(owner: User, node: RenderNode) -> None:

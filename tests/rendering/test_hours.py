@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Notification, User
-from billing.models import Bill, PriceRule
+from billing.models import Bill, Hold, PriceRule
 from billing.services.credits import credit
 from billing.services.gifts import give
 from billing.services.ledger import wallet_of
@@ -176,6 +176,20 @@ def test_a_frame_that_runs_beyond_the_money_is_stopped(
     second.refresh_from_db()
     assert (makers.fresh(job).pause_reason, second.status) == ("balance", "stopped")
     assert makers.audit() == {}
+
+
+def test_a_job_whose_hold_cannot_grow_does_not_let_others_run_without_money(
+    owner: User, stranger: User, node: RenderNode, by_hour: PriceRule, settings: Any
+) -> None:
+    settings.RENDER_EXPECTED_FRAME_SECONDS = 10
+    broken = makers.queued(stranger, frames="1")
+    makers.claimed(node)
+    job, _second = outgrown(owner, node)
+    Attempt.objects.filter(status="running").update(created_at=timezone.now() - timedelta(hours=1))
+    makers.break_row(Hold.objects.get(task_id=broken.pk))
+    money.pause_uncovered()
+    assert makers.fresh(broken).status == Status.RENDERING
+    assert makers.fresh(job).pause_reason == "balance"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -97,6 +97,19 @@ def test_a_task_that_waits_for_money_keeps_what_it_holds(
     assert Hold.objects.get(task_id=job.pk).status == Hold.Status.OPEN
 
 
+def test_a_task_whose_money_cannot_be_released_does_not_keep_the_others(
+    owner: User, node: RenderNode, price: PriceRule
+) -> None:
+    found = [makers.queued(owner, frames="1-4") for _job in range(2)]
+    for job in found:
+        RenderJob.objects.filter(pk=job.pk).update(status=RenderJob.Status.PAUSED, pause_reason="user")
+    age(found[0], 2 * MONTH)
+    age(found[1])
+    makers.break_row(Hold.objects.get(task_id=found[0].pk))
+    assert expire_holds(now=timezone.now()) == 1
+    assert [Hold.objects.get(task_id=job.pk).status for job in found] == ["open", "closed"]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_released_while_its_owner_goes_on(
     owner_api: Client, owner: User, node: RenderNode, price: PriceRule

@@ -137,6 +137,22 @@ def test_money_is_held_anew_while_a_claim_holds_the_job(
     assert makers.audit() == {}
 
 
+def test_a_job_that_is_queued_has_its_drive_before_its_places(owner: User, node: RenderNode) -> None:
+    """Its places are not yet what its owner's level gives, and are locked to be changed."""
+    makers.queued(owner, frames="1")
+    job, file = makers.pending_without_report(owner, frames="1-2")
+    SceneReport.objects.all().delete()
+    makers.set_report(file)
+    places = ConcurrencyLimit.objects.filter(kind="user", key=str(owner.pk))
+    places.update(maximum=4)
+    overtake(
+        lambda: lock_tree(Drive.objects.get(user=owner)),
+        lambda: advance_job(job_id=job.pk),
+        lambda: places.select_for_update(no_key=True).get(),
+    )
+    assert (makers.fresh(job).status, places.get().maximum) == (Status.QUEUED, None)
+
+
 def upgrade(owner: User) -> Any:
     return membership.change_plan(user=owner, level=MembershipPlan.Level.PRO)
 

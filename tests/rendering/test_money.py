@@ -5,11 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
-from billing.models import Bill, LedgerEntry, MembershipPlan, PriceRule
+from billing.models import Bill, Hold, LedgerEntry, MembershipPlan, PriceRule
 from common.errors import Conflict
 from rendering.models import Attempt, Frame, RenderJob, RenderNode
 from rendering.services import jobs, money
@@ -167,14 +166,7 @@ def test_a_job_that_cannot_be_charged_does_not_keep_the_others(owner: User, node
         makers.claimed(node)
     RenderJob.objects.update(capture_due_at=timezone.now())
     RenderJob.objects.filter(pk=found[0].pk).update(capture_due_at=timezone.now() - timedelta(hours=1))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''broken''; END'"
-        )
-        cursor.execute(
-            "CREATE TRIGGER broken BEFORE UPDATE ON billing_hold FOR EACH ROW"
-            f" WHEN (OLD.id = '{found[0].hold_id}') EXECUTE FUNCTION broken()"
-        )
+    makers.break_row(Hold.objects.get(task_id=found[0].pk))
     assert money.capture_due() == 1
     assert makers.money(owner)[0] == balance - Decimal("0.5")
 
