@@ -19,21 +19,22 @@ HEADER = re.compile(rb"\s*//\s*Maya ASCII\b", re.IGNORECASE)
 CODESET = re.compile(rb"^//\s*Codeset:\s*([\w-]+)", re.MULTILINE)
 END_MARK = b"// End of"
 BOM = b"\xef\xbb\xbf"
+# Until 3.11.5 Python ends a possessive group at a wrong place when its last repetition fails behind another group. None
+# does so here: there is none within another, and a comment or a text that nobody closes goes to the end.
+COMMENT = rb"//[^\n]*+|/\*[^*]*+(?:\*(?!/)[^*]*+)*(?:\*/|\Z)"
+TEXT = rb'[^"\\]*+(?:\\.[^"\\]*+)*'
+BLANK = re.compile(rb"(?:\s++|" + COMMENT + rb")*+")
 STATEMENT = re.compile(
-    rb"""(?:\s++|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/)*+    # space and comments before it
-         ([A-Za-z_]\w*+)?                                   # its command
-         (?:[^;"/]++|"(?:[^"\\]++|\\.)*+"|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/|/(?![/*]))*+
-         ;""",
-    re.DOTALL | re.VERBOSE,
-)
-BLANK = re.compile(rb"(?:\s++|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/)*+")
-TOKEN = re.compile(rb'"((?:[^"\\]++|\\.)*+)"|([^\s"();{}+,]++)', re.DOTALL)
+    BLANK.pattern
+    + rb"([A-Za-z_]\w*+)?"  # its command
+    + rb'(?:[^;"/]++|"' + TEXT + rb'(?:"|\\?\Z)|' + COMMENT + rb"|/(?![/*]))*+;",
+    re.DOTALL,
+)  # fmt: skip
+TOKEN = re.compile(rb'"(' + TEXT + rb')"|([^\s"();{}+,]++)', re.DOTALL)
 ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r"}
 # In a reference's edits: "node" "attribute" " -type \"string\" \"value\""
-EDIT = re.compile(
-    rb'"([A-Za-z_]\w*+)(?:\[\d+\])?"\s++" (?:-\w+ \w+ )?-type \\"string\\" \\"((?:(?!\\")[^"\n])*+)\\"'
-)
+EDIT = re.compile(rb'"([A-Za-z_]\w*+)(?:\[\d+\])?"\s++" (?:-\w+ \w+ )?-type \\"string\\" \\"([^"\n]*)\\"')
 SPAN = re.compile(rb"\[\d+:\d+\]")
 
 MAX_STATEMENT = 1 << 14  # bytes; no path is set by a longer one
