@@ -19,10 +19,10 @@ HEADER = re.compile(rb"\s*//\s*Maya ASCII\b", re.IGNORECASE)
 CODESET = re.compile(rb"^//\s*Codeset:\s*([\w-]+)", re.MULTILINE)
 END_MARK = b"// End of"
 BOM = b"\xef\xbb\xbf"
-# Until 3.11.5 Python ends a possessive group at a wrong place when its last repetition fails behind another group. None
-# does so here: there is none within another, and a comment or a text that nobody closes goes to the end.
+# Possessive groups remember nothing, however long a text is. Until 3.11.5 Python ends one at a wrong place when its
+# last repetition fails behind another group; none does so here: a comment or text that nobody closes goes to the end.
 COMMENT = rb"//[^\n]*+|/\*[^*]*+(?:\*(?!/)[^*]*+)*(?:\*/|\Z)"
-TEXT = rb'[^"\\]*+(?:\\.[^"\\]*+)*'
+TEXT = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
 BLANK = re.compile(rb"(?:\s++|" + COMMENT + rb")*+")
 STATEMENT = re.compile(
     BLANK.pattern
