@@ -296,17 +296,21 @@ def test_who_is_signed_out_elsewhere_lands_on_the_sign_in_page(open_page: Open) 
     assert page.evaluate("localStorage.getItem('access_token')") is None
 
 
+def become_guest(page: Page, tokens: dict[str, Any]) -> None:
+    """Keep the tokens of a device's session where the pages look for them."""
+    page.evaluate(
+        """tokens => {
+            localStorage.setItem("access_token", tokens.access_token);
+            localStorage.setItem("refresh_token", tokens.refresh_token);
+            localStorage.setItem("token_expires_at", String(Date.now() + tokens.expires_in * 1000));
+        }""",
+        tokens,
+    )
+
+
 def test_a_guest_deletes_the_account(open_page: Open) -> None:
     page = open_page("/login")
-    body = new_device()
-    page.evaluate(
-        """body => {
-            localStorage.setItem("access_token", body.access_token);
-            localStorage.setItem("refresh_token", body.refresh_token);
-            localStorage.setItem("token_expires_at", String(Date.now() + body.expires_in * 1000));
-        }""",
-        body,
-    )
+    become_guest(page, new_device())
     page.goto("/account#security")
     page.get_by_role("button", name="注销账号 …").click()
     form = page.locator("#delete-form")
@@ -319,14 +323,7 @@ def test_a_guest_deletes_the_account(open_page: Open) -> None:
 def test_a_guest_binds_a_phone(open_page: Open) -> None:
     body = new_device()
     page = open_page("/login")
-    page.evaluate(
-        """body => {
-            localStorage.setItem("access_token", body.access_token);
-            localStorage.setItem("refresh_token", body.refresh_token);
-            localStorage.setItem("token_expires_at", String(Date.now() + body.expires_in * 1000));
-        }""",
-        body,
-    )
+    become_guest(page, body)
     page.goto("/account")
     expect(page.locator("#guest")).to_be_visible()
     # A WeChat would not make them more than a guest.
