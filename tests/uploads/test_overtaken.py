@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
-from drives.models import Drive, File
+from drives.models import Blob, Drive, File
 from drives.services.garbage import Kind, collect_garbage
 from drives.services.places import lock_tree
 from tests.conftest import Client
@@ -16,7 +16,9 @@ from tests.factories import put
 from tests.racing import overtake, race
 from tests.uploads.conftest import PART, announced, begin, content_of, md5_of, staged, sums
 from uploads.models import TaskFile, UploadTask
+from uploads.services import landing
 from uploads.services.desktop import CHUNK_SIZE, begin_upload, open_upload, receive_chunk
+from uploads.services.files import complete_multipart
 from uploads.services.landing import fail_file
 from uploads.services.taking_back import take_back_others
 from uploads.services.tasks import cancel_task, expire_tasks, pause_task, resume_task
@@ -76,6 +78,27 @@ def test_parts_that_come_while_their_file_lands_by_another_door(owner_api: Clien
     late = timezone.now() + settings.BLOB_GRACE + timedelta(minutes=1)
     assert [found.kind for found in collect_garbage(now=late)] == [Kind.STAGED]
     assert staged() == []
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_completion_while_what_came_by_another_door_is_tidied_up(
+    owner: User, drive: Drive, monkeypatch: pytest.MonkeyPatch, apart: bool
+) -> None:
+    content = os.urandom(2 * PART)
+    (sender,) = begin(Client(owner), announced("/x", content))
+    sender.send_parts(bytes(PART) + content[PART:] if apart else content)
+    if apart:
+        assert sender.part(1, content[:PART]).status_code == 200
+    begun, completed, real = sender.row(), [], landing.let_go
+
+    def complete_first(result: landing.Result, kept: Blob | None = None) -> None:
+        completed.extend(race(1, lambda _number: complete_multipart(task_file=begun, actor=owner)))
+        real(result, kept)
+
+    monkeypatch.setattr(landing, "let_go", complete_first)
+    assert sender.whole(content).status_code == 200
+    file = File.objects.get()
+    assert ([row.file_id for row in completed], content_of(file), staged()) == ([file.pk], content, [])
 
 
 def test_the_last_try_of_a_file_is_spent_while_it_is_given_up(owner_api: Client, drive: Drive) -> None:

@@ -21,6 +21,7 @@ from drives.storage import StagingClosed, blob_storage
 from uploads.errors import (
     MultipartNotStarted,
     PartNumberInvalid,
+    PartsMissing,
     SentDirectly,
     SentInOrder,
     StorageFailed,
@@ -277,6 +278,10 @@ def land_staged(*, task_file: TaskFile, actor: User, etags: dict[int, str] | Non
                 kept = keep(staging_id=task_file.upload_id, digests=digests)
     except StagingClosed:
         return await_landing(task_file, actor)
+    except (PartsMissing, StorageFailed):
+        if reload(task_file).upload_id == task_file.upload_id:
+            raise
+        return await_landing(task_file, actor)  # it has landed by another door, which is still tidying up
     with given_up_when_refused(task_file):
         return finish(task_file, kept, actor, was_stored=not kept.is_new)
 
