@@ -14,13 +14,18 @@ from common.errors import Invalid, NotVisible
 from common.ids import as_uuid
 from common.paging import whole_number
 from common.views import VisibleViewSet
-from drives import selectors
+from drives import errors, selectors
 from drives.api import serializers as shapes
 from drives.links import link_to
 from drives.models import Drive, File, FileQuerySet, Folder, FolderQuerySet
+from drives.paths import clean_path
 from drives.selectors import Hits
 from drives.services import drives
+from drives.services.moving import Destination, Entry
+from drives.services.places import OnClash
 
+PLACING = (errors.BadName, errors.NameTaken, errors.DriveReadOnly)
+MOVING = (*PLACING, errors.IntoItself, errors.QuotaExceeded)
 PATH = OpenApiParameter("path", OpenApiTypes.STR, description="Folder, `/` by default.")
 SORT = OpenApiParameter(
     "sort",
@@ -60,6 +65,12 @@ class EntryPages(VisibleViewSet):
         if drive is None:
             raise NotVisible
         return drive
+
+    def destination(self, data: dict[str, Any], default: Entry | None = None) -> Destination:
+        """Where the body says it shall go; in the drive of `default` where it names none."""
+        drive = default.drive if default and not data.get("drive_id") else self.drive_of(data.get("drive_id"))
+        path = clean_path(data["folder_path"], field="folder_path")
+        return Destination(drive, path, OnClash(data["on_clash"]))
 
     def entry_context(self) -> dict[str, Any]:
         def link(file: File) -> str:

@@ -19,20 +19,18 @@ from common.serializers import DoneSerializer
 from common.views import done
 from drives import errors, selectors
 from drives.api import serializers as shapes
-from drives.api.entries import PAGE, SORT, EntryPages
+from drives.api.entries import MOVING, PAGE, PLACING, SORT, EntryPages
 from drives.links import MAX_SECONDS, MIN_SECONDS, link_to, link_to_zip
 from drives.models import File, Folder
 from drives.paths import clean_path
 from drives.services import archives, bulk, favourites, moving, operations, places, trash, tree, versions
-from drives.services.moving import Destination, Entry
+from drives.services.moving import Entry
 from drives.services.places import OnClash
 from drives.zips import zip_name
 
 EXPIRES_IN = OpenApiParameter("expires_in", OpenApiTypes.INT, description="Seconds, 60 to 86400.")
 WRITING = (errors.DriveReadOnly,)
-PLACING = (errors.BadName, errors.NameTaken, errors.DriveReadOnly)
 ZIPPING = (errors.NotVerifiedYet, errors.TooManyItems)
-MOVING = (*PLACING, errors.IntoItself, errors.QuotaExceeded)
 
 
 @extend_schema(tags=["files"])
@@ -71,12 +69,6 @@ class EntryViewSet(EntryPages):
     def shown(self, entry: Entry, code: int = status.HTTP_200_OK, **more: Any) -> Response:
         data = shapes.EntrySerializer(entry, context=self.entry_context()).data
         return Response({**data, **more}, status=code)
-
-    def destination(self, data: dict[str, Any], default: Entry | None = None) -> Destination:
-        """Where the body says it shall go; in the drive of `default` where it names none."""
-        drive = default.drive if default and not data.get("drive_id") else self.drive_of(data.get("drive_id"))
-        path = clean_path(data["folder_path"], field="folder_path")
-        return Destination(drive, path, OnClash(data["on_clash"]))
 
     @extend_schema(
         parameters=[

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from drives.api.serializers import DestinationSerializer, PathText
 from drives.models import File, Folder, ShareLink
 from drives.services.operations import path_of_entry
 from drives.services.previews import PREVIEW_ENDINGS
@@ -136,3 +137,19 @@ class SharedDownloadSerializer(serializers.Serializer):
     id = serializers.UUIDField(
         required=False, allow_null=True, help_text="A file or folder of the share; all of it by default."
     )
+
+
+class SaveSharedSerializer(DestinationSerializer):
+    id = serializers.UUIDField(
+        required=False, allow_null=True, help_text="A file or folder of the share; all of it by default."
+    )
+    key = serializers.CharField(
+        max_length=200,
+        default="",
+        allow_blank=True,
+        help_text="What `unlock` gave; for a link with a password.",
+    )
+    drive_id = serializers.UUIDField(
+        required=False, allow_null=True, help_text="The default drive by default."
+    )
+    folder_path = PathText(default="/")

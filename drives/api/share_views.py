@@ -23,12 +23,13 @@ from common.views import done
 from drives import errors, selectors
 from drives.api import serializers as shapes
 from drives.api import share_serializers as shared_shapes
-from drives.api.entries import PAGE, SORT, EntryPages, page_of, sort_of
+from drives.api.entries import MOVING, PAGE, SORT, EntryPages, page_of, sort_of
 from drives.api.preview_views import SIZE, shown_preview, size_of
 from drives.links import MIN_SECONDS, address, link_to, link_to_zip
 from drives.models import BlobPreview, File, ShareLink
 from drives.permissions import Right, require
 from drives.services import bulk, places, shares
+from drives.services.saving import save_shared
 from drives.zips import zip_name
 
 CLOSED = (NotVisible, errors.ShareRevoked, errors.ShareExpired, errors.ShareExhausted)
@@ -250,3 +251,25 @@ class SharedDownloadView(SharedBase):
             url, size, etag = link_to_zip(archive, name, request=plain), found.size, found.etag
         body = {"download_url": url, "filename": name, "size": size, "etag": etag, "expires_in": seconds}
         return Response(body)
+
+
+class SaveSharedViewSet(EntryPages):
+    model = File
+    refusals = {"create": (*LOCKED, *MOVING, errors.TooManyItems)}
+
+    @extend_schema(
+        request=shared_shapes.SaveSharedSerializer, responses={201: shapes.EntrySerializer}, tags=["shares"]
+    )
+    def create(self, request: Request, token: str) -> Response:
+        """Keep a file or folder of the share in one's own drive. No bytes are copied; it counts as one download."""
+        data, now = self.valid(shared_shapes.SaveSharedSerializer, request), timezone.now()
+        made = save_shared(
+            share=shares.find_share(token=token, now=now),
+            key=data["key"],
+            entry_id=data.get("id"),
+            actor=self.actor,
+            to=self.destination(data),
+            now=now,
+        )
+        shown = shapes.EntrySerializer(made, context=self.entry_context()).data
+        return Response(shown, status=status.HTTP_201_CREATED)

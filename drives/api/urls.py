@@ -15,4 +15,5 @@ urlpatterns = [
     path("shared/<str:token>/files", share_views.SharedFilesView.as_view()),
     path("shared/<str:token>/files/<uuid:file_id>/preview", share_views.SharedPreviewView.as_view()),
     path("shared/<str:token>/download", share_views.SharedDownloadView.as_view()),
+    path("shared/<str:token>/save", share_views.SaveSharedViewSet.as_view({"post": "create"})),
 ]

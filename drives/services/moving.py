@@ -115,14 +115,18 @@ def copy(*, entry: Entry, actor: User, to: Destination) -> Entry:
     require(actor, Right.WRITE, to.drive)
     with transaction.atomic():
         lock_tree(entry.drive, to.drive)
-        entry, folder = fresh(entry), folder_at(to.drive, to.folder_path)
-        made = (
-            copy_folder(entry, actor, to, folder)
-            if isinstance(entry, Folder)
-            else copy_file(entry, actor, to, folder)
-        )
+        entry = fresh(entry)
+        made = copy_held(entry=entry, actor=actor, to=to)
         record(Action.COPY, made, actor=actor, path=path_of_entry(entry), new_path=path_of_entry(made))
     return made
+
+
+def copy_held(*, entry: Entry, actor: User, to: Destination) -> Entry:
+    """Copy what is `fresh`; both drives are held, and the caller asked for the rights and writes it down."""
+    folder = folder_at(to.drive, to.folder_path)
+    if isinstance(entry, Folder):
+        return copy_folder(entry, actor, to, folder)
+    return copy_file(entry, actor, to, folder)
 
 
 def copy_file(file: File, actor: User, to: Destination, folder: Folder | None) -> File:

@@ -1,8 +1,10 @@
 // /s/<token>: what somebody shared, for whoever has the link. All of it comes from /api/v1/shared/<token>.
 
-import { call } from "../accounts/api.js";
+import { call, callSignedIn, isSignedIn, signInFirst } from "../accounts/api.js";
 import { submitByApi } from "../accounts/forms.js";
+import { fill } from "../accounts/parts.js";
 import { Thumbnails, button, element, picture, place, sizeText, timeText } from "./parts.js";
+import { saveTo } from "./saving.js";
 
 const PAGE = 200;
 const token = location.pathname.split("/")[2];
@@ -11,6 +13,7 @@ const page = place("shared");
 let key = sessionStorage.getItem(`share ${token}`) ?? "";
 let path = "/";
 let shown = 0;
+const WANTED = `save ${token}`; // what shall be saved once somebody has signed in
 let limited = false; // Of what may be downloaded so many times there are small pictures only.
 
 const ask = (method, rest, body) => call(method, `${door}${rest}`, body, { token: key });
@@ -44,6 +47,37 @@ async function download(id) {
   await showFacts();
 }
 
+/** Keep an entry of the share, once somebody has signed in. */
+async function save({ id, name }) {
+  if (!isSignedIn()) {
+    sessionStorage.setItem(WANTED, JSON.stringify({ id, name }));
+    signInFirst(place("save-dialog").dataset.login);
+    return;
+  }
+  const made = await saveTo(name, {
+    isLimited: limited,
+    save: (where) => callSignedIn("POST", `${door}/save`, { id, key, ...where }),
+    isOver(error) {
+      const isEnd = error.status === 410 || error.code === "share_password_required";
+      if (isEnd) fail(error);
+      return isEnd;
+    },
+  });
+  if (!made) return;
+  const [text, link] = place("saved").children;
+  text.textContent = fill(place("saved").dataset.text, { name: made.name });
+  link.href = `${link.dataset.drive}#file/${made.id}`;
+  place("saved").hidden = false;
+  await showFacts();
+}
+
+async function saveWhatWasWanted() {
+  const wanted = sessionStorage.getItem(WANTED);
+  if (!wanted || !isSignedIn()) return;
+  sessionStorage.removeItem(WANTED);
+  await save(JSON.parse(wanted));
+}
+
 async function look({ name, preview_url }) {
   const url = await picture(askDoor, preview_url, 1600);
   if (!url) {
@@ -67,6 +101,7 @@ function row(entry) {
   if (entry.preview_url && !limited) {
     actions.append(button(page.dataset.preview, "button quiet small", () => attempt(() => look(entry))));
   }
+  actions.append(button(page.dataset.save, "button quiet small", () => attempt(() => save(entry))));
   const get = () => attempt(() => download(entry.id));
   actions.append(button(page.dataset.download, "button quiet small", get));
   item.append(thumbnails.of(entry), about, actions);
@@ -121,6 +156,9 @@ async function start() {
   const entry = await showFacts();
   if (entry?.is_folder) await enter("/");
   else if (entry?.preview_url) place("files").replaceChildren(row(entry));
+  if (!entry) return;
+  place("save-all").onclick = () => attempt(() => save(entry));
+  await saveWhatWasWanted();
 }
 
 function askPassword() {

@@ -1,5 +1,6 @@
 """/s/<token> in a real Chromium: what a stranger does with a link."""
 
+import re
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -10,10 +11,11 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from accounts.models import User
-from drives.models import BlobPreview, Folder
+from drives.models import BlobPreview, File, Folder
+from drives.services.drives import default_drive
 from drives.services.shares import create_share
 from tests.browser import chromium, open_page
-from tests.factories import put
+from tests.factories import PASSWORD, put
 
 __all__ = ["chromium", "open_page"]  # fixtures
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -81,3 +83,41 @@ def test_the_last_download_and_what_follows(open_page: Open, owner: User) -> Non
     expect(page.get_by_role("alert").filter(visible=True)).to_have_text("该分享链接的下载次数已用完。")
     page.goto(path[:-1])
     expect(page.get_by_role("alert").filter(visible=True)).to_have_text("没有此分享链接。")
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_what_is_shared_is_saved_after_signing_in(
+    open_page: Open, owner: User, stranger: User, width: int
+) -> None:
+    put(stranger, "/参考/猫.png", b"mine")
+    page = open_page(shared(owner, password="芝麻", max_downloads=2), width=width)
+    page.get_by_label("密码").fill("芝麻")
+    page.get_by_role("button", name="打开").click()
+    cat = page.get_by_role("listitem").filter(has_text="猫.png")
+    cat.get_by_role("button", name="保存").click()
+    expect(page).to_have_url(re.compile("/login$"))
+    form = page.locator("#password-form")
+    expect(form.get_by_label("用户名、手机号或邮箱")).to_be_focused()  # the page is at work
+    form.get_by_label("用户名、手机号或邮箱").fill(stranger.username)
+    form.get_by_label("密码").fill(PASSWORD)
+    form.get_by_role("button", name="登录").click()
+
+    # Back at the link, what was wanted is asked for at once.
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading", name="将“猫.png”保存到我的网盘")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    dialog.get_by_role("treeitem", name="参考").locator(".node").click()
+    dialog.get_by_role("button", name="保存到此处").click()
+    expect(dialog.get_by_role("alert")).to_be_visible()
+    dialog.get_by_role("button", name="两者都保留").click()
+    expect(page.get_by_role("status")).to_contain_text("已保存到您的网盘")
+    expect(page.locator("#facts")).to_contain_text("剩余下载次数：1")
+    names = File.objects.filter(drive=default_drive(user=stranger)).values_list("name", flat=True)
+    assert len(names) == 2
+
+    # All of it, which is the last of it.
+    page.locator("#save-all").click()
+    dialog.get_by_role("button", name="保存到此处").click()
+    expect(page.get_by_role("alert").filter(visible=True)).to_have_text("该分享链接的下载次数已用完。")
+    page.get_by_role("link", name="打开所在位置").click()
+    expect(page.locator('#files li[aria-label="灯笼"]')).to_have_attribute("aria-selected", "true")
