@@ -90,6 +90,8 @@ def serve_blob(
 ) -> HttpResponseBase:
     """The answer to GET or HEAD: 200, 206, 304 or 416. nginx sends the bytes where it is in front.
 
+    Raises FileNotFoundError, StorageError for bytes that are lost.
+
     Where they lie in a bucket it is 302, to a link of the bucket's own that is good for `seconds`; with 0 it is us
     who pass them on. `modified_at` is what the client is told where that is not the age of the blob. What is sent from
     here counts as traffic of `drive_id`.
@@ -114,6 +116,8 @@ def serve_blob(
     if wanted is None:
         return beyond_the_end(blob.size, headers)
     headers["Content-Disposition"] = disposition
+    # Before anything is answered: bytes that are lost are a 500, neither a 200 that breaks off nor what nginx finds.
+    blob_storage().require_whole(blob.storage_key, blob.size)
     if settings.ACCEL_REDIRECT_PREFIX:
         target = f"{settings.ACCEL_REDIRECT_PREFIX.rstrip('/')}/{blob.storage_key}"
         return HttpResponse(content_type=kind, headers={**headers, "X-Accel-Redirect": target})
@@ -148,7 +152,6 @@ def sent_from_here(
     status = 206 if partial else 200
     if request.method == "HEAD" or not blob.size:
         return HttpResponse(status=status, content_type=kind, headers=headers)
-    # Opened before anything is answered: bytes that are lost are a 500, not a 200 that breaks off.
     file = blob_storage().open_blob(blob.storage_key, first)
     # What nginx had buffered would count as sent.
     headers["X-Accel-Buffering"] = "no"

@@ -7,6 +7,7 @@ bucket hands out is not seen here, and not counted.
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import BinaryIO, cast
@@ -18,6 +19,7 @@ from redis import RedisError
 
 from common.realtime import connection
 from drives.models import Drive, TrafficSample
+from drives.storage.base import StorageError
 
 logger = logging.getLogger(__name__)
 KEPT_DAYS = 40
@@ -54,7 +56,9 @@ class CountedFile:
     """The bytes of an open file from where it stands, `start`, up to `stop`; counted for the drive, where there is one,
     once all of them have gone.
 
-    A server reads them, or has the kernel send them (`socket.sendfile`, which seeks behind what it has sent).
+    A server reads them, or has the kernel send them (`socket.sendfile`, which seeks behind what it has sent). Where the
+    file has lost its end that raises StorageError: gunicorn closes the connection then, on which a client that keeps it
+    would wait for the rest.
     """
 
     def __init__(self, file: BinaryIO, drive_id: UUID | None, start: int, stop: int) -> None:
@@ -65,6 +69,8 @@ class CountedFile:
     def read(self, size: int) -> bytes:
         block = self.file.read(min(size, self.stop - self.position))
         if not block:  # so what came before has been sent
+            if self.position < self.stop:
+                raise self.cut_short(self.position)
             self.seek(self.position)
         self.position += len(block)
         return block
@@ -72,8 +78,13 @@ class CountedFile:
     def seek(self, position: int) -> None:
         """Note that what lies before has been sent."""
         self.position = position
+        if position < self.stop and position >= os.fstat(self.file.fileno()).st_size:
+            raise self.cut_short(position)
         if self.drive_id and position == self.stop:
             count_traffic(self.drive_id, self.size)
+
+    def cut_short(self, position: int) -> StorageError:
+        return StorageError(f"{self.file!r} ends at byte {position}, not {self.stop}.")
 
     def seekable(self) -> bool:
         """Not for Django, which would look for its end."""

@@ -81,6 +81,9 @@ class BlobStorage(Staging, Storage, ABC):
     def open_blob(self, key: str, start: int = 0, stop: int | None = None) -> BinaryIO:
         """The bytes from `start` up to `stop`, or to the end, as a file to read from."""
 
+    def require_whole(self, key: str, size: int) -> None:
+        """Raises StorageError where fewer than `size` bytes lie there. A bucket is not asked: it tells when read."""
+
     @abstractmethod
     def copy_to(self, key: str, path: Path) -> None:
         """Write the content of `key` to a local file."""

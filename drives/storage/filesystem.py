@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 from django.core.files.storage import FileSystemStorage
 
 from common.ids import new_id
-from drives.storage.base import BlobStorage, FileSlice, StoredObject, key_of
+from drives.storage.base import BlobStorage, FileSlice, StorageError, StoredObject, key_of
 from drives.storage.staging import write_at
 
 syncing = ThreadPoolExecutor(8, thread_name_prefix="syncing")
@@ -91,6 +91,10 @@ class FileSystemBlobStorage(BlobStorage, FileSystemStorage):
             return cast(BinaryIO, OwnFileSlice(file, start, min(stop, os.fstat(file.fileno()).st_size)))
         file.seek(start)
         return file
+
+    def require_whole(self, key: str, size: int) -> None:
+        if (found := Path(self.path(key)).stat().st_size) < size:
+            raise StorageError(f"{key} has {found} bytes, not {size}.")
 
     def copy_to(self, key: str, path: Path) -> None:
         shutil.copyfile(self.path(key), path)

@@ -1,5 +1,6 @@
 """Signed links and the bytes behind them (RFC 9110, RFC 6266)."""
 
+import os
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -266,7 +267,14 @@ def test_nginx_sends_the_bytes_where_it_is_in_front(
     assert anonymous.get(link(file, seconds=60) + "x").status_code == 403
 
 
-def test_lost_bytes_are_an_error_and_not_a_short_answer(anonymous: Client, file: File) -> None:
-    blob_storage().delete(file.blob.storage_key)
+@pytest.mark.parametrize("prefix", ["", "/protected/"])
+def test_lost_bytes_are_an_error_and_not_a_short_answer(
+    anonymous: Client, file: File, settings: Settings, prefix: str
+) -> None:
+    """Also where nginx would send what there is, and tell the length of that."""
+    settings.ACCEL_REDIRECT_PREFIX = prefix
     anonymous.raise_request_exception = False
+    os.truncate(blob_storage().path(file.blob.storage_key), file.size - 1)
+    assert anonymous.get(link(file)).status_code == 500
+    blob_storage().delete(file.blob.storage_key)
     assert anonymous.get(link(file)).status_code == 500
