@@ -40,7 +40,7 @@ register_namespace("D", "DAV:")
 
 
 class BadPath(DomainError):
-    """`..` has no place in an address here: what a proxy made of it is anybody's guess."""
+    """`..` has no place in an address here, nor has a fragment: what a proxy made of it is anybody's guess."""
 
     code, status, text = "bad_path", 400, _("This address cannot be used.")
 
@@ -124,6 +124,8 @@ def environ_of(request: HttpRequest, path: str, app_password: AppPassword) -> di
     if request.META.get("CONTENT_LENGTH"):
         environ["CONTENT_LENGTH"] = request.META["CONTENT_LENGTH"]
     require_plain(path)
+    if "#" in request.META.get("RAW_URI", ""):  # gunicorn hands on the folder that it is said to be a part of
+        raise BadPath
     environ |= {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": MOUNT,

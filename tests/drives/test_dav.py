@@ -279,6 +279,16 @@ def test_bad_destinations(dav: Dav, owner: User, drive: Drive, destination: str,
     assert dav("PROPFIND", "/云盘/a/../a").status_code == 400
 
 
+def test_a_part_of_a_folder_is_not_the_folder(dav: Dav, owner: User, drive: Drive) -> None:
+    """`DELETE /a#x` arrives as `/a`, beside what was sent."""
+    put(owner, "/a/x.txt", b"x")
+    path = f"/dav/{drive.pk}/a"
+    headers = {"Authorization": dav.authorization}
+    assert dav.client.delete(path, headers=headers, RAW_URI=f"{path}#x").status_code == 400
+    assert held(drive) == {"/a/x.txt": 1}
+    assert dav.client.delete(path, headers=headers, RAW_URI=path).status_code == 204
+
+
 def requests(dav: Dav, name: str) -> list[Any]:
     patch = '<propertyupdate xmlns="DAV:"><set><prop><getlastmodified>9</getlastmodified></prop></set></propertyupdate>'
     return [
