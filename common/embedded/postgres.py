@@ -164,7 +164,8 @@ class Postgres:
     def _switch_user(self) -> list[str]:
         """What to put before a command so that root runs it as an ordinary user, as PostgreSQL demands.
 
-        The capability lets it reach its files wherever they lie, also below a directory that is root's alone.
+        The capability lets it reach its files wherever they lie, also below a directory that is root's alone. It counts
+        in access(2), too, by which PostgreSQL looks for its own programs, only with the security bit.
         """
         owner = self.data.stat().st_uid if self.data.exists() else None
         if os.geteuid() != 0:
@@ -184,6 +185,7 @@ class Postgres:
             setpriv,
             *("--reuid", str(user.pw_uid), "--regid", str(user.pw_gid), "--clear-groups"),
             *("--inh-caps", "+dac_override", "--ambient-caps", "+dac_override"),
+            *("--securebits", "+no_setuid_fixup"),
             # After the change of user, which clears a death signal.
             *("--pdeathsig", "INT"),
         ]

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import environ
@@ -137,6 +138,23 @@ def test_root_runs_postgres_as_somebody_else_below_a_private_folder(tmp_path: Pa
         postmaster = int((layout.postgres / "data" / "postmaster.pid").read_text().split()[0])
         assert Path(f"/proc/{postmaster}").stat().st_uid != 0
         assert ask(layout, "SELECT 1") == (1,)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to change users for PostgreSQL")
+def test_its_programs_may_lie_below_a_private_folder_too(layout: Layout, tmp_path: Path) -> None:
+    """`initdb` asks access(2) for `postgres` beside it; a checkout in /root is nobody else's to enter."""
+    tmp_path.chmod(0o700)
+    program = tmp_path / "program"
+    program.touch(mode=0o755)
+    argv = Postgres(layout).spec().argv
+    switch = argv[: argv.index("-D") - 1]
+    asked = [
+        sys.executable,
+        "-c",
+        "import os, sys; sys.exit(not os.access(sys.argv[1], os.X_OK))",
+        str(program),
+    ]
+    assert subprocess.run([*switch, *asked]).returncode == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to change users for PostgreSQL")
