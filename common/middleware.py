@@ -9,10 +9,11 @@ from datetime import UTC
 from csp.constants import HEADER as CSP_HEADER
 from csp.middleware import CSPMiddleware
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
+from django.views.defaults import page_not_found
 
 from common import origin
 from common.bodies import arrives
@@ -142,6 +143,20 @@ class JsonErrorMiddleware:
         length = int(declared) if declared.isascii() and declared.isdigit() else 0
         files = (request.content_type or "").startswith(("multipart/", "application/octet-stream"))
         return length > (settings.MAX_BODY if files else settings.MAX_JSON_BODY)
+
+
+class NotFoundPageMiddleware:
+    """People see our page of what is not there also where DEBUG is on; Django's own lists every route of ours."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        is_page = response.get("Content-Type", "").startswith("text/html")
+        if settings.DEBUG and response.status_code == 404 and is_page:
+            return page_not_found(request, Http404())
+        return response
 
 
 def error_response(request: HttpRequest, status: int, reason: str = "") -> JsonResponse:

@@ -97,6 +97,7 @@ MIDDLEWARE = [
     "backoffice.doors.OfficeDoor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    *(["common.middleware.NotFoundPageMiddleware"] if DEBUG else []),
 ]
 APPEND_SLASH = False
 

@@ -179,7 +179,7 @@ class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, AuditedAdmin):
         for task in rows:
             if not task.task.startswith(OURS):
                 text = _("%(name)s is not run: nobody has said that it may run twice.")
-                messages.warning(request, text % {"name": task.name})
+                messages.warning(request, text % {"name": gettext(task.name)})
                 continue
             current_app.send_task(
                 task.task,
@@ -188,7 +188,7 @@ class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, AuditedAdmin):
                 queue=task.queue or None,
                 headers={"periodic_task_name": task.name},
             )
-            messages.success(request, _("%(name)s was started.") % {"name": task.name})
+            messages.success(request, _("%(name)s was started.") % {"name": gettext(task.name)})
 
 
 STATUSES = {
@@ -223,7 +223,7 @@ class TaskResultAdmin(ReadOnlyAdmin):
     search_fields = ("task_name", "=task_id")
     ordering = ("-pk",)
     fields = (
-        "task_id", "task_name", "periodic_task_name", "status", "worker", "task_args", "date_created",
+        "task_id", "task_name", "shown_schedule", "status", "worker", "task_args", "date_created",
         "date_started", "date_done", "result", "traceback",
     )  # fmt: skip
 
@@ -239,7 +239,12 @@ class TaskResultAdmin(ReadOnlyAdmin):
 
 
 class PeriodicTaskInline(beat.PeriodicTaskInline, TabularInline):
-    pass
+    hide_title = True  # the package's, in English
+    fields = readonly_fields = ("shown_name", "task", "args", "kwargs")
+
+    @display(description=_("name"))
+    def shown_name(self, task: PeriodicTask) -> str:
+        return gettext(task.name)
 
 
 class ScheduleAdmin(AuditedAdmin):

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext as _
 
+from rendering import engines
 from rendering.engines import Engine, Failure, Line, RenderSpec, engine_for, failures
 from rendering.errors import LateResult
 from rendering.models import Attempt
@@ -24,12 +26,13 @@ from rendering.node.landing import Landing
 from rendering.node.log import AttemptLog
 from rendering.node.outputs import OutputRefused, Picture
 from rendering.node.patience import DATABASE_AWAY, patiently
-from rendering.runner import End, Limits, Outcome, run
+from rendering.runner import End, Limits, Outcome, Places, run
 from rendering.services import attempt_logs, attempts, news
 from rendering.services.attempts import Usage
 
 logger = logging.getLogger(__name__)
 LOG_NAME = "log.txt"
+ENGINE_SCRIPTS = Path(engines.__file__).parent
 NEWS_SECONDS = 0.5
 NO_ROOM_SIZE = 64 << 20  # bytes of a disk that is as good as full
 
@@ -50,8 +53,10 @@ class FrameRun:
         for part in (self.output, self.work):
             part.mkdir(parents=True)
         self.log = AttemptLog(folder / LOG_NAME)
+        self.folder = folder
         self.progress, self.message = 0.0, ""
         self.told_progress, self.told_at = 0.0, 0.0
+        self.places = Places({folder: "<work>"})
         self.error: tuple[str, str] | None = None
         self.seconds = self.loading_seconds = 0.0
         self.is_lost = False
@@ -126,10 +131,12 @@ class FrameRun:
     def execute(self, spec: RenderSpec, landing: Landing) -> Outcome:
         """Run the engine until it ends or has to."""
         started = began = time.monotonic()
+        self.places = self.places_for(spec)
+        logger.info("attempt %s runs in %s", self.attempt.pk, self.folder)
 
         def on_line(line: str) -> None:
             nonlocal began
-            self.log.write(line)
+            self.log.write(self.places.plain(line))
             meaning = self.engine.read_line(line)
             if meaning is None:
                 return
@@ -162,10 +169,22 @@ class FrameRun:
         self.seconds = time.monotonic() - started
         return outcome
 
+    def places_for(self, spec: RenderSpec) -> Places:
+        """What artists read instead of the folders of this machine; their own files as they lie in the drive."""
+        names = {
+            Path(settings.RENDER_NODE_FOLDER): "<node>",
+            Path(settings.ENGINES_DIR): "<engines>",
+            ENGINE_SCRIPTS: "<engines>",
+            self.folder: "<work>",
+            self.work: "<work>",
+            self.output: "<output>",
+        }
+        return Places(names | ({spec.project: "/"} if spec.project else {}))
+
     def note(self, meaning: Line) -> None:
         if meaning.error:
             self.error = meaning.error
-        self.message = meaning.status or self.message
+        self.message = self.places.plain(meaning.status) or self.message
         if meaning.progress is not None:
             self.progress = meaning.progress
             self.tell_progress()
@@ -183,6 +202,7 @@ class FrameRun:
                 failure, blamed = error.failure, landing.left()
                 whole = landing.whole(blamed)
         else:
+            failure = replace(failure, message=self.places.plain(failure.message))
             require_room(self.work)
             whole = landing.whole(landing.sound())
         self.log.flush()

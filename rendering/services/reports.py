@@ -21,7 +21,7 @@ from drives.storage import blob_storage
 from rendering import frame_range, messages
 from rendering.engines import Engine, Failure, engine_for, failures
 from rendering.models import RenderJob, SceneReport
-from rendering.runner import End, Limits, run
+from rendering.runner import End, Limits, Places, run
 
 MAX_TRIES = 3
 HEAD = 16
@@ -154,6 +154,7 @@ def ask_engine(
     limits = Limits(wall=seconds, idle=seconds, memory=settings.INSPECT_MAX_MEMORY_SIZE)
     with blob_storage().local_copy(report.blob.storage_key) as source:
         scene.symlink_to(source)
+        places = Places({folder: "<work>", scene: scene.name, source: scene.name})
         if not renew_report(report):
             return None, None
         outcome = run(
@@ -174,7 +175,7 @@ def ask_engine(
     if outcome.exit_code == 0 and out.exists():
         return read_findings(out), None
     failure = engine.failure(outcome.exit_code, errors[-1] if errors else None)
-    return None, (failure.code, failure.message) if failure.is_permanent else None
+    return None, (failure.code, places.plain(failure.message)) if failure.is_permanent else None
 
 
 def read_findings(path: Path) -> dict[str, Any] | None:

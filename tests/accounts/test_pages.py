@@ -7,6 +7,7 @@ import pytest
 from django.conf import settings
 from django.test import Client, RequestFactory
 from django.views.defaults import server_error
+from pytest_django import Settings
 
 pytestmark = pytest.mark.django_db
 POLICY = {
@@ -113,7 +114,15 @@ def test_browsers_are_taken_from_the_root_to_the_sign_in(client: Client) -> None
         assert client.get("/", headers={"Accept": accept}).json()["api"] == "/api/v1"
 
 
-def test_a_page_that_is_not_there_says_so(client: Client) -> None:
-    answer = client.get("/nowhere", headers={"Accept-Language": "zh-hans"})
-    assert answer.status_code == 404
-    assert "页面不存在" in answer.content.decode()
+@pytest.mark.parametrize("is_debugging", [False, True])
+def test_a_page_that_is_not_there_says_so(
+    admin_client: Client, settings: Settings, is_debugging: bool
+) -> None:
+    settings.DEBUG = is_debugging
+    for path in ("/nowhere", "/tasks/nowhere", "/admin/nowhere/"):
+        answer = admin_client.get(path, headers={"Accept-Language": "zh-hans"})
+        assert answer.status_code == 404
+        assert "页面不存在" in answer.content.decode()
+        assert "urlpatterns" not in answer.content.decode()
+    answer = admin_client.get("/api/v1/nowhere")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

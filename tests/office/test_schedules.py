@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from celery import current_app
 from django.utils.translation import gettext, override
-from django_celery_beat.models import PeriodicTask
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from django_celery_results.models import TaskResult
 
 from accounts.permissions import StaffGroup
@@ -59,6 +59,27 @@ def test_a_schedule_is_shown_in_words() -> None:
     assert "每天" in listed and "每 日期" not in listed
     form = office.get(page(PeriodicTask, "change", daily.pk)).content.decode()
     assert f"{name}: 每天" in form and f"{daily.name}: " not in form
+
+
+def test_names_of_schedules_are_shown_in_chinese_wherever_they_stand(sent: list[Any]) -> None:
+    with override("zh-hans"):
+        names = {task.name: gettext(task.name) for task in PeriodicTask.objects.all()}
+    assert [name for name, shown in names.items() if shown == name] == []
+    task = PeriodicTask.objects.get(task="drives.tasks.sweep")
+    row = TaskResult.objects.create(task_id="x", task_name=task.task, periodic_task_name=task.name)
+    office = office_of(operator("superuser"))
+    act(office, "run_now", task)
+    assert task.interval is not None
+    for address in (
+        page(PeriodicTask, "changelist"),
+        page(IntervalSchedule, "change", task.interval.pk),
+        page(TaskResult, "changelist"),
+        page(TaskResult, "change", row.pk),
+    ):
+        shown = office.get(address).content.decode()
+        assert names[task.name] in shown and task.name not in shown, address
+    task.refresh_from_db()
+    assert task.name in names
 
 
 def test_a_failure_in_the_background_is_a_row(celery_failure: str) -> None:

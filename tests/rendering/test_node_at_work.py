@@ -11,7 +11,7 @@ from accounts.models import User
 from drives.models import Blob
 from drives.services.trash import trash
 from drives.storage import blob_storage
-from rendering.models import Attempt, Frame, FrameOutput, RenderJob, RenderNode, SceneReport
+from rendering.models import Attempt, Frame, FrameOutput, JobFile, RenderJob, RenderNode, SceneReport
 from rendering.node import Node
 from rendering.services import reports
 from rendering.services.admission import advance_job
@@ -266,6 +266,45 @@ done()
     assert (job.status, attempt.progress) == (Status.COMPLETED, 100)
     assert "line 4999\nnul \ufffd and \ufffd and" in attempt.log_tail
     assert len(attempt.log_tail.splitlines()) == 200
+
+
+def test_what_artists_read_names_their_own_files_and_none_of_the_node(
+    owner: User, worker: Node, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    program = r"""
+print("Read blend:", spec["scene"])
+print("Saved:", out / "0001.png", "and", out)
+print("cwd", pathlib.Path.cwd(), "kept as", str(out) + "_old")
+print("cache", NODE + "/cache/ab", "beside", NODE + "land", flush=True)
+missing = str(pathlib.Path(spec["scene"]).parent / "木头.png")
+print("yuntu_error: missing_texture " + json.dumps([missing], ensure_ascii=False))
+sys.exit(2)
+""".replace("NODE", repr(str(settings.RENDER_NODE_FOLDER)))
+    stand_in(monkeypatch, program=program)
+    job = makers.queued(owner, frames="1")
+    scene = JobFile.objects.get(job=job, is_scene=True).path
+
+    worker.work("blender")
+
+    attempt = Attempt.objects.select_related("log_blob").get()
+    assert attempt.log_blob is not None
+    log = makers.content_of(attempt.log_blob).decode()
+    folder = Path(scene).parent
+    assert log.splitlines()[:4] == [
+        f"Read blend: {scene}",
+        "Saved: <output>/0001.png and <output>",
+        "cwd <work> kept as <work>/output_old",
+        f"cache <node>/cache/ab beside {settings.RENDER_NODE_FOLDER}land",
+    ]
+    assert attempt.log_tail == log.rstrip("\n")
+    assert str(folder / "木头.png") in attempt.message
+    job.refresh_from_db()
+    for text in (
+        attempt.log_tail.replace(f"{settings.RENDER_NODE_FOLDER}land", ""),
+        attempt.message,
+        job.error_message,
+    ):
+        assert str(settings.RENDER_NODE_FOLDER) not in text
 
 
 def test_the_log_that_is_kept_has_an_end(
