@@ -17,7 +17,6 @@ RENDER_NODE_HEARTBEAT_SECONDS = 1
 WS_RECHECK_SECONDS = 1
 # Budgets count what a request costs the first time; tests/accounts/test_auth_cache.py switches it on.
 AUTH_CACHE_SECONDS = 0
-REFRESH_GRACE = timedelta(seconds=2)
 # Found when they are asked for: else every client of a test would list all static files, a fifth of the suite's time.
 WHITENOISE_AUTOREFRESH = True
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

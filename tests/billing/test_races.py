@@ -34,7 +34,7 @@ def at_once(calls: list[Callable[[], Any]]) -> list[Any]:
 
     def run(call: Callable[[], Any]) -> Any:
         try:
-            barrier.wait(10)
+            barrier.wait(20)
             return call()
         except DomainError as error:
             return error
@@ -140,7 +140,7 @@ def test_a_team_that_gets_its_first_money_while_it_is_deleted_stays(owner: User)
             wait_for(somebody_waits_for_a_lock)
 
     def delete() -> None:
-        has_paid.wait(10)
+        has_paid.wait(20)
         delete_team(team=team, actor=owner)
 
     _paid, refusal = at_once([pay, delete])

@@ -237,7 +237,7 @@ async def ask(app: Any, chunks: list[bytes], **headers: str) -> tuple[dict[str, 
         if not part.get("more_body"):
             break
     await communicator.send_input({"type": "http.disconnect"})
-    await communicator.wait(timeout=5)
+    await communicator.wait(timeout=20)
     return start, body
 
 

@@ -16,6 +16,7 @@ from rendering.node.log import MAX_TAIL_SIZE, AttemptLog, end_of
 from rendering.node.patience import patiently
 from rendering.node.render import FrameRun
 from rendering.services import attempts
+from tests.racing import wait_for
 
 
 @pytest.fixture
@@ -42,8 +43,7 @@ def test_the_lease_is_kept_while_files_are_on_their_way(
 
     monkeypatch.setattr(attempts, "renew", renew)
     with frame_run.lease_kept():
-        time.sleep(0.6)
-    assert len(renewed) >= 3
+        wait_for(lambda: len(renewed) >= 3)
     assert set(renewed) == {frame_run.attempt.pk}
     count = len(renewed)
     time.sleep(0.3)

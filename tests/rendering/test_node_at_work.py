@@ -431,7 +431,7 @@ for number in spec["frames"]:
     assert FrameOutput.objects.filter(file__isnull=False).count() == 2
     go.touch()
 
-    assert working.ended_within(10)
+    assert working.ends()
     job.refresh_from_db()
     assert (job.status, job.done_frames, Attempt.objects.count()) == (Status.COMPLETED, 3, 1)
     assert makers.audit() == {}

@@ -24,6 +24,6 @@ class Working:
     def wait_for_progress(self) -> None:
         wait_for(Attempt.objects.filter(status="running", progress__gt=0).exists)
 
-    def ended_within(self, seconds: float) -> bool:
-        self.thread.join(seconds)
+    def ends(self) -> bool:
+        self.thread.join(60)
         return not self.thread.is_alive()

@@ -55,7 +55,7 @@ def taken_message() -> tuple[str, list[str]]:
     with current_app.connection() as connection:
         queue = connection.SimpleQueue(live_settings.CELERY_TASK_DEFAULT_QUEUE)
         while True:
-            message = queue.get(timeout=5)
+            message = queue.get(timeout=20)
             message.ack()
             name = message.headers["task"]
             if name != "uploads.tasks.tell_progress":
