@@ -31,12 +31,16 @@ def register_object(*, key: str, size: int) -> Blob:
 
 
 def abandon_object(*, key: str, upload_id: str) -> None:
-    """Remove what a client has sent to `key` and nobody wants; a blob stays. Raises StorageError."""
+    """Remove the parts that a client has sent to `key` and nobody wants. Raises StorageError.
+
+    If they are an object by now, whoever put them together may still register it: it is left to the sweep, as a blob
+    that nothing points to.
+    """
     storage = blob_storage()
     if isinstance(storage, BucketStorage):
         storage.abort_parts(key, upload_id)
-        if not Blob.objects.filter(storage_key=key).exists():
-            storage.delete(key)
+        if storage.exists(key):
+            Blob.objects.get_or_create(storage_key=key, defaults={"size": storage.size(key)})
 
 
 def verify_blob(*, blob_id: UUID) -> Blob | None:

@@ -10,6 +10,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from accounts.models import User
 from drives.models import Blob, Drive, File
+from drives.services.direct import register_object
 from drives.services.fsck import check_storage
 from drives.services.garbage import collect_garbage
 from drives.storage.buckets import BucketStorage
@@ -278,6 +279,24 @@ def test_a_completion_that_was_cut_off_is_completed(owner_api: Client, ours: Buc
     file = sender.row().file
     assert file is not None
     assert content_of(file) == content
+
+
+def test_an_object_that_is_put_together_while_its_upload_is_given_up_is_left_to_the_sweep(
+    owner_api: Client, ours: BucketStorage
+) -> None:
+    content = content_for(ours)
+    sender = direct(owner_api, content)
+    sender.put_parts(content)
+    row = sender.row()
+    ours.complete_parts(row.storage_key, row.upload_id, ours.parts(row.storage_key, row.upload_id))
+    assert sender.ask("abort").status_code == 200
+    abandon(row.storage_key, row.upload_id)
+    # Whoever completed it is only now about to register what lies there.
+    assert register_object(key=row.storage_key, size=len(content)).storage_key == row.storage_key
+    now = timezone.now()
+    assert list(collect_garbage(now=now)) == []
+    assert [found.key for found in collect_garbage(now=now + 2 * DAY)] == [row.storage_key]
+    assert list(ours.objects()) == []
 
 
 def test_parts_that_the_bucket_has_lost_are_sent_anew(
