@@ -84,6 +84,10 @@ class TeamInUse(Conflict):
     code, text = "team_in_use", _("The team still has what others need; remove that first.")
 
 
+class DeletionBegun(Conflict):
+    code, text = "deletion_begun", _("The time is over: the account is being deleted.")
+
+
 class LastOwner(Conflict):
     code, text = "last_owner", _("A team needs an owner who can sign in; make another member owner first.")
 

@@ -9,11 +9,12 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from accounts.errors import LastOwner, TeamInUse, WrongPassword
+from accounts.errors import DeletionBegun, LastOwner, TeamInUse, WrongPassword
 from accounts.models import (
     AppPassword,
     AuditEvent,
@@ -108,10 +109,11 @@ def orphaned_by(user: User) -> list[Team]:
 
 
 def cancel_deletion(*, user: User) -> None:
-    """Keep the account after all. One that nobody wants deleted stays as it is."""
+    """Keep the account after all. One that nobody wants deleted stays as it is. Raises DeletionBegun."""
     with transaction.atomic():
         leaving = User.objects.filter(pk=user.pk, deletion_due_at__isnull=False, deleted_at__isnull=True)
-        if leaving.update(deletion_due_at=None, updated_at=timezone.now()):
+        # Once its time is over nobody is sure to keep what goes before the account, as open jobs do (`delete_user`).
+        if leaving.filter(deletion_due_at__gt=Now()).update(deletion_due_at=None, updated_at=timezone.now()):
             audit.record(AuditEvent.Action.DELETION_CANCELLED, user=user, actor=user, target=user)
             notify(
                 user=user,
@@ -120,6 +122,8 @@ def cancel_deletion(*, user: User) -> None:
                 level=Notification.Level.SUCCESS,
                 action_url=SECURITY,
             )
+        elif leaving.exists():
+            raise DeletionBegun
 
 
 def delete_due(*, now: datetime) -> int:

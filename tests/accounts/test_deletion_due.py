@@ -25,7 +25,7 @@ from accounts.models import (
 from accounts.permissions import Role
 from accounts.services import deletion
 from accounts.services.teams import create_team
-from accounts.signals import user_deleted
+from accounts.signals import user_deleted, user_leaves
 from billing.models import Bill, Hold, LedgerEntry, Wallet
 from billing.services.ledger import wallet_of
 from drives.models import Drive, File
@@ -228,6 +228,25 @@ def test_called_off_at_the_last_moment_or_not() -> None:
         found = fresh(user)
         called_off = AuditEvent.objects.filter(user=user, action=Action.DELETION_CANCELLED).exists()
         assert (found.deleted_at is None) is called_off is found.is_active is (found.phone is not None)
+
+
+def test_not_called_off_while_its_jobs_end(owner: User) -> None:
+    """Nobody comes back to an account without them."""
+    leave(owner)
+    User.objects.filter(pk=owner.pk).update(deletion_due_at=timezone.now())
+    answers = []
+
+    def call_off(**_news: Any) -> None:
+        answers.append(Client(owner).delete("/users/me/deletion"))
+
+    user_leaves.connect(call_off)
+    try:
+        assert deletion.delete_due(now=timezone.now()) == 1
+    finally:
+        user_leaves.disconnect(call_off)
+    [answer] = answers
+    assert (answer.status_code, answer.json()["code"]) == (409, "deletion_begun")
+    assert not AuditEvent.objects.filter(user=owner, action=Action.DELETION_CANCELLED).exists()
 
 
 def test_the_task_is_scheduled(owner: User) -> None:

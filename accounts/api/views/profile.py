@@ -133,6 +133,7 @@ class DeletionView(APIView):
             errors.LoginLocked,
             errors.Busy,
         ),
+        "delete": (errors.DeletionBegun,),
     }
 
     throttle_scope = "deletion"
@@ -152,6 +153,6 @@ class DeletionView(APIView):
 
     @extend_schema(responses={200: DoneSerializer}, tags=["users"])
     def delete(self, request: Request) -> Response:
-        """Call the deletion off."""
+        """Call the deletion off, until its time is over."""
         deletion.cancel_deletion(user=cast(User, request.user))
         return done()
