@@ -1,5 +1,6 @@
 """A job in the hands of its owner: pause, resume, approve, cancel, delete, change its priority."""
 
+from contextlib import suppress
 from uuid import UUID
 
 from django.db import transaction
@@ -9,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from billing.services.plans import require_priority
 from billing.services.prices import unit_price_of
-from common.errors import DomainError
+from common.errors import DomainError, TransitionNotAllowed
 from rendering.errors import JobRunning
 from rendering.models import Frame, RenderJob
 from rendering.services import news
@@ -28,6 +29,8 @@ from rendering.services.submitting import submit_job
 
 Status = RenderJob.Status
 Reason = RenderJob.PauseReason
+TRIED_AT_ONCE = 200
+"""How many jobs that wait for money are tried at a time."""
 
 
 def pause_job(*, job: RenderJob, reason: str = Reason.USER) -> RenderJob:
@@ -116,13 +119,13 @@ def cancel_job(*, job: RenderJob) -> RenderJob:
 def delete_job(*, job: RenderJob) -> None:
     """Hide a job from its owner; results stay in the drive, attempts and bills stay as evidence.
 
-    A job that waits is cancelled first. Raises JobRunning, also for one that has just gone on; TransitionNotAllowed
-    for one that ends meanwhile.
+    A job that waits is cancelled first. Raises JobRunning, also for one that has just gone on.
     """
     if job.status == Status.RENDERING:
         raise JobRunning(**job.refusal().data)
     if job.status not in RenderJob.FINAL_STATUSES:
-        cancel_job(job=job)
+        with suppress(TransitionNotAllowed):  # it ends at this moment
+            cancel_job(job=job)
     over = RenderJob.objects.filter(pk=job.pk, status__in=RenderJob.FINAL_STATUSES)
     if not over.update(deleted_at=timezone.now(), updated_at=timezone.now()):
         job.refresh_from_db()
@@ -164,13 +167,18 @@ def reprice(job: RenderJob, priority: int) -> None:
 
 
 def continue_paid(*, wallet_id: UUID | None = None) -> None:
-    """Go on with jobs that wait for money of this wallet, or of any wallet, as far as it reaches; oldest first."""
+    """Go on with jobs that wait for money of this wallet, or of any wallet, as far as it reaches; oldest first.
+
+    Of very many a random part at a time: the oldest may cost more than there is, ahead of all others.
+    """
     waiting = RenderJob.objects.filter(
         pause_reason=Reason.BALANCE, hold__wallet__balance__gt=F("hold__wallet__held")
     )
     if wallet_id:
         waiting = waiting.filter(hold__wallet=wallet_id)
-    for job in waiting.select_related("user", "team").order_by("submitted_at", "pk")[:200]:
+    chosen = list(waiting.order_by("?").values_list("pk", flat=True)[:TRIED_AT_ONCE])
+    found = RenderJob.objects.filter(pk__in=chosen).select_related("user", "team")
+    for job in found.order_by("submitted_at", "pk"):
         try:
             go_on(job)
         except DomainError:

@@ -142,6 +142,21 @@ def test_at_an_exhausted_balance_a_job_waits_and_goes_on_after_a_recharge(
     assert makers.audit() == {}
 
 
+def test_a_job_that_costs_more_than_there_is_keeps_no_other_waiting(
+    owner: User, node: RenderNode, by_hour: PriceRule, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.RENDER_EXPECTED_FRAME_SECONDS = 10
+    monkeypatch.setattr(jobs, "TRIED_AT_ONCE", 1)
+    dear, cheap = (makers.queued(owner, frames=frames, chunk_size=100) for frames in ("1-100", "1"))
+    waiting = RenderJob.objects.filter(pk__in=[dear.pk, cheap.pk])
+    makers.spend(owner, "0.11")
+    waiting.update(status=Status.PAUSED, pause_reason="balance")
+    settings.RENDER_EXPECTED_FRAME_SECONDS = 20  # more than is held
+    for _round in range(64):
+        jobs.continue_paid()
+    assert (makers.fresh(dear).status, makers.fresh(cheap).status) == (Status.PAUSED, Status.QUEUED)
+
+
 def test_what_is_beyond_the_money_is_not_charged(
     owner: User, node: RenderNode, by_hour: PriceRule, settings: Any
 ) -> None:

@@ -171,6 +171,14 @@ def test_a_job_is_deleted_or_goes_on(owner: User, node: RenderNode) -> None:
     assert makers.audit() == {}
 
 
+def test_a_job_that_ends_as_it_is_deleted_is_deleted(owner: User, node: RenderNode) -> None:
+    job = makers.queued(owner)
+    seen = RenderJob.objects.get(pk=job.pk)
+    cancel_job(job=job)
+    delete_job(job=seen)
+    assert RenderJob.objects.get(pk=job.pk).deleted_at is not None
+
+
 @pytest.mark.parametrize(("role", "code"), [("viewer", "drive_read_only"), ("", "not_found")])
 def test_who_may_not_write_in_the_drive_any_more_renders_nothing(
     owner_api: Client, owner: User, stranger: User, node: RenderNode, role: str, code: str
