@@ -12,6 +12,7 @@ from drives.services.places import ensure_folders
 from tests.browser import chromium, open_page
 from tests.drives.test_drive_page import Open, choose, enter, more, row, signed_in, tool
 from tests.factories import make_user, put
+from tests.racing import wait_for
 
 __all__ = ["chromium", "open_page"]  # fixtures
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,14 +28,20 @@ def names(page: Page) -> list[str]:
 
 
 def drop_files(page: Page, target: Any, paths: list[Path]) -> None:
-    """Drop files and folders of the desktop, as a person does."""
-    target.scroll_into_view_if_needed()
-    box = target.bounding_box()
+    """Drop files and folders of the desktop, as a person does: once the target shows that it will take them."""
     devtools = page.context.new_cdp_session(page)
-    point = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
-    for kind in ("dragEnter", "dragOver", "drop"):
+
+    def drag(kind: str) -> bool:
+        box = target.bounding_box()  # read anew: the list may still move
+        point = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
         devtools.send("Input.dispatchDragEvent", {"type": kind, **point, "data": data})
+        return "drop" in (target.get_attribute("class") or "").split()
+
+    target.scroll_into_view_if_needed()
+    drag("dragEnter")
+    wait_for(lambda: drag("dragOver"))
+    drag("drop")
 
 
 def test_drives_are_made_changed_and_deleted(open_page: Open, owner: User, drive: Drive) -> None:

@@ -279,9 +279,10 @@ def land_staged(*, task_file: TaskFile, actor: User, etags: dict[int, str] | Non
     except StagingClosed:
         return await_landing(task_file, actor)
     except (PartsMissing, StorageFailed):
-        if reload(task_file).upload_id == task_file.upload_id:
+        found = reload(task_file)
+        if found.status not in TaskFile.LANDED_STATUSES:
             raise
-        return await_landing(task_file, actor)  # it has landed by another door, which is still tidying up
+        return found  # by another door, which is still tidying up
     with given_up_when_refused(task_file):
         return finish(task_file, kept, actor, was_stored=not kept.is_new)
 
