@@ -254,7 +254,7 @@ def test_last_seen_is_written_every_five_minutes_at_most(
     Session.objects.update(last_seen_at=timezone.now() - timedelta(minutes=5))
     assert is_alive(pack)
     session.refresh_from_db()
-    assert timezone.now() - session.last_seen_at < timedelta(seconds=5)
+    assert timezone.now() - session.last_seen_at < timedelta(minutes=1)
     with django_assert_num_queries(1):
         assert is_alive(pack)
 

@@ -16,6 +16,7 @@ from common.errors import RateLimited
 from tests.accounts.conftest import PHONE, registration
 from tests.aliyun import KEY_ID, KEY_SECRET, SIGN_NAME, TEMPLATE, Refusal, StandIn, aliyun_sms
 from tests.conftest import Client
+from tests.racing import wait_for
 
 BACKEND = "accounts.sms.aliyun.AliyunSms"
 CODE = f"{42_424:06d}"  # not as it stands in the source, which tracebacks quote
@@ -30,7 +31,7 @@ def aliyun(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         settings.ALIYUN_ACCESS_KEY_ID, settings.ALIYUN_ACCESS_KEY_SECRET = KEY_ID, KEY_SECRET
         settings.SMS_SIGN_NAME, settings.SMS_TEMPLATE_CODE = SIGN_NAME, TEMPLATE
         settings.SMS_ENDPOINT = stand_in.endpoint
-        settings.SMS_TIMEOUT_SECONDS = 2
+        settings.SMS_TIMEOUT_SECONDS = 20
         yield stand_in
 
 
@@ -76,6 +77,7 @@ def test_whatever_aliyun_refuses_is_one_error_and_one_request(
     aliyun.plan = [REFUSALS[name]]
     with caplog.at_level(logging.DEBUG), pytest.raises(SmsFailed) as failed:
         AliyunSms().send_code(PHONE, CODE)
+    wait_for(lambda: aliyun.requests > 0)
     assert aliyun.requests == 1
     assert aliyun.sent == []
     assert CODE not in "".join(traceback.format_exception(failed.value))
@@ -127,6 +129,7 @@ def test_an_answer_that_does_not_come_is_not_awaited_nor_asked_for_again(
     aliyun.plan = [1.5]
     with caplog.at_level(logging.DEBUG), pytest.raises(SmsFailed):
         AliyunSms().send_code(PHONE, CODE)
+    wait_for(lambda: aliyun.requests > 0)
     assert aliyun.requests == 1
     assert "no answer" in caplog.text and CODE not in caplog.text
 

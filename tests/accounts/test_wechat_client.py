@@ -99,8 +99,9 @@ def test_a_server_error_is_no_answer(told_wechat: ToldWechat, path: str) -> None
 
 @pytest.mark.parametrize(("path", "asked"), [(TOKEN, 1), (USER, 2)])
 def test_slow_is_as_bad_as_away_and_is_not_asked_again(
-    told_wechat: ToldWechat, path: str, asked: int
+    told_wechat: ToldWechat, path: str, asked: int, settings: Any
 ) -> None:
+    settings.WECHAT_TIMEOUT_SECONDS = 1.5
     told_wechat.answers[path] = 30
     with pytest.raises(WechatAway):
         client.person_of(client.website_app(), "the-code")

@@ -100,6 +100,5 @@ def told_wechat(settings: Any) -> Iterator[ToldWechat]:
     told = ToldWechat()
     with serving(ThreadingHTTPServer(("127.0.0.1", 0), told.handler())) as address:
         settings.WECHAT_API_URL = address
-        settings.WECHAT_TIMEOUT_SECONDS = 0.5
         yield told
         told.woken.set()

@@ -120,7 +120,7 @@ def test_a_program_that_talks_too_long_is_ended(program: Program) -> None:
 
 
 def test_a_program_that_says_nothing_is_ended(program: Program) -> None:
-    outcome = program.run("import time; print('start'); time.sleep(60)", limits=Limits(wall=60, idle=1.5))
+    outcome = program.run("import time; print('start'); time.sleep(60)", limits=Limits(wall=60, idle=3))
 
     assert (outcome.end, program.lines) == (End.IDLE, ["start"])
     assert program.left() == set()
@@ -128,7 +128,7 @@ def test_a_program_that_says_nothing_is_ended(program: Program) -> None:
 
 def test_a_program_that_talks_now_and_then_is_not_idle(program: Program) -> None:
     outcome = program.run(
-        "import time\nfor _ in range(11): print('.'); time.sleep(0.2)", limits=Limits(wall=60, idle=2)
+        "import time\nfor _ in range(17): print('.'); time.sleep(0.2)", limits=Limits(wall=60, idle=3)
     )
 
     assert outcome.end is End.EXITED
@@ -240,7 +240,7 @@ DAEMON = "subprocess.run(['setsid', '-f', sys.executable, '-c', {!r}])"
 TREES = {
     "a child that is waited for": WAIT.format(f"subprocess.run([sys.executable, '-c', {BURN!r}])", 0),
     "a child that nobody waits for": WAIT.format(child(BURN + "time.sleep(60)"), 0),
-    "a daemon that is gone before the end": WAIT.format(DAEMON.format(BURN + "time.sleep(0.5)"), 0.8),
+    "a daemon that is gone before the end": WAIT.format(DAEMON.format(BURN + "time.sleep(1)"), 1.3),
     "a daemon that is left behind": WAIT.format(DAEMON.format(BURN + "time.sleep(60)"), 0),
 }
 
