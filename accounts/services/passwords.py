@@ -95,6 +95,10 @@ def matches(user: User | None, password: str) -> bool:
         # Conditional: a password that is changed at this moment stays changed.
         if User.objects.filter(pk=user.pk, password=user.password).update(password=better):
             user.password = better
+            return
+        stored = User.objects.values_list("password", flat=True).get(pk=user.pk)
+        if check_password(raw, stored):  # another sign-in has replaced the hash, of the same password
+            user.password = stored
 
     return check_password(password, user.password, upgrade)
 

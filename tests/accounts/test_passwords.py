@@ -291,6 +291,26 @@ def test_one_code_resets_one_of_many(user: User) -> None:
 # --- Hashes -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("meanwhile", ["signed in", "changed"])
+def test_a_hash_of_the_old_service_is_replaced_by_two_at_once(
+    user: User, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    User.objects.filter(pk=user.pk).update(password=legacy(PASSWORD))
+    real, others = passwords.make_password, list[bool]()
+
+    def hash_last(raw: str) -> str:
+        monkeypatch.setattr(passwords, "make_password", real)
+        if meanwhile == "changed":
+            User.objects.filter(pk=user.pk).update(password=real(NEW))
+        else:
+            others.extend(race(1, lambda _number: can_log_in(PASSWORD)))
+        return real(raw)
+
+    monkeypatch.setattr(passwords, "make_password", hash_last)
+    assert (can_log_in(PASSWORD), others) == ((True, [True]) if meanwhile == "signed in" else (False, []))
+
+
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The work factors of all hashes that are computed."""
