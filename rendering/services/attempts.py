@@ -148,6 +148,15 @@ def running_frames(attempt: Attempt) -> QuerySet[Frame]:
     return Frame.objects.filter(attempt=attempt, status=Frame.Status.RUNNING)
 
 
+def hold_frames(attempt: Attempt) -> None:
+    """Lock the frames that run before `end_attempt` locks the owner's limits, which is the order of claims.
+
+    A claim that has looked at a frame just before another took it holds it, too, until it ends (PostgreSQL locks the
+    row as it is now, and only then sees that it is not ready any more).
+    """
+    list(running_frames(attempt).select_for_update(no_key=True).order_by("pk").values_list("pk"))
+
+
 def succeed(*, attempt_id: UUID, results: list[FrameResult], usage: Usage) -> None:
     """End an attempt successfully, with the results that have not landed yet; the job is closed with its last frame.
 
@@ -264,6 +273,7 @@ def fail(
         attempt = find(attempt_id)
         job = attempt.job
         land(attempt, list(results))
+        hold_frames(attempt)
         end_attempt(attempt, Attempt.Status.FAILED, usage, failure)
         frames = running_frames(attempt)
         if blamed is not None:
@@ -350,6 +360,7 @@ def lose(*, attempt_id: UUID, counts: bool = True) -> None:
     """The node or the lease is gone: make the frames ready for another node. Raises LateResult."""
     with transaction.atomic():
         attempt = find(attempt_id)
+        hold_frames(attempt)
         end_attempt(attempt, Attempt.Status.LOST, Usage())
         job = attempt.job
         frames = running_frames(attempt)

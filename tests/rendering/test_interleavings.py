@@ -19,7 +19,7 @@ from billing.services.ledger import wallet_of
 from billing.services.receivables import lock_wallet
 from drives.models import Drive
 from drives.services.places import lock_tree
-from rendering.models import Attempt, ConcurrencyLimit, RenderJob, RenderNode, SceneReport
+from rendering.models import Attempt, ConcurrencyLimit, Frame, RenderJob, RenderNode, SceneReport
 from rendering.node import Node
 from rendering.node.node import NameInUse
 from rendering.services import attempts, jobs, limits
@@ -134,6 +134,22 @@ def test_money_is_held_anew_while_a_claim_holds_the_job(
 
     assert overtake(lambda: makers.claimed(node), raise_priority, nobody_waits) == 2
     assert makers.fresh(job).hold_id != job.hold_id
+    assert makers.audit() == {}
+
+
+@pytest.mark.parametrize("end", [makers.fail, lambda attempt: attempts.lose(attempt_id=attempt.pk)])
+def test_an_attempt_that_ends_has_its_frames_before_its_places(
+    owner: User, node: RenderNode, end: Callable[[Attempt], Any]
+) -> None:
+    """So has a claim, which may hold a frame that another took at the moment of its look, and come for a place then."""
+    makers.queued(owner, frames="1-2")
+    attempt = makers.claimed(node)
+    overtake(
+        lambda: Frame.objects.select_for_update().get(attempt=attempt),
+        lambda: end(attempt),
+        lambda: ConcurrencyLimit.objects.select_for_update(no_key=True).get(kind="user", key=str(owner.pk)),
+    )
+    assert Frame.objects.get(attempts=attempt).status == "ready"
     assert makers.audit() == {}
 
 
