@@ -1,6 +1,5 @@
 """An engine that renders nothing, for demonstrations and benchmarks: pictures, file names and API say so."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -26,17 +25,9 @@ class SimulatedEngine(Engine):
         return [sys.executable, "-S", "-E", str(SCRIPT), *arguments]
 
     def inspect_command(self, scene: Path, report: Path) -> list[str]:
-        return self.command("--inspect", str(scene), str(report))
+        return self.command("--inspect", str(report))
 
     def render_command(self, spec: RenderSpec, work_folder: Path) -> list[str]:
-        body = {
-            "title": spec.scene.name,
-            "frames": spec.frames,
-            "output_folder": str(spec.output_folder),
-            "width": spec.width,
-            "height": spec.height,
-            "seconds": spec.options.get("seconds", SECONDS),
-        }
-        path = work_folder / "spec.json"
-        path.write_text(json.dumps(body), "utf-8")
-        return self.command(str(path))
+        size = (str(spec.width or 0), str(spec.height or 0))
+        seconds = str(spec.options.get("seconds", SECONDS))
+        return self.command(str(spec.output_folder), *size, seconds, spec.scene.name, *map(str, spec.frames))

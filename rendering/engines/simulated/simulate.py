@@ -1,22 +1,18 @@
-"""Pretend to render: simulate.py SPEC.json, or to read a scene: simulate.py --inspect SCENE OUT.json
+"""Pretend to render: simulate.py FOLDER WIDTH HEIGHT SECONDS TITLE FRAME..., or to read a scene:
+simulate.py --inspect OUT.json
 
-Takes seconds to do nothing and writes a picture that says so. Needs only Python, and starts in a few milliseconds:
-`python -S -E simulate.py`. SPEC holds title, frames, output_folder, width, height, seconds (for each frame).
+Takes seconds (for each frame) to do nothing and writes a picture that says so. Needs only Python, and starts in a few
+milliseconds: `python -S -E simulate.py`.
 """
 
-# ruff: noqa: PTH123  (pathlib takes longer to import than this to draw)
+# ruff: noqa: PTH123  (pathlib and json take longer to import than this to draw)
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 import zlib
 from binascii import a2b_base64
-
-TYPE_CHECKING = False  # of typing, which takes longer to import than all the rest
-if TYPE_CHECKING:
-    from typing import Any
 
 TITLE = "SIMULATED 模拟渲染"
 WIDTH, HEIGHT = 960, 540
@@ -46,28 +42,28 @@ PACKED = (
     "8/epdZ9CNIR376fv3mMBda4SQATTAeIqEcEUgZPy6vzpffbJfSkMLAdGGHdX0clV5DuRNYwM79acvRHhrROnw2t6bYGfQFP9BcbP"
     "K9uLx96F53k4/z+jIrZs"
 )
+ROWS = zlib.decompress(a2b_base64(PACKED))
 ORDER = {letter: place for place, letter in enumerate([*map(chr, range(32, 127)), *WIDE])}
 
 
 def say(line: str) -> None:
+    """Heard at the next flush: who listens is woken once for what is said together."""
     sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 def letters(text: str) -> list[str]:
     """The rows of a text from top to bottom, each a string of 0 and 1; letters that it has not are question marks."""
-    rows = zlib.decompress(a2b_base64(PACKED))
     lines = [""] * LETTER_HEIGHT
     for letter in text:
         start = ORDER.get(letter, ORDER["?"]) * LETTER_HEIGHT * 3
         width = 24 if letter in WIDE else 12
         for row in range(LETTER_HEIGHT):
             at = start + 3 * row
-            lines[row] += f"{int.from_bytes(rows[at : at + 3], 'big'):0{width}b}"
+            lines[row] += f"{int.from_bytes(ROWS[at : at + 3], 'big'):0{width}b}"
     return lines
 
 
-def draw(width: int, height: int, number: int, texts: list[str]) -> bytes:
+def draw(width: int, height: int, number: int, texts: list[list[str]]) -> bytes:
     """A PNG with the texts below each other; the ground and the bar tell frames apart without reading.
 
     https://www.w3.org/TR/png-3/: colour type 3, one byte a pixel.
@@ -79,8 +75,7 @@ def draw(width: int, height: int, number: int, texts: list[str]) -> bytes:
     bar_height = max(1, height // 40)
     rows = [blank] * (height - bar_height) + [bar] * bar_height
     at = height // 8
-    for text in texts:
-        lines = letters(text)
+    for lines in texts:
         scale = max(1, min(width * 9 // 10 // max(1, len(lines[0])), height // (LETTER_HEIGHT * 5)))
         left = max(0, (width - len(lines[0]) * scale) // 2)
         for line in lines:
@@ -101,24 +96,27 @@ def draw(width: int, height: int, number: int, texts: list[str]) -> bytes:
     )
 
 
-def render(spec: dict[str, Any]) -> None:
-    frames, seconds = spec["frames"], spec["seconds"]
-    width, height = spec["width"] or WIDTH, spec["height"] or HEIGHT
+def render(folder: str, width: int, height: int, seconds: float, title: str, *frames: int) -> None:
+    above, below = letters(TITLE), letters(title)
     for place, number in enumerate(frames):
         say(f"openjd_status: frame {number}: simulated, nothing is rendered")
         started = time.monotonic()
         while (gone := time.monotonic() - started) < seconds:
             say(f"openjd_progress: {100 * (place + gone / seconds) / len(frames):.1f}")
+            sys.stdout.flush()
             time.sleep(min(REPORT_INTERVAL, seconds - gone))
-        path = f"{spec['output_folder']}/simulated_{'-' if number < 0 else ''}{abs(number):04d}.png"
+        path = f"{folder}/simulated_{'-' if number < 0 else ''}{abs(number):04d}.png"
         with open(path, "wb") as file:
-            file.write(draw(width, height, number, [TITLE, f"frame {number}", spec["title"]]))
+            file.write(draw(width, height, number, [above, letters(f"frame {number}"), below]))
         say(f"openjd_progress: {100 * (place + 1) / len(frames):.1f}")
         say(f"yuntu_frame: {number} {path}")
+        sys.stdout.flush()
 
 
 def inspect(out: str) -> None:
     """What is said of every scene: nobody looks into it."""
+    import json
+
     report = {
         "scene": "", "renderer": "simulated", "frame_start": 1, "frame_end": 10, "frame_step": 1,
         "width": WIDTH, "height": HEIGHT, "fps": 24.0, "cameras": [], "active_camera": None,
@@ -130,7 +128,8 @@ def inspect(out: str) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "--inspect":
-        inspect(sys.argv[3])
+        inspect(sys.argv[2])
     else:
-        with open(sys.argv[1], encoding="utf-8") as file:
-            render(json.load(file))
+        folder, width, height, seconds, title, *frames = sys.argv[1:]
+        size = (int(width) or WIDTH, int(height) or HEIGHT)
+        render(folder, *size, float(seconds), title, *map(int, frames))
