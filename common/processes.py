@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.05
+BLOCK = 1 << 16
 EXEC_SECONDS = 0.002  # how long a process may be without an environment between two programs
 KERNEL = (0, 2)  # parents of the first process and of the kernel's threads
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
@@ -52,13 +53,14 @@ class Stat(NamedTuple):
 
 
 def _read(path: str) -> bytes:
-    """The content of a file of /proc. Raises OSError."""
+    """The content of a file of /proc that is one piece. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        blocks = []
-        while block := os.read(descriptor, 1 << 16):
-            blocks.append(block)
-        return b"".join(blocks)
+        content = block = os.read(descriptor, BLOCK)
+        while len(block) == BLOCK:
+            block = os.read(descriptor, BLOCK)
+            content += block
+        return content
     finally:
         os.close(descriptor)
 
@@ -104,13 +106,6 @@ def ancestors(pid: int) -> set[int]:
         found.add(stat.parent)
         stat = stat_of(stat.parent)
     return found
-
-
-def _is_in_group(pid: int, group: int) -> bool:
-    # The call costs a tenth of the file, but does not tell a zombie.
-    with contextlib.suppress(OSError):
-        return os.getpgid(pid) == group and find_process(pid) is not None
-    return False
 
 
 def environment_of(pid: int) -> list[bytes] | None:
@@ -241,8 +236,18 @@ def end_tree(leader: int, *, token: tuple[str, str] | None = None, grace: float)
 def tree_of(leader: int, token: tuple[str, str] | None = None) -> set[int]:
     """The living processes of a group, and those that carry the token; not this process and its ancestors."""
     wanted = b"%s=%s" % (token[0].encode(), token[1].encode()) if token else b""
-    found = {pid for pid in all_pids() if _is_in_group(pid, leader) or (wanted and carries(pid, wanted))}
+    found = {pid for pid in all_pids() if _belongs(pid, leader, wanted)}
     return found - ancestors(os.getpid()) - {os.getpid()} if found else found
+
+
+def _belongs(pid: int, group: int, variable: bytes) -> bool:
+    # The call costs a tenth of a file, but does not tell a zombie. In group 0 are threads of the kernel.
+    with contextlib.suppress(OSError):
+        its_group = os.getpgid(pid)
+        if its_group == group and find_process(pid) is not None:
+            return True
+        return bool(its_group and variable) and carries(pid, variable)
+    return False
 
 
 def parent_death_signal(signum: int) -> Callable[[], None]:

@@ -76,7 +76,9 @@ def refused(message: str, code: str = "broken_output") -> OutputRefused:
 
 def is_own(path: Path, root: Path) -> bool:
     """Whether a file lies where it seems to: no part of its path below `root` is a link."""
-    return path.is_file() and path.resolve() == root.resolve() / path.relative_to(root)
+    parts = path.relative_to(root).parts
+    steps = [path, *path.parents][: len(parts)]
+    return path.is_file() and ".." not in parts and not any(step.is_symlink() for step in steps)
 
 
 def pictures_of(

@@ -1,5 +1,6 @@
 """Files of the node on their way to the storage."""
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ from common.ids import new_id
 from drives.models import Blob
 from drives.services.blobs import BLOCK, Digests, Hasher, Kept, keep_all, write_down_all
 from drives.storage import blob_storage
+from drives.storage.staging import write_at
 from rendering.node.patience import patiently
 
 LARGE_SIZE = 4 << 20
@@ -42,12 +44,15 @@ def stage(path: Path) -> tuple[str, Digests]:
     place = blob_storage().staging_path(staging_id)
     try:
         with ExitStack() as held:
-            source, target = held.enter_context(path.open("rb")), held.enter_context(place.open("wb"))
+            # Unbuffered: of most files all is read and written at once.
+            source = held.enter_context(path.open("rb", buffering=0))
+            target = held.enter_context(place.open("wb", buffering=0))
+            size = os.fstat(source.fileno()).st_size
             # A thread is worth its start for what is large.
-            side = held.enter_context(ThreadPoolExecutor(1)) if path.stat().st_size > LARGE_SIZE else None
-            while block := source.read(BLOCK):
+            side = held.enter_context(ThreadPoolExecutor(1)) if size > LARGE_SIZE else None
+            while block := source.read(min(BLOCK, size + 1)):
+                write_at(target.fileno(), memoryview(block), hasher.size)
                 hasher.update(block, beside=side)
-                target.write(block)
     except BaseException:
         place.unlink(missing_ok=True)
         raise
