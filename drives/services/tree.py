@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -15,6 +17,7 @@ from common import origin
 from common.compiled import planned_cursor
 from common.errors import NotVisible
 from common.models import as_written
+from common.postgresql.arrays import array_of
 from drives.errors import DriveReadOnly, NameTaken, QuotaExceeded
 from drives.models import Blob, Drive, File, Folder
 from drives.paths import clean_name, clean_path, join
@@ -65,6 +68,15 @@ def type_of(name: str, told: str = "") -> str:
     return (told or mimetypes.guess_type(name)[0] or "application/octet-stream")[:100]
 
 
+class PutFile(NamedTuple):
+    """What became of a file that was to be put into a drive."""
+
+    file_id: UUID
+    created_at: datetime
+    is_replaced: bool
+    refusal: str | None
+
+
 # The function is in drives/migrations/0029_folders_of_the_drive.py.
 PUT_FILES = """
     SELECT number, file_id, file_created_at, is_replaced, refusal FROM drives_put_files(
@@ -86,40 +98,48 @@ def put_files(
     if not new_files:
         return []
     now = timezone.now()
-    with transaction.atomic():
-        lock_tree(drive)
-        folders = living_folders(drive, {new.folder for new in new_files if new.folder})
-        parents = [folders[new.folder.pk] if new.folder else None for new in new_files]
-        places = [
-            (parent.pk if parent else None, new.name) for new, parent in zip(new_files, parents, strict=True)
-        ]
-        columns = (
-            [folder_id for folder_id, _name in places],
-            [new.name for new in new_files],
-            [new.blob.pk for new in new_files],
-            [new.blob.size for new in new_files],
-            [type_of(new.name, new.mime_type) for new in new_files],
-            [new.modified_at or now for new in new_files],
+    parents = [new.folder for new in new_files]
+    places = [place_of(new) for new in new_files]
+    caller = [drive.pk, actor.pk if actor else None, origin.current.get().device[:200], now, logged]
+
+    def put(numbers: list[int]) -> dict[int, PutFile]:
+        chosen = [new_files[number] for number in numbers]
+        folders = [parents[number] for number in numbers]
+        columns: tuple[list[Any], ...] = (
+            [folder.pk if folder else None for folder in folders],
+            [new.name for new in chosen],
+            [new.blob.pk for new in chosen],
+            [new.blob.size for new in chosen],
+            [type_of(new.name, new.mime_type) for new in chosen],
+            [new.modified_at or now for new in chosen],
         )
-        device = origin.current.get().device[:200]
         with planned_cursor() as cursor:
-            cursor.execute(PUT_FILES, [drive.pk, actor.pk if actor else None, device, now, logged, *columns])
-            found = cursor.fetchall()
-        if any(refusal for *_rest, refusal in found):
+            cursor.execute(PUT_FILES, [*caller, *map(array_of, columns)])
+            return {numbers[number - 1]: PutFile(*row) for number, *row in cursor.fetchall()}
+
+    with transaction.atomic():
+        if settings.OWNER_STORAGE_LIMIT is not None:
+            lock_tree(drive)  # the function holds the drive, but not its owner
+        found = put([*range(len(new_files))])
+        if homeless := [number for number, row in found.items() if row.refusal == "homeless"]:
+            living = living_folders(drive, {folder for n in homeless if (folder := parents[n])})
+            for number in homeless:
+                folder = parents[number]
+                parents[number] = living[folder.pk] if folder else None
+            found |= put(homeless)
+        if any(row.refusal for row in found.values()):
             raise NameTaken
-        drop_surplus(
-            [file_id for _number, file_id, _created_at, is_replaced, _refusal in found if is_replaced]
-        )
+        drop_surplus([row.file_id for row in found.values() if row.is_replaced])
     placed: dict[Place, File] = {}
-    for number, file_id, created_at, _is_replaced, _refusal in found:
-        new, parent = new_files[number - 1], parents[number - 1]
-        placed[places[number - 1]] = as_written(
+    for number, row in found.items():
+        new = new_files[number]
+        placed[places[number]] = as_written(
             File(
-                id=file_id,
-                created_at=created_at,
+                id=row.file_id,
+                created_at=row.created_at,
                 updated_at=now,
                 drive=drive,
-                folder=parent,
+                folder=parents[number],
                 name=new.name,
                 blob=new.blob,
                 size=new.blob.size,
@@ -129,6 +149,10 @@ def put_files(
             )
         )
     return [placed[place] for place in places]
+
+
+def place_of(new: NewFile) -> Place:
+    return new.folder.pk if new.folder else None, new.name
 
 
 # The function is in drives/migrations/0019_put_content.py.

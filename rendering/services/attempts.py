@@ -7,24 +7,18 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, Max, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from common.compiled import planned_cursor
+from common.postgresql.arrays import array_of
 from drives.models import Blob
 from rendering.engines import Failure
 from rendering.errors import LateResult
-from rendering.models import (
-    Attempt,
-    Frame,
-    FrameOutput,
-    JobLog,
-    NodeBlock,
-    RenderJob,
-    RenderNode,
-)
+from rendering.models import Attempt, Frame, JobLog, NodeBlock, RenderJob, RenderNode
 from rendering.services import news
 from rendering.services.chunks import measure
 from rendering.services.closing import close_if_over
@@ -36,11 +30,24 @@ LICENCE_DELAY = timedelta(minutes=1)
 SPENDS_NO_TRY = ("licence_unavailable", "node_fault")
 SUSPICIOUS = "suspicious_output"
 BLAMES_NO_NODE = (*SPENDS_NO_TRY, SUSPICIOUS)
-FINISH_FRAMES = """
-UPDATE rendering_frame f SET status = %s, seconds = result.seconds, failure_code = '', updated_at = now()
-  FROM unnest(%s::uuid[], %s::float8[]) AS result (id, seconds)
- WHERE f.id = result.id AND f.status = 'running'
+LAND = """
+WITH finished AS (
+  UPDATE rendering_frame f SET status = 'done', seconds = result.seconds, failure_code = '', updated_at = now()
+    FROM unnest(%s::uuid[], %s::float8[]) AS result (id, seconds)
+   WHERE f.id = result.id AND f.status = 'running'
+)
+INSERT INTO rendering_frameoutput
+       (id, created_at, updated_at, attempt_id, frame_id, name, file_id, blob_id, preview_id, layer, width, height,
+        is_flat)
+SELECT uuidv7(), now(), now(), %s, output.*
+  FROM unnest(%s::uuid[], %s::text[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::int[], %s::int[],
+              %s::boolean[]) AS output
+    ON CONFLICT (frame_id, name) DO UPDATE
+   SET attempt_id = excluded.attempt_id, file_id = excluded.file_id, blob_id = excluded.blob_id,
+       preview_id = excluded.preview_id, layer = excluded.layer, width = excluded.width, height = excluded.height,
+       is_flat = excluded.is_flat, updated_at = excluded.updated_at
 """
+OUTPUT_COLUMNS = 9
 logger = logging.getLogger(__name__)
 
 
@@ -187,36 +194,32 @@ def land(attempt: Attempt, results: list[FrameResult]) -> None:
     Nothing lands of an attempt that is over, since it has no running frames.
     """
     job = attempt.job
-    frames = {frame.number: frame for frame in running_frames(attempt)} if results else {}
+    running = running_frames(attempt).only("number", "failure_code") if results else ()
+    frames = {frame.number: frame for frame in running}
     results = [result for result in results if result.number in frames]
     if not results:
         return
     outputs = [(result, output) for result in results for output in result.outputs]
     files = place_outputs(job=job, step=attempt.step, outputs=[output for _result, output in outputs])
-    FrameOutput.objects.bulk_create(
-        [
-            FrameOutput(
-                frame=frames[result.number],
-                name=output.name,
-                attempt=attempt,
-                file=file,
-                blob=output.blob,
-                preview=output.preview,
-                layer=output.layer,
-                width=output.width,
-                height=output.height,
-                is_flat=output.is_flat,
-            )
-            for (result, output), file in zip(outputs, files, strict=True)
-        ],
-        update_conflicts=True,
-        unique_fields=["frame", "name"],
-        update_fields=[
-            "attempt", "file", "blob", "preview", "layer", "width", "height", "is_flat", "updated_at",
-        ],
-    )  # fmt: skip
     seconds = seconds_of(attempt, results)
-    finish_frames({frames[number].pk: each for number, each in seconds.items()})
+    rows = [
+        (
+            frames[result.number].pk,
+            output.name,
+            file.pk,
+            output.blob.pk,
+            output.preview and output.preview.pk,
+            output.layer,
+            output.width,
+            output.height,
+            output.is_flat,
+        )
+        for (result, output), file in zip(outputs, files, strict=True)
+    ]
+    with planned_cursor() as cursor:
+        finished = ([frames[number].pk for number in seconds], seconds.values())
+        columns = [[row[place] for row in rows] for place in range(OUTPUT_COLUMNS)]
+        cursor.execute(LAND, [*map(array_of, finished), attempt.pk, *map(array_of, columns)])
     lines = []
     for result in results:
         text = _("Frame %(number)s rendered in %(seconds).1f s.")
@@ -238,12 +241,6 @@ def seconds_of(attempt: Attempt, results: Sequence[FrameResult]) -> dict[int, fl
     ran = Attempt.objects.values_list(Now() - F("created_at"), flat=True).get(pk=attempt.pk)
     share = ran.total_seconds() / len(results)
     return {result.number: known.get(result.number, share) for result in results}
-
-
-def finish_frames(seconds: dict[UUID, float]) -> None:
-    """Mark running frames done, each with its seconds: one statement, however many there are."""
-    with connection.cursor() as cursor:
-        cursor.execute(FINISH_FRAMES, [Frame.Status.DONE, list(seconds), list(seconds.values())])
 
 
 def count(job: RenderJob, *, done: int = 0, failed: int = 0) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db import transaction
 from django.utils.translation import gettext as _
 
 from drives.errors import NameTaken
@@ -39,8 +38,7 @@ def place_outputs(*, job: RenderJob, step: RenderStep, outputs: Sequence[Output]
     place, the remaining results go to another folder, which the task log names.
     """
     try:
-        with transaction.atomic():
-            return put_below(step_folder(job, step), job, outputs)
+        return put_below(step_folder(job, step), job, outputs)
     except NameTaken:
         folder = results_folder(job).path
         RenderJob.objects.filter(pk=job.pk).update(output_folder=folder)

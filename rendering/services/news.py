@@ -14,12 +14,18 @@ from uuid import UUID
 from django.db import Error, transaction
 from django.utils import timezone
 
+from common.compiled import planned_cursor
+from common.postgresql.arrays import array_of
 from common.realtime import publish, publish_on_commit, put_aside, take_aside, tell_at_turns
 from rendering.models import FrameOutput, JobLog, RenderJob
 from rendering.outlook import begin_anew, outlook
 
 MAX_NAMES = 1000
 LEVELS = list(JobLog.Level.values)
+LOG = """
+INSERT INTO rendering_joblog (job_id, created_at, log_level, message)
+SELECT %s, %s, line.* FROM unnest(%s::text[], %s::text[]) AS line RETURNING id, log_level, message
+"""
 
 
 @dataclass(frozen=True)
@@ -52,15 +58,16 @@ def log(job: RenderJob, message: str, *, level: JobLog.Level = JobLog.Level.INFO
 
 def log_frames(job: RenderJob, lines: Sequence[Line]) -> None:
     """Write lines that there may be thousands of, one or two for each frame; they are sent together."""
-    rows = [JobLog(job=job, log_level=line.level, message=line.message) for line in lines]
-    if rows:
-        JobLog.objects.bulk_create(rows)
-        on_commit(partial(send_lines, job, rows))
+    if lines:
+        levels, messages = [line.level for line in lines], [line.message for line in lines]
+        with planned_cursor() as cursor:
+            cursor.execute(LOG, [job.pk, timezone.now(), array_of(levels), array_of(messages)])
+            on_commit(partial(send_lines, job, cursor.fetchall()))
 
 
-def send_lines(job: RenderJob, rows: Sequence[JobLog]) -> None:
+def send_lines(job: RenderJob, rows: Sequence[tuple[int, str, str]]) -> None:
     subject = f"log:{job.pk}"
-    put_aside(subject, [json.dumps([row.pk, row.log_level, row.message]) for row in rows])
+    put_aside(subject, [json.dumps(row) for row in rows])
     tell_at_turns(subject, str(job.pk), partial(tell_lines, job.user_id))
 
 
