@@ -20,37 +20,41 @@ from drives.storage.staging import begin_to_sync, read_at, read_past_cache
 
 logger = logging.getLogger(__name__)
 MAX_FILES = 256
-FAR = 4 * memory.SIZE
+FAR = memory.SIZE
+"""So the parts of four connections find memory (`memory.MOST`), also those that wait for their turn."""
 PATIENCE = 0.5  # seconds
 pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hashing")
 md5_pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="md5")
 
 
 class Piece(NamedTuple):
-    """Where a piece ends, and whether it was written past the page cache, so that it is not found there."""
+    """Where a piece ends; `writing`, where it goes past the page cache, is done when it is in its place."""
 
     stop: int
-    is_on_disk: bool
+    writing: Future[None] | None = None
 
 
 class Ahead:
     """A file that is arriving: the hasher of its beginning, and the pieces after that, by their starts.
 
-    `noted` are the starts of all pieces so far.
+    `noted` are the starts of all pieces so far, `held` the memory of those that are still being written.
     """
 
     def __init__(self, path: Path, *, with_md5: bool) -> None:
         self.path, self.hasher = path, Hasher(with_md5=with_md5)
         self.waiting: dict[int, Piece] = {}
         self.noted: set[int] = set()
+        self.held: dict[int, mmap] = {}
         self.busy = self.stopped = self.failed = False
         self.turn: Future[None] | None = None
         self.change = Condition()
 
-    def add(self, start: int, piece: Piece) -> None:
-        """Note a piece that is in its place, and have it hashed as soon as everything before it is."""
+    def add(self, start: int, piece: Piece, copy: mmap | None = None) -> None:
+        """Note a piece, and have it hashed as soon as everything before it is."""
         with self.change:
             self.noted.add(start)
+            if copy:
+                self.held[start] = copy
             if start < self.hasher.size:
                 return
             self.waiting[start] = piece
@@ -58,6 +62,16 @@ class Ahead:
                 return
             self.busy = True
             self.turn = pool.submit(self.work)
+
+    def written(self, start: int) -> None:
+        """The memory of a piece is not needed for its place any more: who receives can have it."""
+        with self.change:
+            copy = self.held.pop(start, None)
+            if copy and start in self.waiting and not self.stopped:
+                memory.shelve(self, start, copy)
+                return
+        if copy:
+            memory.give_back(copy)
 
     def let_catch_up(self, start: int) -> None:
         """Wait a moment while hashing is far behind `start`: pieces that have to be read again would delay it more."""
@@ -68,10 +82,11 @@ class Ahead:
         """Hash pieces as long as the next one is there."""
         try:
             with self.path.open("rb", buffering=0) as file:
-                while piece := self.next_piece():
+                while found := self.next_piece():
+                    piece, copy = found
                     start, size = self.hasher.size, piece.stop - self.hasher.size
-                    if copy := memory.take(self, start):
-                        self.hash_copy(copy, size)
+                    if copy and piece.writing:
+                        self.hash_copy(copy, size, piece.writing)
                     else:
                         self.read_up_to(file.fileno(), piece)
                     begin_to_sync(file.fileno(), start, size)
@@ -83,24 +98,26 @@ class Ahead:
                 self.busy = False
                 self.change.notify_all()
 
-    def next_piece(self) -> Piece | None:
+    def next_piece(self) -> tuple[Piece, mmap | None] | None:
+        """And its memory, where that still has it."""
         with self.change:
             self.change.notify_all()
-            piece = self.waiting.pop(self.hasher.size, None)
+            start = self.hasher.size
+            piece = self.waiting.pop(start, None)
             if piece is None or self.stopped:
                 # Said under the lock: whoever adds the next piece starts the work anew.
                 self.busy = False
                 return None
-            return piece
+            return piece, self.held.pop(start, None) or memory.take(self, start)
 
-    def hash_copy(self, copy: mmap, size: int) -> None:
+    def hash_copy(self, copy: mmap, size: int, writing: Future[None]) -> None:
         try:
             self.hasher.update(memoryview(copy)[:size], beside=md5_pool)
         finally:
-            memory.give_back(copy)
+            writing.add_done_callback(lambda _writing: memory.give_back(copy))
 
     def read_up_to(self, descriptor: int, piece: Piece) -> None:
-        borrowed, read = memory.lend(), read_past_cache if piece.is_on_disk else read_at
+        borrowed, read = memory.lend(), read_past_cache if piece.writing else read_at
         try:
             while self.hasher.size < piece.stop:
                 block = memoryview(borrowed)[: piece.stop - self.hasher.size]
@@ -125,8 +142,21 @@ files: OrderedDict[str, Ahead] = OrderedDict()
 lock = Lock()
 
 
-def note(staging_id: str, path: Path, *, start: int, stop: int, copy: mmap | None, with_md5: bool) -> None:
-    """Bytes `start` to `stop` of a staged file are in their place and will not change; `copy` begins with them."""
+def note(
+    staging_id: str,
+    path: Path,
+    *,
+    start: int,
+    stop: int,
+    with_md5: bool,
+    copy: mmap | None = None,
+    writing: Future[None] | None = None,
+) -> Ahead:
+    """Bytes `start` to `stop` of a staged file will not change any more.
+
+    Without a `copy` they are in their place. One that begins with them is hashed while they are still on their way
+    there; when `writing` is done, `end_of_write` has to be called.
+    """
     with lock:
         ahead = files.get(staging_id)
         if ahead is None:
@@ -134,9 +164,21 @@ def note(staging_id: str, path: Path, *, start: int, stop: int, copy: mmap | Non
             if len(files) > MAX_FILES:
                 _oldest, dropped = files.popitem(last=False)
                 dropped.stopped = True
-    if copy:
-        memory.shelve(ahead, start, copy)
-    ahead.add(start, Piece(stop, is_on_disk=copy is not None))
+    ahead.add(start, Piece(stop, writing), copy)
+    return ahead
+
+
+def end_of_write(ahead: Ahead, start: int, *, failed: bool) -> None:
+    """The piece from `start` on is in its place. Where that has `failed`, what was hashed is not what is there: the
+    hasher is useless from now on.
+    """
+    if failed:
+        with lock:
+            if files.get(ahead.path.name) is ahead:
+                del files[ahead.path.name]
+        with ahead.change:
+            ahead.stopped = True
+    ahead.written(start)
 
 
 def let_catch_up(staging_id: str, start: int) -> None:

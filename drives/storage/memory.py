@@ -5,11 +5,16 @@ The memory begins at a page, as writing past the page cache needs it (`drives.st
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
+from contextlib import suppress
+from mmap import MADV_HUGEPAGE, MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from threading import Lock
 
 SIZE = 6 * 2**20
-MOST = 8
+IN_LARGE_PAGES = 4 * 2**20
+"""So much of it is asked for in pages of 2 MiB, which make less work for kernel and disk. Most parts are of 5 MiB: a
+third such page would stay half empty.
+"""
+MOST = 7
 """How many are kept for reuse. There are more only while more are in use."""
 lock = Lock()
 count = 0
@@ -30,7 +35,10 @@ def lend() -> mmap:
             stalest = next(iter(shelved))
             return take_off(stalest, max(shelved[stalest]))
         count += 1
-    return mmap(-1, SIZE, MAP_PRIVATE | MAP_ANONYMOUS)
+    memory = mmap(-1, SIZE, MAP_PRIVATE | MAP_ANONYMOUS)
+    with suppress(OSError):  # a kernel without them
+        memory.madvise(MADV_HUGEPAGE, 0, IN_LARGE_PAGES)
+    return memory
 
 
 def give_back(memory: mmap) -> None:

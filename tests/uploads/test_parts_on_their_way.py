@@ -18,7 +18,7 @@ from drives.storage import blob_storage, memory
 from drives.storage.staging import FLOCK
 from tests.conftest import Client
 from tests.uploads.conftest import Sender, announced, assert_stored, begin
-from tests.uploads.raw_parts import put
+from tests.uploads.raw_parts import hashed, put
 from uploads.services import parts
 
 pytestmark = pytest.mark.django_db
@@ -73,18 +73,31 @@ def test_nobody_else_has_the_place_of_a_part_before_it_is_written(sender: Sender
     assert is_free(sender, 2)
 
 
-def test_a_part_is_hashed_when_it_is_written(sender: Sender, disk: SlowDisk) -> None:
+def test_a_part_is_hashed_while_it_is_written(sender: Sender, disk: SlowDisk) -> None:
+    """Its memory is used again only after both."""
     assert put(sender, 1, PARTS[0]).status_code == 200
-    upload_id = sender.row().upload_id
-    assert upload_id not in hashing_ahead.files
-    blob_storage().staging_path(upload_id).write_bytes(CONTENT)
+    hashed(sender, SIZE)
+    in_use = memory.count - len(memory.free)
     disk.writes[0].set_result(None)
-    assert hashing_ahead.files[upload_id].noted == {0}
+    assert memory.count - len(memory.free) == in_use - 1
+
+
+def test_memory_of_a_part_that_waits_for_its_turn_is_kept_until_it_is_written(
+    sender: Sender, disk: SlowDisk
+) -> None:
+    assert put(sender, 2, PARTS[1]).status_code == 200
+    ahead = hashing_ahead.files[sender.row().upload_id]
+    assert (list(ahead.held), ahead in memory.shelved) == ([SIZE], False)
+    disk.writes[0].set_result(None)
+    assert (ahead.held, list(memory.shelved[ahead])) == ({}, [SIZE])
 
 
 def test_a_part_that_the_disk_refuses_afterwards_is_missing(sender: Sender, disk: SlowDisk) -> None:
     for number, part in enumerate(PARTS, 1):
         assert put(sender, number, part).status_code == 200
+    hashed(
+        sender, len(CONTENT)
+    )  # from memory: only that the hash is forgotten keeps the file from landing with it
     for number, (write, part) in enumerate(zip(disk.writes, PARTS, strict=False), 1):
         if number == 2:
             write.set_exception(OSError(errno.EIO, "the disk is broken"))

@@ -25,6 +25,7 @@ from common.ids import new_id
 from drives.errors import DigestMismatch, SizeMismatch
 from drives.services import hashing_ahead
 from drives.services.blobs import BLOCK, Digests, Hasher, digests_of
+from drives.services.hashing_ahead import Ahead
 from drives.storage import blob_storage, memory
 from drives.storage.kernel_writes import begin_to_write
 from drives.storage.staging import WRITTEN, in_writes, whole_pages, write_at, write_past_cache
@@ -207,7 +208,8 @@ def place_part(task_file: TaskFile, number: int, gathered: Gathered, file: Binar
         writing = gathered.write_to(file, start)
         part = note_part(task_file, number=number, size=gathered.size, etag=gathered.etag)
         lock, copy = os.dup(file.fileno()), gathered.give_away()
-        writing.add_done_callback(partial(end_of_write, task_file, number, copy, lock))
+        ahead = hash_ahead(task_file, start, start + gathered.size, copy, writing if copy else None)
+        writing.add_done_callback(partial(end_of_write, task_file, number, ahead, lock))
         hashing_ahead.let_catch_up(task_file.upload_id, start)
         return part
     if is_same(there, gathered, file, start):
@@ -231,21 +233,17 @@ def place_part(task_file: TaskFile, number: int, gathered: Gathered, file: Binar
     return part
 
 
-def end_of_write(
-    task_file: TaskFile, number: int, copy: mmap | None, lock: int, writing: Future[None]
-) -> None:
-    """The part is in its place: it can be hashed, and `lock` on the place is released.
+def end_of_write(task_file: TaskFile, number: int, ahead: Ahead, lock: int, writing: Future[None]) -> None:
+    """The part is in its place: its memory goes on, and `lock` on the place is released.
 
-    If the disk failed, that is only logged: the completion reads what was not hashed, and finds out.
+    If the disk failed, that is only logged: the hash of the file is forgotten, so the completion reads all, and finds
+    out.
     """
     try:
-        if error := writing.exception():
+        error = writing.exception()
+        if error:
             logger.error("part %s of upload file %s was not written: %s", number, task_file.pk, error)
-            if copy:
-                memory.give_back(copy)
-        else:
-            start = start_of(task_file, number)
-            hash_ahead(task_file, start, start + task_file.size_of_part(number), copy)
+        hashing_ahead.end_of_write(ahead, start_of(task_file, number), failed=error is not None)
     finally:
         os.close(lock)
 
@@ -279,18 +277,22 @@ def note_part(task_file: TaskFile, *, number: int, size: int, etag: str, staging
     return Received(etag, count)
 
 
-def hash_ahead(task_file: TaskFile, start: int, stop: int, copy: mmap | None = None) -> None:
-    """Have bytes that will not change any more hashed while the rest is still arriving.
-
-    `copy` is memory that begins with them: it is given back when they are hashed.
-    """
-    hashing_ahead.note(
+def hash_ahead(
+    task_file: TaskFile,
+    start: int,
+    stop: int,
+    copy: mmap | None = None,
+    writing: Future[None] | None = None,
+) -> Ahead:
+    """Have bytes that will not change any more hashed while the rest is still arriving (`hashing_ahead.note`)."""
+    return hashing_ahead.note(
         task_file.upload_id,
         blob_storage().staging_path(task_file.upload_id),
         start=start,
         stop=stop,
-        copy=copy,
         with_md5=bool(task_file.md5),
+        copy=copy,
+        writing=writing,
     )
 
 
