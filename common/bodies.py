@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
+from mmap import mmap
 from socket import MSG_WAITALL
 from ssl import SSLSocket
 
@@ -58,9 +59,9 @@ def pieces(request: HttpRequest, memory: memoryview | None = None) -> Iterator[m
     """The body in pieces of 1 MiB, the last one shorter. Raises OSError where the server notices a broken connection.
 
     The pieces are put one behind the other into `memory`, starting over where it is full. Without `memory` a piece is
-    valid until the next one is asked for.
+    valid until the next one is asked for, and begins at a page, as writes past the page cache need it.
     """
-    memory = memory or memoryview(bytearray(BLOCK))
+    memory = memory or memoryview(mmap(-1, BLOCK))
     fill, start = filler_of(request), 0
     while size := fill(memory[start : start + BLOCK]):
         yield memory[start : start + size]

@@ -238,7 +238,7 @@ def room_for(drive: Drive, held: int) -> int | None:
 
 
 def content(environ: Environ, room: int | None) -> Iterator[memoryview]:
-    """The body in pieces, each good until BLOCKS_HELD - 1 more have come.
+    """The body in pieces, each good until the next one is asked for.
 
     Raises QuotaExceeded beyond `room`, DAVError where it breaks off.
     """

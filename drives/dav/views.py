@@ -26,7 +26,6 @@ from drives.dav.properties import IN_MEMORY, Answer, Locks, entries_of, question
 from drives.dav.resources import MOUNT, Drives, FileResource
 from drives.dav.server import DavServer
 from drives.services.operations import record_download
-from drives.storage import memory
 
 XML, PLAIN = "application/xml; charset=utf-8", "text/plain; charset=utf-8"
 METHODS = (
@@ -91,12 +90,7 @@ def answer(request: HttpRequest, path: str, app_password: AppPassword, body: Any
     if request.method in ("GET", "HEAD"):
         return serve_file(request, environ)
     if request.method == "PUT":
-        borrowed = memory.lend()
-        try:
-            environ["yuntu.body"] = pieces(request, memoryview(borrowed))
-            return told_by_wsgidav(environ)
-        finally:
-            memory.give_back(borrowed)
+        return told_by_wsgidav({**environ, "yuntu.body": pieces(request)})
     told = whole(body)
     document = parsed(told) if request.method in WITH_XML else None
     if request.method == "PROPFIND":

@@ -1,12 +1,11 @@
 """Content in, content out: hashing, storing once."""
 
 import hashlib
-from collections import deque
 from collections.abc import Collection, Iterable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 from uuid import UUID
 
 from django.db import connection
@@ -19,13 +18,11 @@ from common.models import as_written
 from common.postgresql.arrays import array_of
 from drives.errors import DigestMismatch
 from drives.models import Blob
-from drives.storage import blob_storage, key_of, memory
-from drives.storage.staging import write_block, write_through_cache
+from drives.storage import blob_storage, key_of
+from drives.storage.staging import write_ahead
 
 BLOCK = 1 << 20
 AT_ONCE = 8
-BLOCKS_HELD = memory.SIZE // BLOCK
-"""Blocks of a stream that lie in memory: one comes, the others are hashed and written."""
 
 
 @dataclass(frozen=True)
@@ -80,50 +77,6 @@ class Hasher:
     def digests(self) -> Digests:
         md5 = self.md5.hexdigest() if self.md5 else ""
         return Digests(self.size, self.sha256.hexdigest(), self.crc32, md5)
-
-
-class Intake:
-    """What comes is hashed and written in threads, one for each digest and one for the disk, so that none waits for
-    another. Use as a context, behind which all is hashed and written.
-    """
-
-    def __init__(self, hasher: Hasher, file: BinaryIO) -> None:
-        self.hasher, self.file = hasher, file
-        self.digests = [digest for digest in (hasher.sha256, hasher.md5, hasher.sha1) if digest]
-        self.threads = [ThreadPoolExecutor(1) for _digest in self.digests]
-        self.disk = ThreadPoolExecutor(1)
-        self.pending: deque[list[Future[None]]] = deque()
-
-    def take(self, chunk: bytes | memoryview) -> None:
-        """A block, which has to stay as it is until BLOCKS_HELD - 1 more have come. Raises OSError."""
-        block, start = memoryview(chunk), self.hasher.size
-        if len(block) < BLOCK:  # not worth a thread
-            self.settle(0)
-            self.hasher.update(block)
-            write_through_cache(self.file.fileno(), block, start)
-            return
-        self.hasher.size += len(block)
-        self.hasher.crc32 = crc32.iso_hdlc(block, self.hasher.crc32)
-        pairs = zip(self.threads, self.digests, strict=True)
-        work = [thread.submit(digest.update, block) for thread, digest in pairs]
-        self.pending.append([*work, self.disk.submit(write_block, self.file.fileno(), block, start)])
-        self.settle(BLOCKS_HELD - 1)
-
-    def settle(self, most: int) -> None:
-        """Wait until at most so many blocks, the latest, are not done with yet."""
-        while len(self.pending) > most:
-            for work in self.pending.popleft():
-                work.result()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        try:
-            self.settle(0)
-        finally:
-            for thread in (*self.threads, self.disk):
-                thread.shutdown()
 
 
 def digests_of(file: BinaryIO, *, with_md5: bool, begun: Hasher | None = None) -> Digests:
@@ -305,17 +258,17 @@ def the_one_that_stays(blob: Blob, blob_id: UUID) -> Blob:
 
 
 def keep_chunks(chunks: Iterable[bytes | memoryview], hasher: Hasher | None = None) -> Kept:
-    """A stream of bytes in the storage, hashed and written as it passes, while more of it comes.
+    """A stream of bytes in the storage, hashed and written as it passes (ADR 26).
 
-    So a block has to stay as it is until BLOCKS_HELD - 1 more have come. Raises what `chunks` raises, DigestMismatch
-    (`Hasher.declared`); OSError. Nothing stays then.
+    Raises what `chunks` raises, DigestMismatch (`Hasher.declared`); OSError. Nothing stays then.
     """
     staging_id, hasher = new_id().hex, hasher or Hasher()
     try:
         path = blob_storage().staging_path(staging_id)
-        with path.open("wb", buffering=0) as file, Intake(hasher, file) as intake:
+        with path.open("wb", buffering=0) as file:
             for chunk in chunks:
-                intake.take(chunk)
+                write_ahead(file.fileno(), memoryview(chunk), hasher.size)
+                hasher.update(chunk)
         hasher.require_declared()
         return keep(staging_id=staging_id, digests=hasher.digests())
     except BaseException:

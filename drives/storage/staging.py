@@ -23,6 +23,8 @@ libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, c
 SYNC_FILE_RANGE_WRITE = 2
 WRITTEN = 1 << 18
 """Bytes at a time: for larger pieces the kernel looks for larger pages, and has few at hand."""
+CACHED = 1 << 28
+"""Bytes of a stream that go through the page cache."""
 
 
 def in_writes(block: bytes | memoryview) -> Iterator[memoryview]:
@@ -90,9 +92,13 @@ def write_through_cache(descriptor: int, block: memoryview, start: int) -> None:
         start += len(piece)
 
 
-def write_block(descriptor: int, block: memoryview, start: int) -> None:
-    """All of a block to its place: past the page cache as far as that can be, and the rest on its way to the disk."""
-    written = write_past_cache(descriptor, block, start)
+def write_ahead(descriptor: int, block: memoryview, start: int) -> None:
+    """All of a block to its place, and on its way to the disk: who syncs the file later has little to wait for.
+
+    Through the page cache, since who has just sent a file reads it next; of one that is larger than CACHED the rest
+    goes past it, so that what others read stays there.
+    """
+    written = write_past_cache(descriptor, block, start) if start >= CACHED else 0
     if rest := block[written:]:
         write_through_cache(descriptor, rest, start + written)
         begin_to_sync(descriptor, start + written, len(rest))

@@ -4,6 +4,7 @@ import hashlib
 import os
 import zlib
 from collections.abc import Iterator
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from django.utils import timezone
 from drives.models import Blob
 from drives.services.blobs import (
     BLOCK,
-    BLOCKS_HELD,
     Declared,
     Hasher,
     digests_of,
@@ -22,7 +22,7 @@ from drives.services.blobs import (
     store_chunks,
     store_file,
 )
-from drives.storage import StagingClosed, blob_storage
+from drives.storage import StagingClosed, blob_storage, staging
 
 pytestmark = pytest.mark.django_db
 
@@ -55,31 +55,24 @@ def test_content_is_stored_as_it_came_with_its_digests(tmp_path: Path) -> None:
     assert (without.sha256, without.md5) == (blob.sha256, "")
 
 
-@pytest.mark.parametrize("sizes", [[BLOCK], [BLOCK, BLOCK], [BLOCK + 1], [3, BLOCK]])
-def test_the_last_block_is_hashed_before_it_is_kept(sizes: list[int]) -> None:
-    """Threads hash whole blocks; an end that is none waits for nobody."""
-    chunks = [os.urandom(size) for size in sizes]
-    content = b"".join(chunks)
-    sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
-    kept = keep_chunks(chunks, Hasher(declared=Declared("sha1", sha1)))
-    assert (kept.blob.size, kept.blob.sha256) == (len(content), hashlib.sha256(content).hexdigest())
-    assert kept.blob.md5 == hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def test_memory_that_is_used_again_is_hashed_before() -> None:
-    """As a body over WebDAV comes: each block takes the place of the one that came BLOCKS_HELD before it."""
-    content = memoryview(os.urandom(24 * BLOCK))
-    memory = memoryview(bytearray(BLOCKS_HELD * BLOCK))
+@pytest.mark.parametrize("cached", [staging.CACHED, 0, 2 * BLOCK])
+@pytest.mark.parametrize("size", [5, BLOCK, 5 * BLOCK + 4099])
+def test_a_stream_is_kept_as_it_came(monkeypatch: pytest.MonkeyPatch, size: int, cached: int) -> None:
+    """As a body over WebDAV comes, each block in the place of the one before; through the page cache and past it."""
+    monkeypatch.setattr(staging, "CACHED", cached)
+    content, memory = os.urandom(size), memoryview(mmap(-1, BLOCK))
 
     def blocks() -> Iterator[memoryview]:
-        for start in range(0, len(content), BLOCK):
-            place = memory[start % len(memory) :][:BLOCK]
-            place[:] = content[start : start + BLOCK]
-            yield place
+        for start in range(0, size, BLOCK):
+            block = content[start : start + BLOCK]
+            memory[: len(block)] = block
+            yield memory[: len(block)]
 
-    kept = keep_chunks(blocks())
-    assert kept.blob.sha256 == hashlib.sha256(content).hexdigest()
+    sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    kept = keep_chunks(blocks(), Hasher(declared=Declared("sha1", sha1)))
+    assert (kept.blob.size, kept.blob.sha256) == (size, hashlib.sha256(content).hexdigest())
     assert kept.blob.md5 == hashlib.md5(content, usedforsecurity=False).hexdigest()
+    assert blob_storage().open_blob(kept.blob.storage_key).read() == content
 
 
 def test_the_same_content_is_one_blob_and_one_file() -> None:
