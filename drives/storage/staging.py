@@ -22,8 +22,8 @@ libc = ctypes.CDLL(None)
 libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 SYNC_FILE_RANGE_WRITE = 2
 WRITTEN = 1 << 15
-"""Bytes at a time through the page cache: for larger pieces the kernel looks for more than eight pages in a row, of which
-it has none at hand (PAGE_ALLOC_COSTLY_ORDER).
+"""Bytes at a time through the page cache: for larger pieces the kernel looks for more than eight pages in a row, which
+it seldom has at hand (PAGE_ALLOC_COSTLY_ORDER).
 """
 CACHED = 1 << 28
 """Bytes of a stream that go through the page cache."""
