@@ -5,12 +5,12 @@ import { place, query } from "./parts.js";
 
 const MOST = 100; // what one answer of any list holds
 
-/** Everything of `key` in the list at `path`, answer after answer. */
-export async function everything(path, key) {
+/** Everything of `key` in the list at `path`, answer after answer of at most `most`. */
+export async function everything(path, key, most = MOST) {
   const found = [];
   let total;
   do {
-    const answer = await callSignedIn("GET", `${path}?${query({ skip: found.length, limit: MOST })}`);
+    const answer = await callSignedIn("GET", `${path}?${query({ skip: found.length, limit: most })}`);
     if (!answer[key].length) break; // something went meanwhile
     found.push(...answer[key]);
     total = answer.total;

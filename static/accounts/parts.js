@@ -61,3 +61,18 @@ export function sizeText(size) {
   const options = { style: "unit", unit: units[step], maximumFractionDigits: 1 };
   return new Intl.NumberFormat(language, options).format(size / 1024 ** step);
 }
+
+const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+
+/** Seconds for people, by their two largest units. */
+export function durationText(seconds) {
+  let left = Math.max(Math.round(seconds), 1);
+  const parts = [];
+  for (const [unit, length] of UNITS) {
+    const count = Math.floor(left / length);
+    left -= count * length;
+    if (count && parts.length < 2) parts.push(new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short" }).format(count));
+    else if (parts.length) break;
+  }
+  return parts.join(" ");
+}

@@ -13,6 +13,7 @@ import { attempt, words } from "./saying.js";
 import * as sharing from "./sharing.js";
 import * as tools from "./tools.js";
 import { Tree } from "./tree.js";
+import * as unfinished from "./unfinished.js";
 import * as viewer from "./viewer.js";
 
 const page = place("drive");
@@ -195,6 +196,7 @@ async function start() {
   listen();
   page.hidden = false;
   await arrive();
+  await unfinished.begin();
 }
 
 if (isSignedIn()) attempt(start);

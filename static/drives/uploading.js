@@ -2,7 +2,7 @@
 
 import { ApiError, callSignedIn } from "../accounts/api.js";
 
-const TASKS = "/api/v1/upload-tasks";
+export const TASKS = "/api/v1/upload-tasks";
 const AT_ONCE = 3;
 const TRIES = 3;
 const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
@@ -42,20 +42,27 @@ async function send(method, url, body, onSent, signal) {
   }
 }
 
-async function byParts(url, file, onSent, signal) {
-  const { chunk_size, total_chunks } = await callSignedIn("POST", `${url}/multipart/init`);
+/** What had arrived of a file is not sent again, unless that `isChanged` since. */
+async function byParts(url, { file, isChanged }, onSent, signal) {
+  const { chunk_size, total_chunks, uploaded_chunks } = await callSignedIn("POST", `${url}/multipart/init`);
+  const there = new Set(isChanged ? [] : uploaded_chunks);
   for (let number = 1; number <= total_chunks; number++) {
     const start = (number - 1) * chunk_size;
     const part = file.slice(start, start + chunk_size);
-    await send("PUT", `${url}/multipart/parts/${number}`, part, (sent) => onSent(start + sent), signal);
+    if (!there.has(number)) await send("PUT", `${url}/multipart/parts/${number}`, part, (sent) => onSent(start + sent), signal);
+    onSent(start + part.size);
   }
   await callSignedIn("POST", `${url}/multipart/complete`, {});
 }
+
+/** The path of a file on its own computer, from the folder on that was picked. */
+export const homeOf = ({ file, within }) => [...within, file.name].join("/").normalize("NFC");
 
 const lineOf = (folder) => ({ file, within }) => ({
   target_folder_path: `/${[...folder.split("/").filter(Boolean), ...within].join("/")}`,
   file_name: file.name,
   file_size: file.size,
+  local_path: homeOf({ file, within }),
 });
 const pathOf = ({ target_folder_path: folder, file_name: name }) => `${folder === "/" ? "" : folder}/${name}`;
 
@@ -64,7 +71,7 @@ const pathOf = ({ target_folder_path: folder, file_name: name }) => `${folder ==
  * The task with the files it holds, or null where nothing is left to send.
  */
 async function announce(drive, folder, files, askClash) {
-  const task_name = files[0].file.name.slice(0, 100);
+  const task_name = (files[0].within[0] ?? files[0].file.name).slice(0, 100);
   let on_clash = "refuse";
   let left = files;
   let skipping = false;
@@ -85,47 +92,65 @@ async function announce(drive, folder, files, askClash) {
   return null;
 }
 
-/**
- * Put `files` (`[{ file, within }]`, `within` naming the folders on the way) into `folder` of the drive.
- *
- * `tell({ done, total, sent, size, failed })` hears how far it is, `fault(path, reason)` what did not go. False where it
- * was given up: by `askClash`, or by `signal`. Throws ApiError where nothing was taken.
- */
-export async function upload(drive, folder, files, { askClash, signal, tell, fault }) {
-  const { direct_max_size } = (await callSignedIn("GET", "/api/v1/config/client")).upload;
-  const announced = await announce(drive, folder, files, askClash);
-  if (!announced) return false;
-  const { task, files: taken } = announced;
-  const sent = taken.map(() => 0);
-  const state = { done: 0, failed: 0, total: taken.length, size: taken.reduce((sum, { file }) => sum + file.size, 0) };
-  const say = () => tell({ ...state, sent: sent.reduce((sum, size) => sum + size, 0) });
-  const waiting = taken.map(({ file }, at) => [file, at]);
+/** The lock that a window holds on a task while it sends its files. */
+export const lockOf = (id) => `upload ${id}`;
 
-  async function work() {
+/**
+ * Send files of a task: `[{ file, id, path, isChanged, isFailed }]`; `landed` is what is there already, `{ done, size }`.
+ *
+ * `tell({ done, total, sent, size, failed })` hears how far it is, `fault(path, reason)` what did not go. False where
+ * `signal` ended it, and the task with it.
+ */
+export function sendFiles(task, files, landed, { signal, tell, fault }) {
+  const sent = files.map(() => 0);
+  const size = files.reduce((sum, { file }) => sum + file.size, landed.size);
+  const state = { done: landed.done, failed: 0, total: landed.done + files.length, size };
+  const say = () => tell({ ...state, sent: sent.reduce((sum, each) => sum + each, landed.size) });
+  const waiting = files.map((item, at) => [item, at]);
+
+  async function work(most) {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
-      const [file, at] = next;
-      const url = `${TASKS}/${task.id}/files/${task.file_ids[at]}`;
-      const onSent = (size) => {
-        sent[at] = Math.min(size, file.size);
+      const [item, at] = next;
+      const url = `${TASKS}/${task.id}/files/${item.id}`;
+      const onSent = (bytes) => {
+        sent[at] = Math.min(bytes, item.file.size);
         say();
       };
       try {
-        if (file.size > direct_max_size) await byParts(url, file, onSent, signal);
-        else await send("POST", `${url}/upload`, file, onSent, signal);
+        if (item.isFailed) await callSignedIn("PUT", `${url}/retry`);
+        if (item.file.size > most) await byParts(url, item, onSent, signal);
+        else await send("POST", `${url}/upload`, item.file, onSent, signal);
         state.done++;
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof ApiError) || error.status === 401) throw error;
         state.failed++;
-        fault(pathOf(lineOf(folder)(taken[at])), error.message);
+        fault(item.path, error.message);
       }
-      sent[at] = file.size;
+      sent[at] = item.file.size;
       say();
     }
   }
 
-  say();
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
-  if (signal.aborted) await callSignedIn("PUT", `${TASKS}/${task.id}/cancel`);
-  return !signal.aborted;
+  return navigator.locks.request(lockOf(task.id), async () => {
+    const { direct_max_size } = (await callSignedIn("GET", "/api/v1/config/client")).upload;
+    say();
+    await Promise.all(Array.from({ length: AT_ONCE }, () => work(direct_max_size)));
+    if (signal.aborted) await callSignedIn("PUT", `${TASKS}/${task.id}/cancel`);
+    return !signal.aborted;
+  });
+}
+
+/**
+ * Put `files` (`[{ file, within }]`, `within` naming the folders on the way) into `folder` of the drive.
+ *
+ * False where it was given up: by `askClash`, or by the signal that `sendFiles` gets with the rest. Throws ApiError where
+ * nothing was taken.
+ */
+export async function upload(drive, folder, files, askClash, hear) {
+  const announced = await announce(drive, folder, files, askClash);
+  if (!announced) return false;
+  const { task, files: taken } = announced;
+  const items = taken.map((each, at) => ({ file: each.file, id: task.file_ids[at], path: pathOf(lineOf(folder)(each)) }));
+  return sendFiles(task, items, { done: 0, size: 0 }, hear);
 }

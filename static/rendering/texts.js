@@ -5,27 +5,12 @@ import { element, place } from "../accounts/parts.js";
 const language = document.documentElement.lang;
 export const words = place("tasks").dataset;
 
-export { fill as filled, moneyText } from "../accounts/parts.js";
+export { durationText, fill as filled, moneyText } from "../accounts/parts.js";
 
 const fine = new Intl.NumberFormat(language, { style: "currency", currency: "CNY", currencyDisplay: "narrowSymbol", maximumFractionDigits: 6 });
 
 /** Unit prices may be less than a fen. */
 export const priceText = (amount) => fine.format(amount);
-
-const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-
-/** Seconds for people, by their two largest units. */
-export function durationText(seconds) {
-  let left = Math.max(Math.round(seconds), 1);
-  const parts = [];
-  for (const [unit, length] of UNITS) {
-    const count = Math.floor(left / length);
-    left -= count * length;
-    if (count && parts.length < 2) parts.push(new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short" }).format(count));
-    else if (parts.length) break;
-  }
-  return parts.join(" ");
-}
 
 /** Show a state in its colour and word. */
 export function showStatus(tag, status) {
