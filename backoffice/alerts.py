@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 from django_celery_results.models import TaskResult
 
 from billing.models import (
@@ -96,45 +96,83 @@ def invoices_to_issue() -> int:
 ALERTS: tuple[Alert, ...] = (
     Alert(
         "lost-nodes", "rendering.view_rendernode", lost_nodes,
-        _("%(count)s render nodes do not answer"), "admin:rendering_rendernode_changelist", "?life=lost",
+        ngettext_lazy(
+            "%(count)s render node does not answer",
+            "%(count)s render nodes do not answer",
+            "count",
+        ),
+        "admin:rendering_rendernode_changelist", "?life=lost",
     ),
     Alert(
         "queue", "rendering.view_renderjob", waiting_jobs,
-        _("%(count)s tasks have waited longer than 10 minutes"), "admin:queue",
+        ngettext_lazy(
+            "%(count)s task has waited longer than 10 minutes",
+            "%(count)s tasks have waited longer than 10 minutes",
+            "count",
+        ),
+        "admin:queue",
     ),
     Alert(
         "failed-tasks", "django_celery_results.view_taskresult", failed_tasks,
-        _("%(count)s background tasks failed since yesterday"),
+        ngettext_lazy(
+            "%(count)s background task failed since yesterday",
+            "%(count)s background tasks failed since yesterday",
+            "count",
+        ),
         "admin:django_celery_results_taskresult_changelist", "?status__exact=FAILURE",
     ),
     Alert(
         "reconciliation", "billing.view_reconciliationrun", failed_runs,
-        _("%(count)s reconciliations failed"),
+        ngettext_lazy(
+            "%(count)s reconciliation failed",
+            "%(count)s reconciliations failed",
+            "count",
+        ),
         "admin:billing_reconciliationrun_changelist", "?status__exact=failed",
     ),
     Alert(
         "differences", "billing.view_reconciliationdifference", open_differences,
-        _("%(count)s differences of money are not resolved"),
+        ngettext_lazy(
+            "%(count)s difference of money is not resolved",
+            "%(count)s differences of money are not resolved",
+            "count",
+        ),
         "admin:billing_reconciliationdifference_changelist", "?resolved_at__isempty=1",
     ),
     Alert(
         "money", "billing.view_moneyalert", open_money_alerts,
-        _("%(count)s alerts about money are open"),
+        ngettext_lazy(
+            "%(count)s alert about money is open",
+            "%(count)s alerts about money are open",
+            "count",
+        ),
         "admin:billing_moneyalert_changelist", "?resolved_at__isempty=1",
     ),
     Alert(
         "invoices", "billing.issue_invoicerequest", invoices_to_issue,
-        _("%(count)s invoices are asked for"),
+        ngettext_lazy(
+            "%(count)s invoice is asked for",
+            "%(count)s invoices are asked for",
+            "count",
+        ),
         "admin:billing_invoicerequest_changelist", "?status__exact=requested",
     ),
     Alert(
         "credits", "billing.check_creditrequest", credits_to_check,
-        _("%(count)s credits by hand wait for a second operator"),
+        ngettext_lazy(
+            "%(count)s credit by hand waits for a second operator",
+            "%(count)s credits by hand wait for a second operator",
+            "count",
+        ),
         "admin:billing_creditrequest_changelist", "?status__exact=pending",
     ),
     Alert(
         "voucher-batches", "billing.check_creditrequest", batches_to_check,
-        _("%(count)s voucher batches wait for a second operator"),
+        ngettext_lazy(
+            "%(count)s voucher batch waits for a second operator",
+            "%(count)s voucher batches wait for a second operator",
+            "count",
+        ),
         "admin:billing_voucherbatch_changelist", "?status__exact=pending",
     ),
 )  # fmt: skip

@@ -7,6 +7,7 @@ from django.db.models import Count, QuerySet, Sum
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.decorators import action, display
 
 from common.admin import ReadOnlyAdmin
@@ -63,7 +64,11 @@ class UploadTaskAdmin(ReadOnlyAdmin):
                 done += 1
             except DomainError as error:
                 self.message_user(request, f"{task.task_name}: {error}", messages.WARNING)
-        self.message_user(request, _("%(count)s tasks changed.") % {"count": done}, messages.SUCCESS)
+        self.message_user(
+            request,
+            ngettext("%(count)s task changed.", "%(count)s tasks changed.", done) % {"count": done},
+            messages.SUCCESS,
+        )
 
     def has_change_work_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("uploads.change_uploadtask")

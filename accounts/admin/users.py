@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.enums import ActionVariant
 from unfold.forms import AdminPasswordChangeForm, BaseDialogForm, UserCreationForm
@@ -292,7 +292,10 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
     def block(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
         others = self.below(request, rows).exclude(pk=acting(request).pk)
         blocked = blocking.block(others, actor=acting(request))
-        messages.success(request, _("%(count)s users blocked.") % {"count": blocked})
+        messages.success(
+            request,
+            ngettext("%(count)s user blocked.", "%(count)s users blocked.", blocked) % {"count": blocked},
+        )
 
     @deed(
         description=_("Unblock"),
@@ -303,13 +306,20 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
     )
     def unblock(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
         unblocked = blocking.unblock(self.below(request, rows), actor=acting(request))
-        messages.success(request, _("%(count)s users unblocked.") % {"count": unblocked})
+        messages.success(
+            request,
+            ngettext("%(count)s user unblocked.", "%(count)s users unblocked.", unblocked)
+            % {"count": unblocked},
+        )
 
     @deed(description=_("End all sessions"), permission="sign_out", form=ReasonForm, icon="logout")
     def end_sessions(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
         chosen = Session.objects.filter(user__in=self.below(request, rows))
         ended = end_sessions(chosen, reason=End.OPERATOR, actor=acting(request))
-        messages.success(request, _("%(count)s sessions ended.") % {"count": ended})
+        messages.success(
+            request,
+            ngettext("%(count)s session ended.", "%(count)s sessions ended.", ended) % {"count": ended},
+        )
 
     @deed(
         description=_("Unlock sign-in"),
@@ -320,18 +330,29 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
     )
     def lift_locks(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
         lifted = sum(lockout.lift_all(user, actor=acting(request)) for user in self.below(request, rows))
-        messages.success(request, _("%(count)s addresses unlocked.") % {"count": lifted})
+        messages.success(
+            request,
+            ngettext("%(count)s address unlocked.", "%(count)s addresses unlocked.", lifted)
+            % {"count": lifted},
+        )
 
     @deed(description=_("Change the level"), permission="level", form=LevelForm, icon="military_tech")
     def change_level(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
         changed = levels.change_level(self.below(request, rows), level=int(given["level"]))
-        messages.success(request, _("%(count)s users changed.") % {"count": changed})
+        messages.success(
+            request,
+            ngettext("%(count)s user changed.", "%(count)s users changed.", changed) % {"count": changed},
+        )
 
     @deed(description=_("Send a notification"), permission="notify", form=MessageForm, icon="chat")
     def send_notification(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
         for user in rows:
             notify(user=user, title=given["title"], message=given["message"])
-        messages.success(request, _("%(count)s users notified.") % {"count": len(rows)})
+        messages.success(
+            request,
+            ngettext("%(count)s user notified.", "%(count)s users notified.", len(rows))
+            % {"count": len(rows)},
+        )
 
     @deed(
         description=_("Take the pictures away"),
@@ -344,7 +365,11 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
         chosen = self.below(request, rows).exclude(avatar="")
         for user in chosen:
             avatars.remove_avatar(user=user, actor=acting(request))
-        messages.success(request, _("%(count)s pictures taken away.") % {"count": len(chosen)})
+        messages.success(
+            request,
+            ngettext("%(count)s picture taken away.", "%(count)s pictures taken away.", len(chosen))
+            % {"count": len(chosen)},
+        )
 
     @deed(
         description=_("Remove the second factor"),
@@ -358,7 +383,11 @@ class UserAdmin(DjangoUserAdmin, RightsAdmin):
     def remove_second_factor(self, request: HttpRequest, rows: QuerySet[User], given: dict[str, Any]) -> None:
         chosen = self.below(request, rows).exclude(pk=acting(request).pk)
         removed = sum(second_factor.remove(user=user, actor=acting(request)) for user in chosen)
-        messages.success(request, _("%(count)s second factors removed.") % {"count": removed})
+        messages.success(
+            request,
+            ngettext("%(count)s second factor removed.", "%(count)s second factors removed.", removed)
+            % {"count": removed},
+        )
 
 
 @admin.register(Group)

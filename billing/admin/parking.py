@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.enums import ActionVariant
 
 from billing.models import Wallet
@@ -31,7 +32,10 @@ class Parking:
     )
     def park(self, request: HttpRequest, rows: QuerySet[Wallet], given: dict[str, Any]) -> None:
         count = sum(parking.park(wallet=wallet, reason=given["reason"]) for wallet in rows)
-        messages.success(request, _("%(count)s wallets parked.") % {"count": count})
+        messages.success(
+            request,
+            ngettext("%(count)s wallet parked.", "%(count)s wallets parked.", count) % {"count": count},
+        )
 
     @deed(
         description=_("Put back to use"),

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.decorators import display
 
 from accounts.models import User
@@ -106,4 +107,8 @@ class ReconciliationDifferenceAdmin(ShownCheck, ReadOnlyAdmin):
         count = sum(
             nightly.resolve(difference=row, actor=actor, note=given["reason"], now=now) for row in rows
         )
-        messages.success(request, _("%(count)s differences resolved.") % {"count": count})
+        messages.success(
+            request,
+            ngettext("%(count)s difference resolved.", "%(count)s differences resolved.", count)
+            % {"count": count},
+        )

@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
@@ -150,7 +151,11 @@ class RenderJobAdmin(ReadOnlyAdmin):
                 done += 1
             except DomainError as error:
                 self.message_user(request, f"{job.task_name}: {error}", messages.WARNING)
-        self.message_user(request, _("%(count)s tasks changed.") % {"count": done}, messages.SUCCESS)
+        self.message_user(
+            request,
+            ngettext("%(count)s task changed.", "%(count)s tasks changed.", done) % {"count": done},
+            messages.SUCCESS,
+        )
 
     @deed(description=_("Pause"), permission="change_work", icon="pause", fits=allows("pause"))
     def pause(self, request: HttpRequest, rows: QuerySet[RenderJob], given: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
@@ -135,7 +136,11 @@ class RenderNodeAdmin(ReadOnlyAdmin):
 
     def put_into(self, request: HttpRequest, rows: QuerySet[RenderNode], state: RenderNode.State) -> None:
         count = set_state(nodes=rows, state=state)
-        self.message_user(request, _("%(count)s nodes changed.") % {"count": count}, messages.SUCCESS)
+        self.message_user(
+            request,
+            ngettext("%(count)s node changed.", "%(count)s nodes changed.", count) % {"count": count},
+            messages.SUCCESS,
+        )
 
     def has_change_work_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("rendering.change_rendernode")

@@ -4,7 +4,7 @@ from itertools import product
 from uuid import UUID
 
 from django.db import transaction
-from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from common.errors import DomainError
 from drives.errors import NameTaken
@@ -88,7 +88,11 @@ def enqueue(job: RenderJob) -> None:
     if depends:
         tell_of_dead(job)
         release_on_commit(job)
-    news.log(job, _("Task queued: %(count)s frames.") % {"count": job.total_frames})
+    news.log(
+        job,
+        ngettext("Task queued: %(count)s frame.", "Task queued: %(count)s frames.", job.total_frames)
+        % {"count": job.total_frames},
+    )
     news.tell_status(job)
     dispatch_on_commit(job.engine)
 

@@ -13,7 +13,7 @@ from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, ngettext
 
 from accounts.models import Notification, Team, User
 from accounts.permissions import Action, may
@@ -123,7 +123,9 @@ def cover(job: RenderJob) -> None:
 
 
 def holding(job: RenderJob) -> str:
-    return _("Render %(name)s: %(count)s frames") % {"name": job.task_name, "count": left_of(job)}
+    count = left_of(job)
+    text = ngettext("Render %(name)s: %(count)s frame", "Render %(name)s: %(count)s frames", count)
+    return text % {"name": job.task_name, "count": count}
 
 
 def extend(job: RenderJob, hold: Hold, amount: Decimal) -> None:
@@ -174,7 +176,12 @@ def settle(job: RenderJob) -> None:
         if is_metered(job):
             text, count = _("Charged %(amount)s CNY for %(count)s hours."), use.rendered.normalize()
         else:
-            text, count = _("Charged %(amount)s CNY for %(count)s frames."), use.rendered
+            count = use.rendered
+            text = ngettext(
+                "Charged %(amount)s CNY for %(count)s frame.",
+                "Charged %(amount)s CNY for %(count)s frames.",
+                int(count),
+            )
         news.log(job, text % {"amount": cost, "count": f"{count:f}"})
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from common.errors import NotVisible
 from drives.permissions import Right, require
@@ -55,7 +55,13 @@ def retry_frames(*, job: RenderJob, frames: str = "", step: str = "") -> RenderJ
         job.refresh_from_db(fields=["failed_frames"])
         reopen(job, is_on_trial=job.pause_reason == RenderJob.PauseReason.APPROVAL)
         cover(job)
-        news.log(job, _("%(count)s failed frames are tried again.") % {"count": len(ids)})
+        news.log(
+            job,
+            ngettext(
+                "%(count)s failed frame is tried again.", "%(count)s failed frames are tried again.", len(ids)
+            )
+            % {"count": len(ids)},
+        )
     return job
 
 
@@ -86,7 +92,13 @@ def add_frames(*, job: RenderJob, frames: str, step: str = "") -> RenderJob:
         release_on_commit(job)
         reopen(job)
         cover(job)
-        news.log(job, _("%(count)s further frames were asked for.") % {"count": count})
+        news.log(
+            job,
+            ngettext(
+                "%(count)s further frame was asked for.", "%(count)s further frames were asked for.", count
+            )
+            % {"count": count},
+        )
     return job
 
 

@@ -41,8 +41,16 @@ export function titledRow(title, ...details) {
   return item;
 }
 
-/** A text with its {places} filled. */
-export const fill = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+const plurals = new Intl.PluralRules(language);
+
+/** Of "one|many", the form that suits a number of things. */
+function formOf(text, { count, total }) {
+  const [one, many = one] = text.split("|");
+  return plurals.select(Number(count ?? total ?? 0)) === "one" ? one : many;
+}
+
+/** A text with its {places} filled; of one with a plural the form that suits `count`, or `total` where there is none. */
+export const fill = (text, values) => formOf(text, values).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 
 /** The query of an address, of the values that say anything. */
 export const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined && value !== ""));

@@ -54,7 +54,7 @@ class Batch {
     const texts = place("batches").dataset;
     const isOver = done + failed === total;
     const rate = this.pace.of(sent);
-    const values = { done, total, failed, count: total, sent: sizeText(sent), size: sizeText(size), rate: sizeText(Math.round(rate ?? 0)) };
+    const values = { done, total, failed, sent: sizeText(sent), size: sizeText(size), rate: sizeText(Math.round(rate ?? 0)) };
     if (rate) values.left = durationText((size - sent) / rate);
     const way = rate ? "timed" : "going";
     this.says.textContent = fill(texts[!isOver ? way : failed ? "failed" : "done"], values);

@@ -16,7 +16,7 @@ export const rowOf = (id) => rows().find((row) => entryOf(row).id === id);
 export function enroll(row, entry) {
   entries.set(row, entry);
   row.tabIndex = list.children.length ? -1 : 0;
-  row.setAttribute("aria-selected", "false");
+  set(row, chosen.has(entry.id)); // all of a list may be chosen before its rows are there
 }
 
 function set(row, on) {
@@ -48,6 +48,13 @@ export function clear() {
 
 export function chooseAll(on = true) {
   for (const row of rows()) set(row, on);
+  doors.changed();
+}
+
+/** Choose all rows, and entries that have none yet. */
+export function chooseAlso(entries) {
+  for (const row of rows()) set(row, true);
+  for (const entry of entries) chosen.set(entry.id, entry);
   doors.changed();
 }
 

@@ -90,6 +90,21 @@ async function more() {
   if (mine === visit) add(answer);
 }
 
+/** What is in the list of here beyond what is shown; nothing where one has gone elsewhere meanwhile. */
+export async function rest() {
+  const mine = visit;
+  const found = [];
+  let isOver = false;
+  while (!isOver) {
+    const seen = shown.length + found.length;
+    const answer = await callSignedIn("GET", url(seen, MOST_AT_ONCE));
+    if (mine !== visit) return [];
+    found.push(...answer.files);
+    isOver = !answer.files.length || seen + answer.files.length >= answer.total;
+  }
+  return found;
+}
+
 /** What a row says of its entry. */
 const looks = ({ name, size, modified_at, trashed_at, folder_path, is_favourite }) =>
   JSON.stringify([name, size, modified_at, trashed_at, folder_path, is_favourite]);

@@ -3,13 +3,13 @@
 import { callSignedIn } from "../accounts/api.js";
 import { askSure } from "../accounts/dialogs.js";
 import { fill } from "../accounts/parts.js";
-import { chosen, chooseOnly, clear, rowOf } from "./choosing.js";
+import { chosen, chooseAlso, chooseOnly, clear, rowOf } from "./choosing.js";
 import { deed, emptyTrash, toFolder } from "./deeds.js";
 import * as details from "./details.js";
 import { askName } from "./dialogs.js";
 import { addressOf, changed, driveOf, here, may } from "./here.js";
 import { picked, take } from "./incoming.js";
-import { isGone, isList, lead, seek, shown, total } from "./listing.js";
+import { isGone, isList, lead, rest, seek, shown, total } from "./listing.js";
 import { showMembers } from "./members.js";
 import { openMenu } from "./menu.js";
 import { showNetwork } from "./network.js";
@@ -20,6 +20,7 @@ import { shareEntry } from "./sharing.js";
 import { showUsage } from "./usage.js";
 import { bringBack } from "./versions.js";
 
+const MOST_IN_ZIP = 500; // what one call of /files/archive takes
 const page = place("drive");
 const all = () => [...chosen.values()];
 const first = () => all()[0];
@@ -48,8 +49,11 @@ export function showTools() {
   place("making").hidden = isChosen;
   place("doing").hidden = !isChosen;
   place("chosen").textContent = isChosen ? fill(words.selected, { count: chosen.size }) : "";
-  place("all").checked = isChosen && chosen.size === shown.length;
-  place("all").indeterminate = isChosen && chosen.size < shown.length;
+  const isShownChosen = isChosen && chosen.size >= shown.length;
+  place("all").checked = isShownChosen;
+  place("all").indeterminate = isChosen && chosen.size < total;
+  place("choose-rest").textContent = fill(words.chooserest, { count: total });
+  place("choose-rest").hidden = !isShownChosen || chosen.size >= total;
   place("read-only").hidden = may("write");
   details.follow(isList() ? all() : []);
 }
@@ -64,6 +68,10 @@ const showMenu = (event) =>
   openMenu(event, [...place("doing").querySelectorAll("[data-needs]")].filter((tool) => !tool.hidden));
 
 export async function download(entries) {
+  if (entries.length > MOST_IN_ZIP) {
+    say(fill(words.zip, { count: MOST_IN_ZIP }));
+    return;
+  }
   const alone = entries.length === 1 && !entries[0].is_folder;
   const link = alone
     ? await callSignedIn("GET", `/api/v1/files/${entries[0].id}/download`)
@@ -114,6 +122,7 @@ const acts = {
   settings: () => editDrive(driveOf(here.drive)),
   "new-drive": () => editDrive(null),
   clear,
+  rest: async () => chooseAlso(await rest()),
   menu: showMenu,
   lead: () => lead(first()),
   address: copyAddress,

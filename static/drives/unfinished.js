@@ -14,6 +14,7 @@ import { homeOf, lockOf, sendFiles, TASKS } from "./uploading.js";
 const MOST = 10; // uploads that are shown
 const MOST_NAMED = 50; // missing files of each
 const ROWS = 1000; // files that are asked for at once
+const SEEN = "unfinished_seen"; // in the session storage: they were closed, and are not shown again unasked
 const list = place("unfinished");
 let wanted = null; // the task whose files are chosen
 let visit = 0;
@@ -114,7 +115,7 @@ async function load() {
   if (mine !== visit) return;
   list.replaceChildren(...left.map((task, at) => row(task, progress[at])));
   place("unfinished-box").hidden = !left.length;
-  if (left.length) showPanel();
+  if (left.length && !sessionStorage.getItem(SEEN)) showPanel();
 }
 
 /** Look for them now, and whenever a batch is over. */
@@ -127,6 +128,7 @@ export function begin() {
       load();
     });
   }
+  place("upload-close").addEventListener("click", () => sessionStorage.setItem(SEEN, "1"));
   addEventListener("batch-over", () => attempt(load));
   return attempt(load);
 }

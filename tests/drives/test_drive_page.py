@@ -282,3 +282,34 @@ def test_a_password_for_a_network_drive(open_page: Open, owner: User, width: int
     dialog.get_by_role("button", name="撤销").click()
     expect(dialog.get_by_role("listitem")).to_have_count(0)
     assert Dav(owner, password)("PROPFIND", "/").status_code == 401
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_all_of_a_folder_is_chosen_however_much_is_shown(open_page: Open, owner: User, width: int) -> None:
+    file = put(owner, "/贴图/0000.txt", b"x")
+    copies = [
+        File(drive=file.drive, folder=file.folder, name=f"{number:04}.txt", blob=file.blob, size=1)
+        for number in range(1, 620)
+    ]
+    File.objects.bulk_create(copies)
+    Drive.objects.filter(pk=file.drive.pk).update(used_size=620)
+    page = signed_in(open_page, owner, width)
+    enter(page, "贴图")
+    expect(page.locator("#count")).to_have_text("共 620 项")
+    everything = page.get_by_role("button", name="选择全部 620 项")
+    row(page, "0000.txt").get_by_role("checkbox").check()
+    expect(everything).to_be_hidden()
+    page.locator("#all").check()
+    expect(page.locator("#chosen")).to_have_text("已选 200 项")
+    everything.click()
+    expect(page.locator("#chosen")).to_have_text("已选 620 项")
+    expect(everything).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    # Rows that come later show that they are chosen.
+    page.locator("#more").scroll_into_view_if_needed()
+    expect(row(page, "0300.txt")).to_have_attribute("aria-selected", "true")
+    tool(page, "下载").click()
+    expect(page.get_by_role("status").filter(has_text="一次最多下载 500 项")).to_be_visible()
+    tool(page, "移入回收站").click()
+    expect(page.get_by_text("此文件夹为空")).to_be_visible()
+    assert not File.objects.living().exists()

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.models import User
 from common import origin
@@ -276,7 +276,11 @@ def close_if_given_up(task: UploadTask) -> bool:
     """Fail a task of which nothing is left but files whose retries are spent. Call under `lock_task`."""
     over = task.failed_files > 0 and task.uploaded_files + task.failed_files == task.total_files
     if over:
-        error = _("%(count)s files could not be uploaded.") % {"count": task.failed_files}
+        error = ngettext(
+            "%(count)s file could not be uploaded.",
+            "%(count)s files could not be uploaded.",
+            task.failed_files,
+        ) % {"count": task.failed_files}
         close_task(task=task, target=UploadTask.Status.FAILED, error=error)
     return over
 
