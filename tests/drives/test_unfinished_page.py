@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from accounts.models import User
 from drives.models import File
@@ -72,7 +72,12 @@ def test_an_upload_that_was_cut_off_is_brought_to_its_end(
     left.get_by_text("缺少的文件").click()
     expect(left.locator(".faults")).to_contain_text("灯笼/left/tex.bin")
     sent: list[str] = []
-    page.on("request", lambda request: request.method in ("PUT", "POST") and sent.append(request.url))
+
+    def note(request: Request) -> None:
+        if request.method in ("PUT", "POST"):
+            sent.append(request.url)
+
+    page.on("request", note)
 
     def choose(name: str, path: Path) -> None:
         with page.expect_file_chooser() as chooser:
