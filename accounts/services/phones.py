@@ -30,16 +30,18 @@ def bind_phone(*, user: User, phone: str, code: str, ip: str) -> User:
     try:
         with transaction.atomic():
             codes.consume(found, now=now)
-            mine = User.objects.select_for_update(of=("self",)).get(pk=user.pk)
+            # Money moves before the phone does: whoever has the wallet in hand may still tell the user of it, and a
+            # row that points to a user waits while a column is changed that is unique.
+            mine = User.objects.select_for_update(of=("self",), no_key=True).get(pk=user.pk)
             before = mine.phone
             changes = {"phone": phone, "is_guest": False, "updated_at": now}
             # A username of digits is the user's own phone, so it moves along.
             if mine.username.isdigit():
                 changes["username"] = phone
-            User.objects.filter(pk=mine.pk).update(**changes)
             tell(mine, before, phone)
             mine.phone = phone
             phone_bound.send(sender=User, user=mine, was_guest=mine.is_guest)
+            User.objects.filter(pk=mine.pk).update(**changes)
     except IntegrityError as error:
         raise taken(error) from error
     user.refresh_from_db()

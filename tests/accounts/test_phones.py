@@ -8,13 +8,15 @@ import pytest
 from django.conf import settings as live
 
 from accounts.models import AuditEvent, Notification, Session, User
+from accounts.services.notifications import notify
 from billing.models import LedgerEntry, Wallet
+from billing.services.receivables import lock_wallet
 from tests.accounts.conftest import PHONE, wrong
 from tests.accounts.test_devices import client_of, new_device
 from tests.accounts.wechat import phone_code
 from tests.conftest import Client
 from tests.factories import PASSWORD, make_user
-from tests.racing import race
+from tests.racing import overtake, race
 
 pytestmark = pytest.mark.django_db
 
@@ -143,6 +145,19 @@ def test_limits_by_user(settings: Any) -> None:
     api = Client(make_user())
     codes = [bind(api, PHONE, "123456").status_code for _time in range(2)]
     assert codes == [400, 429]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_guest_who_binds_a_phone_while_money_comes() -> None:
+    """Whoever credits them has the wallet, and tells them then."""
+    api = client_of(new_device())
+    wallet, user, code = Wallet.objects.get(), User.objects.get(), phone_code(PHONE)
+    answer = overtake(
+        lambda: lock_wallet(wallet),
+        lambda: bind(api, PHONE, code),
+        lambda: notify(user=user, title="Your payment has arrived", message=""),
+    )
+    assert (answer.status_code, answer.json()["balance"]) == (200, 50)
 
 
 @pytest.mark.django_db(transaction=True)
