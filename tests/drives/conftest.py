@@ -4,10 +4,17 @@ from django.utils import timezone
 from accounts.models import User
 from drives.models import BlobPreview, Drive, DriveMember, File
 from drives.services.drives import default_drive
+from drives.storage import blob_storage
 from tests.drives.links import PNG
 from tests.drives.manager import id_at
 from tests.drives.storages import bucket, choose, oss, s3, storage  # noqa: F401  (fixtures)
 from tests.factories import make_user, put
+
+
+@pytest.fixture(autouse=True)
+def _empty_staging() -> None:
+    for path in blob_storage().staging_path("").iterdir():
+        path.unlink()
 
 
 @pytest.fixture
