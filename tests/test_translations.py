@@ -4,10 +4,14 @@ import re
 from collections import Counter
 from typing import Any
 
+import pytest
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po
 from django.conf import settings
+from django.utils.translation import override
+
+from backoffice.alerts import ALERTS
 
 KEYWORDS = {**DEFAULT_KEYWORDS, "gettext_lazy": None, "gettext_noop": None, "ngettext_lazy": (1, 2)}
 MESSAGE = re.compile(r'^msgid (".*"\n(?:".*"\n)*)', re.MULTILINE)
@@ -49,3 +53,14 @@ def test_no_text_has_two_translations() -> None:
     texts = MESSAGE.findall(catalog)
     assert len(texts) > 300
     assert [text for text, times in Counter(texts).items() if times > 1] == []
+
+
+@pytest.mark.parametrize(
+    ("count", "english"), [(1, "1 render node does not answer"), (2, "2 render nodes do not answer")]
+)
+def test_one_thing_is_one_in_english_and_chinese_has_one_form(count: int, english: str) -> None:
+    text = next(alert.text for alert in ALERTS if alert.key == "lost-nodes")
+    with override("en"):
+        assert text % {"count": count} == english
+    with override("zh-hans"):
+        assert text % {"count": count} == f"{count} 个渲染节点没有响应"

@@ -21,15 +21,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 Open = Callable[..., Page]
 
 
-def signed_in(open_page: Open, user: User, width: int = 1440) -> Page:
+def signed_in(open_page: Open, user: User, width: int = 1440, locale: str = "zh-CN") -> Page:
     """The page of the drive for who has signed in before."""
-    page = open_page("/login", width=width)
+    page = open_page("/login", width=width, locale=locale)
     kept = {"access_token": token_of(user), "refresh_token": "kept", "token_expires_at": "9999999999999"}
     page.evaluate(
         "(kept) => Object.entries(kept).forEach(([key, value]) => localStorage.setItem(key, value))", kept
     )
     page.goto("/drive")
-    expect(page.get_by_role("tab", name="文件")).to_be_visible()
+    expect(page.get_by_role("tab").first).to_be_visible()
     return page
 
 
@@ -313,3 +313,12 @@ def test_all_of_a_folder_is_chosen_however_much_is_shown(open_page: Open, owner:
     tool(page, "移入回收站").click()
     expect(page.get_by_text("此文件夹为空")).to_be_visible()
     assert not File.objects.living().exists()
+
+
+def test_one_thing_is_one_in_english(open_page: Open, owner: User) -> None:
+    put(owner, "/one.txt", b"x")
+    page = signed_in(open_page, owner, locale="en-US")
+    expect(page.locator("#count")).to_have_text("1 item")
+    page.locator("#pick-files").set_input_files({"name": "two.txt", "mimeType": "text/plain", "buffer": b"x"})
+    expect(page.locator("#batches li")).to_contain_text("The file is there.")
+    expect(page.locator("#count")).to_have_text("2 items")
