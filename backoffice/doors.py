@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.http import urlencode
 
 from accounts.models import User
@@ -35,13 +36,16 @@ class OfficeDoor:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
+    @cached_property
+    def office(self) -> str:
+        return reverse("admin:index")
+
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        office = reverse("admin:index")
-        if not request.path.startswith(office):
+        if not request.path.startswith(self.office):
             return self.get_response(request)
         if not is_inside(client_ip(request)):
             raise PermissionDenied
-        page = request.path.removeprefix(office).strip("/").partition("/")[0]
+        page = request.path.removeprefix(self.office).strip("/").partition("/")[0]
         user = request.user
         if page in OPEN_PAGES or not isinstance(user, User) or not user.is_staff:
             return self.get_response(request)

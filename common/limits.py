@@ -90,7 +90,7 @@ def client_ip(request: HttpRequest) -> str:
 
     Empty where there is none, as behind a Unix socket.
     """
-    forwarded = request.headers.get("X-Forwarded-For", "")
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
     if settings.NUM_PROXIES and forwarded:
         addresses = forwarded.split(",")
         if seen := plain_address(addresses[-min(settings.NUM_PROXIES, len(addresses))]):

@@ -49,7 +49,7 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-Id", "")
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
         value = given if re.fullmatch(r"[\w-]{8,64}", given, re.ASCII) else new_id().hex
         token = request_id.set(value)
         try:
@@ -67,7 +67,7 @@ class OriginMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        device = UNPRINTABLE.sub("", request.headers.get("User-Agent", ""))[:255]
+        device = UNPRINTABLE.sub("", request.META.get("HTTP_USER_AGENT", ""))[:255]
         token = origin.current.set(origin.Origin(client_ip(request), device))
         try:
             return self.get_response(request)

@@ -1,19 +1,22 @@
-"""One renderer: snake_case for everybody, camelCase and its own status numbers for the desktop client.
+"""One renderer, whatever a client accepts: snake_case, and camelCase with its own status numbers for desktop clients.
 
 The desktop client (`User-Agent: YuntuClient/…`) reads camelCase keys, ids named after their object, and counts
 render statuses with an extra Uploading = 1 in between (wire contract §0.2, §2.2).
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from rest_framework.renderers import JSONRenderer
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
 
 DESKTOP_AGENT = "YuntuClient/"
 
 
 def is_desktop_client(request: Any) -> bool:
-    return bool(request) and request.headers.get("User-Agent", "").startswith(DESKTOP_AGENT)
+    return bool(request) and request.META.get("HTTP_USER_AGENT", "").startswith(DESKTOP_AGENT)
 
 
 def camel(name: str) -> str:
@@ -52,5 +55,16 @@ class ApiRenderer(JSONRenderer):
     ) -> bytes:
         if data is not None and is_desktop_client((renderer_context or {}).get("request")):
             data = for_desktop(data)
-        result: bytes = super().render(data, "application/json", renderer_context)
+        result: bytes = super().render(data)
         return result
+
+
+class OnlyOne(DefaultContentNegotiation):
+    """Where a view has one renderer, that is what is answered: there is nothing to find out."""
+
+    def select_renderer(
+        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        if len(renderers) == 1:
+            return renderers[0], renderers[0].media_type
+        return super().select_renderer(request, renderers, format_suffix)

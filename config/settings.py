@@ -521,6 +521,7 @@ REST_FRAMEWORK = {
         "accounts.guests.PhoneBound",
     ],
     "DEFAULT_RENDERER_CLASSES": ["common.renderers.ApiRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "common.renderers.OnlyOne",
     "DEFAULT_PARSER_CLASSES": [
         "common.parsers.ApiJsonParser",
         "rest_framework.parsers.MultiPartParser",

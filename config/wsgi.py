@@ -6,10 +6,13 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-application = get_wsgi_application()
+long_way = get_wsgi_application()
 
-from config.fitness import refuse_unfit  # noqa: E402  (needs the app registry)
+from common.short_way import ShortWay  # noqa: E402  (these need the app registry)
+from config.fitness import refuse_unfit  # noqa: E402
+from uploads.api.urls import FREQUENT  # noqa: E402
 
+application = ShortWay(long_way, "/api/v1/", FREQUENT)
 refuse_unfit()
 # What is loaded by now stays for good: the garbage collector need not look at it again and again.
 gc.freeze()

@@ -23,10 +23,13 @@ TUS_UPLOAD: dict[str, Any] = {
     "delete": "terminate",
     "options": "capabilities",
 }
-urlpatterns = [
-    # First: they are asked for each small file, and for each part of a large one.
+FREQUENT = [
     path(f"{FILE}/upload", TaskFileViewSet.as_view({"post": "upload"})),
     path(f"{FILE}/multipart/parts/<int:number>", PartViewSet.as_view({"put": "put_part"})),
+]
+"""What is asked for each small file, and for each part of a large one (config.wsgi)."""
+urlpatterns = [
+    *FREQUENT,  # first, since Django tries one after the other
     *router.urls,
     path(FILES, TaskFileViewSet.as_view({"get": "list"})),
     path(f"{FILES}/check", TaskFileViewSet.as_view({"post": "check"})),
