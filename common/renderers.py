@@ -5,7 +5,7 @@ render statuses with an extra Uploading = 1 in between (wire contract §0.2, §2
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -63,8 +63,9 @@ class OnlyOne(DefaultContentNegotiation):
     """Where a view has one renderer, that is what is answered: there is nothing to find out."""
 
     def select_renderer(
-        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        if len(renderers) == 1:
-            return renderers[0], renderers[0].media_type
-        return super().select_renderer(request, renderers, format_suffix)
+        first, *others = renderers
+        if others:
+            return super().select_renderer(request, [first, *others], format_suffix)
+        return first, first.media_type

@@ -28,18 +28,17 @@ class ShortWay(WSGIHandler):
 
     def load_middleware(self, is_async: bool = False) -> None:
         """What Django does by the list of the settings, with those that an answer to a program needs."""
-        way = convert_exception_to_response(self.call_view)
+        way: Any = convert_exception_to_response(self.call_view)
         for middleware in (UtcMiddleware, JsonErrorMiddleware, OriginMiddleware, RequestIdMiddleware):
             way = middleware(way)
         self._middleware_chain = way
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         match = None if "HTTP_ORIGIN" in environ else self.match(environ["PATH_INFO"])
         if match is None:
             return self.long_way(environ, start_response)
         environ["yuntu.match"] = match
-        answer: Iterable[bytes] = super().__call__(environ, start_response)
-        return answer
+        return super().__call__(environ, start_response)
 
     def match(self, path: str) -> ResolverMatch | None:
         if not path.startswith(self.prefix):

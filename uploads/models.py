@@ -118,7 +118,7 @@ class TaskFileQuerySet(models.QuerySet["TaskFile"]):
         that follows. Whoever asks a row for more than this has that read.
         """
         with planned_cursor() as cursor:
-            cursor.execute(UNDER_WAY, [array_of(ids), task_id, user.pk])
+            cursor.execute(UNDER_WAY, [array_of(ids), task_id, user.pk, None, None])
             found = cursor.fetchall()
         return self.from_under_way(user, task_id, found)
 
@@ -129,7 +129,7 @@ class TaskFileQuerySet(models.QuerySet["TaskFile"]):
         if not found:
             return {}
         # All of them are of one task.
-        status, paused_at, *drive = found[0][len(FILE) :]
+        status, paused_at, *drive, _is_known = found[0][len(FILE) :]
         task = UploadTask.from_db(self.db, TASK, [task_id, user.pk, drive[0], status, paused_at])
         task.user, task.drive = user, Drive.from_db(self.db, DRIVE, drive)
         rows = {}
@@ -234,14 +234,11 @@ FILE = [
 ]  # fmt: skip
 TASK = ["id", "user_id", "drive_id", "status", "paused_at"]
 DRIVE = ["id", "user_id", "team_id", "is_active"]
-# Each by its id, whatever PostgreSQL takes the table for (uploads/migrations/0013_files_by_their_ids.py).
+# The function is in uploads/migrations/0015_under_way_by_index.py.
 UNDER_WAY = f"""
-    SELECT {", ".join(f"file.{name}" for name in FILE)}, task.status, task.paused_at,
-        {", ".join(f"drive.{name}" for name in DRIVE)}
-    FROM unnest(%s::uuid[]) AS asked (id)
-    CROSS JOIN LATERAL (SELECT * FROM uploads_taskfile WHERE id = asked.id OFFSET 0) file
-    JOIN uploads_uploadtask task ON task.id = file.task_id JOIN drives_drive drive ON drive.id = task.drive_id
-    WHERE task.id = %s AND task.user_id = %s
+    SELECT {", ".join(f"(file).{name}" for name in FILE)}, (task).status, (task).paused_at,
+        {", ".join(f"(drive).{name}" for name in DRIVE)}, is_known
+    FROM uploads_under_way(%s::uuid[], %s, %s, %s, %s)
 """  # noqa: S608
 
 

@@ -24,9 +24,6 @@ from uploads.services.files import (
 
 IN_MEMORY = 1 << 20
 """Bytes up to which a file is small."""
-WITH_CONTENT = f"""
-    SELECT way.*, EXISTS (SELECT FROM drives_blob WHERE sha256 = %s AND size = %s) FROM ({UNDER_WAY}) way
-"""  # noqa: S608
 
 
 def upload_from_memory(
@@ -64,11 +61,8 @@ def find(user: User, task_id: UUID, task_file_id: UUID, digests: Digests) -> tup
     Raises NotVisible.
     """
     with planned_cursor() as cursor:
-        cursor.execute(
-            WITH_CONTENT, [digests.sha256, digests.size, array_of([task_file_id]), task_id, user.pk]
-        )
+        cursor.execute(UNDER_WAY, [array_of([task_file_id]), task_id, user.pk, digests.sha256, digests.size])
         found = cursor.fetchone()
     if found is None:
         raise NotVisible
-    *way, is_known = found
-    return TaskFile.objects.from_under_way(user, task_id, [way])[task_file_id], is_known
+    return TaskFile.objects.from_under_way(user, task_id, [found])[task_file_id], found[-1]
