@@ -110,7 +110,7 @@ def test_from_the_scene_to_the_pictures(
     expect(page.locator("#outlook")).to_contain_text("1 / 2 帧")
     expect(page.locator("#log")).to_contain_text("第 1 帧渲染完成")
     expect(page.get_by_role("img", name="第 1 帧", exact=True)).to_have_js_property(
-        "naturalWidth", 64, timeout=12_000
+        "naturalWidth", 64, timeout=30_000
     )
     rendered(makers.claimed(node), tmp_path, width=640)
     expect(status(page)).to_have_text("已完成")
