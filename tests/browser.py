@@ -29,12 +29,14 @@ ARGUMENTS = [
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
+    "--host-resolver-rules=MAP farm.example 127.0.0.1",  # a farm in a network without certificates
 ]
 # A busy machine takes longer than the 5 seconds that are usual. What shows at once is not waited for.
 expect.set_options(timeout=20_000)
 # An answer of 4xx is a thing of the API's, not of the page's.
 REFUSED = (
     "Failed to load resource: the server responded with a status of 4",
+    "The Cross-Origin-Opener-Policy header has been ignored",  # on plain http, rightly
     "Error during WebSocket handshake: Unexpected response code: 4",
 )
 

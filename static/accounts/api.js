@@ -1,5 +1,7 @@
 // The REST API as this browser's user: tokens in localStorage, refreshed before they run out and once after a 401.
 
+import { holding } from "./locks.js";
+
 const KEYS = ["access_token", "refresh_token", "token_expires_at", "user", "unread"];
 const ENDED = "session_ended"; // in the session storage: nobody meant to sign out
 const EARLY = 60_000; // milliseconds before its end at which a token counts as stale
@@ -84,7 +86,7 @@ export async function callSignedIn(method, path, body, more) {
 }
 
 /** Do `act`, which ends the tokens that are kept and keeps others: until then nobody exchanges the old ones. */
-export const whileTokensChange = (act) => navigator.locks.request("yuntu-refresh", act);
+export const whileTokensChange = (act) => holding("yuntu-refresh", act);
 
 /** One tab at a time; the others then find the new pair in place of `refused`. */
 async function refresh(refused) {

@@ -38,13 +38,16 @@ export const moved = () => dispatchEvent(new Event("money-moved"));
 const isRefusal = ({ status, code }) =>
   (status >= 400 && status < 500 && code !== "request_under_way") || code === "payment_channel_refused";
 
+/** 128 random bits. `randomUUID` is not there on plain http. */
+const newKey = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(16).padStart(8, "0")).join("");
+
 /** `callSignedIn` for POSTs that move money: until it is answered, the same request is sent under the same Idempotency-Key. */
 export function keyed() {
   let key;
   let asked;
   return async (method, path, body) => {
     const content = JSON.stringify([path, body]);
-    if (content !== asked) [key, asked] = [crypto.randomUUID(), content];
+    if (content !== asked) [key, asked] = [newKey(), content];
     try {
       const answer = await callSignedIn(method, path, body, { "Idempotency-Key": key });
       asked = undefined;

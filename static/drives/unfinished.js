@@ -3,6 +3,7 @@
 import { ApiError, callSignedIn } from "../accounts/api.js";
 import { askSure } from "../accounts/dialogs.js";
 import { everything } from "../accounts/lists.js";
+import { heldLocks } from "../accounts/locks.js";
 import { fill, query } from "../accounts/parts.js";
 import { queued, showPanel } from "./batches.js";
 import { changed } from "./here.js";
@@ -109,7 +110,7 @@ async function load() {
   const mine = ++visit;
   const asked = ["uploading", "pending"].map((status) => callSignedIn("GET", `${TASKS}?${query({ status, limit: MOST })}`));
   const open = (await Promise.all(asked)).flatMap(({ tasks }) => tasks);
-  const held = new Set((await navigator.locks.query()).held.map(({ name }) => name));
+  const held = await heldLocks();
   const left = open.filter(({ id }) => !held.has(lockOf(id))).slice(0, MOST);
   const progress = await Promise.all(left.map(({ id }) => callSignedIn("GET", `${TASKS}/${id}/progress`)));
   if (mine !== visit) return;

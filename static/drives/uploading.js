@@ -1,6 +1,7 @@
 // Files of this computer into the drive: one manifest for all of them, then each by one body or by parts.
 
 import { ApiError, callSignedIn } from "../accounts/api.js";
+import { holding } from "../accounts/locks.js";
 
 export const TASKS = "/api/v1/upload-tasks";
 const AT_ONCE = 3;
@@ -132,7 +133,7 @@ export function sendFiles(task, files, landed, { signal, tell, fault }) {
     }
   }
 
-  return navigator.locks.request(lockOf(task.id), async () => {
+  return holding(lockOf(task.id), async () => {
     const { direct_max_size } = (await callSignedIn("GET", "/api/v1/config/client")).upload;
     say();
     await Promise.all(Array.from({ length: AT_ONCE }, () => work(direct_max_size)));

@@ -1,16 +1,17 @@
 """Uploads of /drive that are cut off: how fast they go, and how they are brought to their end or given up."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from accounts.models import User
 from drives.models import File
 from drives.storage import blob_storage
-from tests.browser import chromium, open_page
+from tests.browser import chromium, open_page, pages_of
 from tests.drives.test_drive_page import signed_in
 from tests.racing import wait_for
 from uploads.models import UploadPart, UploadTask
@@ -56,6 +57,25 @@ def cut_off(page: Page, scene: Path) -> None:
     page.on("dialog", lambda dialog: dialog.accept())
     page.reload()
     page.unroute_all()
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_over_plain_http_where_browsers_have_no_locks(
+    chromium: Browser, live_server: Any, settings: Any, owner: User, scene: Path
+) -> None:
+    settings.ALLOWED_HOSTS = ["farm.example"]
+    port = live_server.url.rsplit(":")[-1]
+    with pages_of(chromium, f"http://farm.example:{port}") as open_page:
+        page = signed_in(open_page, owner)
+        assert page.evaluate("!isSecureContext && !navigator.locks")
+        page.evaluate("localStorage.setItem('token_expires_at', '0')")  # refused, and signed out
+        page.locator("#pick-folder").set_input_files(scene)
+        expect(page).to_have_url(re.compile("/login"))
+        page = signed_in(open_page, owner)
+        page.locator("#pick-folder").set_input_files(scene)
+        expect(page.locator("#batches")).to_contain_text("3 个文件已全部上传。")
+        expect(page.locator("#unfinished-box")).to_be_hidden()
+    assert File.objects.count() == 3
 
 
 @pytest.mark.usefixtures("small_parts")
