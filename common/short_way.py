@@ -48,6 +48,7 @@ class ShortWay(WSGIHandler):
 
     @staticmethod
     def call_view(request: HttpRequest) -> HttpResponseBase:
+        request.get_host()  # Refused before anything is done, where the name is none of ours.
         translation.activate(translation.get_language_from_request(request))
         match = request.resolver_match = request.META["yuntu.match"]
         response = match.func(request, *match.args, **match.kwargs).render()

@@ -507,7 +507,7 @@ RENDER_MAX_FRAMES = 100_000
 RENDER_NODE_SLOTS: int = env.int("RENDER_NODE_SLOTS", default=1)
 RENDER_NODE_TAGS: list[str] = env.list("RENDER_NODE_TAGS", default=[])
 RENDER_CACHE_SIZE: int = env.int("RENDER_CACHE_SIZE", default=50 * 2**30)
-RENDER_NODE_FOLDER = Path(env.str("RENDER_NODE_FOLDER", default=str(YUNTU_VAR / "node")))
+RENDER_NODE_FOLDER = Path(env.str("RENDER_NODE_FOLDER", default=str(YUNTU_VAR / "node"))).resolve()
 INSPECT_TIMEOUT_SECONDS: float = env.float("INSPECT_TIMEOUT_SECONDS", default=120)
 INSPECT_MAX_SIZE: int = env.int("INSPECT_MAX_SIZE", default=8 << 30)
 INSPECT_MAX_MEMORY_SIZE: int = env.int("INSPECT_MAX_MEMORY_SIZE", default=16 << 30)

@@ -118,6 +118,21 @@ def test_a_secret_has_no_default(name: str) -> None:
     assert f"{name} must be set when DEBUG is off." in words
 
 
+def test_a_folder_may_be_named_from_where_the_platform_is_started() -> None:
+    """Programs are started elsewhere, and are told of its files."""
+    names = ("YUNTU_VAR", "YUNTU_ENGINES", "RENDER_NODE_FOLDER")
+    code = "from config import settings as s; print(s.YUNTU_VAR, s.ENGINES_DIR, s.RENDER_NODE_FOLDER)"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **dict.fromkeys(names, "here")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=settings.BASE_DIR,
+    )
+    assert run.stdout.split() == [str(settings.BASE_DIR / "here")] * 3, run.stderr
+
+
 def test_what_serves_loads_no_sdk_before_it_needs_one() -> None:
     """They are half of what a process would hold from its start on."""
     sdks = (

@@ -88,6 +88,7 @@ def test_a_refusal_is_the_same_in_the_language_of_the_client(owner_api: Client, 
             (foreign, {}, 404),
             (sender, {"HTTP_AUTHORIZATION": ""}, 401),
             (sender, {"method": "GET"}, 405),
+            (sender, {"HTTP_HOST": "elsewhere.example"}, 400),
         ):
             told: dict[str, Any] = {**meta, "HTTP_ACCEPT_LANGUAGE": language, "HTTP_ACCEPT": "text/html"}
             short, long = (send(who, b"short", app=app, **told) for app in (application, long_way))
