@@ -202,7 +202,6 @@ class FrameRun:
                 failure, blamed = error.failure, landing.left()
                 whole = landing.whole(blamed)
         else:
-            failure = replace(failure, message=self.places.plain(failure.message))
             require_room(self.work)
             whole = landing.whole(landing.sound())
         self.log.flush()
@@ -225,7 +224,7 @@ class FrameRun:
                 attempt_id=attempt_id,
                 results=results,
                 usage=usage,
-                failure=failure,
+                failure=replace(failure, message=self.places.plain(failure.message)),
                 blamed=blamed,
             )
         patiently(ended, check=self.check)

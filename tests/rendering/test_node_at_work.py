@@ -151,6 +151,7 @@ BROKEN = {
     "cut short": "done(content=picture[:len(picture) // 2])",
     "empty": "done(content=b'')",
     "no picture": "done(content=b'hello')",
+    "no EXR": "done(name='0001.exr', content=b'hello' * 20)",
     "another size": "done(content=bytes.fromhex(OTHER))",
     "of another frame": "done(name='0002.png')",
     "none at all": "print('nothing')",
@@ -163,7 +164,13 @@ BROKEN = {
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_result_is_a_failure(
-    owner: User, worker: Node, monkeypatch: pytest.MonkeyPatch, picture: bytes, tmp_path: Path, kind: str
+    owner: User,
+    worker: Node,
+    monkeypatch: pytest.MonkeyPatch,
+    picture: bytes,
+    tmp_path: Path,
+    settings: Settings,
+    kind: str,
 ) -> None:
     other = makers.save_picture(tmp_path / "other.png", width=32, height=32).read_bytes()
     stand_in(monkeypatch, program=BROKEN[kind].replace("OTHER", repr(other.hex())), picture=picture)
@@ -174,6 +181,7 @@ def test_a_broken_result_is_a_failure(
 
     job.refresh_from_db()
     assert (job.status, job.failure_code) == (Status.FAILED, "broken_output")
+    assert str(settings.RENDER_NODE_FOLDER) not in job.error_message  # the reader of pictures names the file
     assert list(Attempt.objects.values_list("failure_code", "status")) == [("broken_output", "failed")] * 3
     assert not FrameOutput.objects.exists()
     assert makers.money(owner) == (balance, 0)
