@@ -18,6 +18,11 @@ function offer(isTaken) {
   place("save-both").hidden = !isTaken;
 }
 
+/** While it is saved nobody asks for it once more: each time counts as a download. */
+function busy(isBusy) {
+  for (const id of ["save-here", "save-both"]) place(id).disabled = isBusy;
+}
+
 function show(change) {
   chosen = { ...chosen, ...change };
   offer(false);
@@ -43,6 +48,7 @@ export async function saveTo(name, { save, isLimited, isOver }) {
   tree.start(home);
   return ask(dialog, (settle) => {
     const act = (on_clash) => attempt(async () => {
+      busy(true);
       try {
         settle(await save({ drive_id: chosen.drive, folder_path: chosen.path, on_clash }));
       } catch (error) {
@@ -51,6 +57,8 @@ export async function saveTo(name, { save, isLimited, isOver }) {
           offer(error.code === "name_taken");
           fail(error);
         }
+      } finally {
+        busy(false);
       }
     });
     place("save-here").onclick = () => act("refuse");
