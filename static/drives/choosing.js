@@ -46,8 +46,9 @@ export function clear() {
   doors.changed();
 }
 
-export function chooseAll(on = true) {
-  for (const row of rows()) set(row, on);
+/** Choose all rows. */
+export function chooseAll() {
+  for (const row of rows()) set(row, true);
   doors.changed();
 }
 

@@ -185,7 +185,7 @@ function listen() {
     else if (here.view === "search") go({ view: "files" });
   });
   place("keyword").addEventListener("search", () => place("search").requestSubmit());
-  place("all").addEventListener("change", ({ target }) => choosing.chooseAll(target.checked));
+  place("all").addEventListener("change", ({ target }) => (target.checked ? choosing.chooseAll() : choosing.clear()));
   place("tree-box").open = !narrow.matches;
   addEventListener("hashchange", () => attempt(arrive));
   addEventListener("drive-changed", () => attempt(refresh));

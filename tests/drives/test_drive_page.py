@@ -308,6 +308,12 @@ def test_all_of_a_folder_is_chosen_however_much_is_shown(open_page: Open, owner:
     # Rows that come later show that they are chosen.
     page.locator("#more").scroll_into_view_if_needed()
     expect(row(page, "0300.txt")).to_have_attribute("aria-selected", "true")
+    # And whoever gives it up has nothing chosen, not even what has no row yet.
+    page.locator("#all").uncheck()
+    expect(page.locator("#doing")).to_be_hidden()
+    page.locator("#all").check()
+    everything.click()
+    expect(page.locator("#chosen")).to_have_text("已选 620 项")
     tool(page, "下载").click()
     expect(page.get_by_role("status").filter(has_text="一次最多下载 500 项")).to_be_visible()
     tool(page, "移入回收站").click()
