@@ -3,7 +3,7 @@
 import { callSignedIn } from "./api.js";
 import { askSure } from "./dialogs.js";
 import { submitByApi } from "./forms.js";
-import { fill, place, timeText, titledRow } from "./parts.js";
+import { copyText, fill, place, timeText, titledRow } from "./parts.js";
 import { List, attempt, changed, doing, say } from "./saying.js";
 
 const form = place("invite-form");
@@ -62,6 +62,6 @@ submitByApi(form, {
 });
 place("copy-link").addEventListener("click", ({ target }) => attempt(async () => {
   link.select();
-  await navigator.clipboard?.writeText(link.value);
+  await copyText(link.value);
   say(target.dataset.done);
 }));

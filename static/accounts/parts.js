@@ -41,6 +41,21 @@ export function titledRow(title, ...details) {
   return item;
 }
 
+/** Put a text into the clipboard. On plain http browsers have none for scripts, and copy what is selected in the page. */
+export async function copyText(text) {
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(text);
+    return;
+  }
+  const before = document.activeElement;
+  const field = element("textarea", text, "sr");
+  (document.querySelector("dialog[open]") ?? document.body).append(field);
+  field.select();
+  document.execCommand("copy");
+  field.remove();
+  before?.focus();
+}
+
 const plurals = new Intl.PluralRules(language);
 
 /** Of "one|many", the form that suits a number of things. */

@@ -6,7 +6,7 @@ import { button, element, place, sizeText } from "./parts.js";
 import { attempt, words } from "./saying.js";
 
 const MOST_TOLD = 50; // files that failed, by name
-const LATELY = 10_000; // milliseconds over which the speed is measured
+const LATELY = 10_000; // milliseconds over which the speed is measured, or longer where less is heard
 const SOON = 2_000; // milliseconds until there is a speed to speak of
 const panel = place("uploads");
 let queue = Promise.resolve();
@@ -26,7 +26,7 @@ class Pace {
   of(sent) {
     const now = performance.now();
     this.marks.push([now, sent]);
-    while (now - this.marks[0][0] > LATELY) this.marks.shift();
+    while (now - this.marks[1]?.[0] > LATELY) this.marks.shift();
     const [since, before] = this.marks[0];
     return now - since < SOON ? null : ((sent - before) * 1000) / (now - since);
   }
@@ -50,10 +50,10 @@ class Batch {
     showPanel();
   }
 
-  tell({ done, failed, total, sent, size }) {
+  tell({ done, failed, total, sent, size, spared }) {
     const texts = place("batches").dataset;
     const isOver = done + failed === total;
-    const rate = this.pace.of(sent);
+    const rate = this.pace.of(sent - spared);
     const values = { done, total, failed, sent: sizeText(sent), size: sizeText(size), rate: sizeText(Math.round(rate ?? 0)) };
     if (rate) values.left = durationText((size - sent) / rate);
     const way = rate ? "timed" : "going";

@@ -1,7 +1,7 @@
 // What is known of a file or folder: how large, since when, which digest, what it was before and who did what to it.
 
 import { callSignedIn } from "../accounts/api.js";
-import { fill } from "../accounts/parts.js";
+import { copyText, fill } from "../accounts/parts.js";
 import { driveOf, go } from "./here.js";
 import { lead } from "./listing.js";
 import { operationText } from "./operations.js";
@@ -29,7 +29,7 @@ function fact(name, ...value) {
 /** A digest, which is too long to read, to copy. */
 function digest(text) {
   const made = button(`${text.slice(0, 10)}…`, "link digest", async () => {
-    await navigator.clipboard?.writeText(text);
+    await copyText(text);
     say(words.copied);
   });
   made.title = text;

@@ -2,7 +2,7 @@
 
 import { callSignedIn } from "../accounts/api.js";
 import { clearErrors, submitByApi } from "../accounts/forms.js";
-import { fill } from "../accounts/parts.js";
+import { copyText, fill } from "../accounts/parts.js";
 import { addressOf, here, may, parentOf } from "./here.js";
 import { button, element, icon, place, timeText } from "./parts.js";
 import { attempt } from "./saying.js";
@@ -104,7 +104,7 @@ submitByApi(form, {
 place("share-no-edit").addEventListener("click", () => edit(null));
 place("share-copy").addEventListener("click", async () => {
   place("share-url").select();
-  await navigator.clipboard?.writeText(place("share-url").value);
+  await copyText(place("share-url").value);
 });
 
 /** Make links to a file or folder, change and end those there are; `share` is changed at once. Throws ApiError. */

@@ -2,7 +2,7 @@
 
 import { callSignedIn } from "../accounts/api.js";
 import { askSure } from "../accounts/dialogs.js";
-import { fill } from "../accounts/parts.js";
+import { copyText, fill } from "../accounts/parts.js";
 import { chosen, chooseAlso, chooseOnly, clear, rowOf } from "./choosing.js";
 import { deed, emptyTrash, toFolder } from "./deeds.js";
 import * as details from "./details.js";
@@ -105,7 +105,7 @@ async function star() {
 
 async function copyAddress() {
   const entry = first();
-  await navigator.clipboard?.writeText(new URL(`${location.pathname}#file/${entry.id}`, location.href).href);
+  await copyText(new URL(`${location.pathname}#file/${entry.id}`, location.href).href);
   say(words.copied);
 }
 

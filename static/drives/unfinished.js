@@ -17,6 +17,7 @@ const MOST_NAMED = 50; // missing files of each
 const ROWS = 1000; // files that are asked for at once
 const SEEN = "unfinished_seen"; // in the session storage: they were closed, and are not shown again unasked
 const list = place("unfinished");
+const inHand = new Set(); // ids of tasks whose files are sent here, or wait for their turn
 let wanted = null; // the task whose files are chosen
 let visit = 0;
 
@@ -44,6 +45,13 @@ function pairs(rows, files) {
     for (const { id } of exact.length ? exact : like) picks.set(id, [...(picks.get(id) ?? []), isSure && each.file]);
   }
   return new Map([...picks].filter(([, found]) => found.length === 1 && found[0]).map(([id, [file]]) => [id, file]));
+}
+
+/** Send what is missing of a task, which is not shown until then. */
+function take(task, files) {
+  inHand.add(task.id);
+  queued(task.task_name, (hear) => goOn(task, files, hear).finally(() => inHand.delete(task.id)));
+  attempt(load);
 }
 
 async function goOn(task, files, hear) {
@@ -111,7 +119,7 @@ async function load() {
   const asked = ["uploading", "pending"].map((status) => callSignedIn("GET", `${TASKS}?${query({ status, limit: MOST })}`));
   const open = (await Promise.all(asked)).flatMap(({ tasks }) => tasks);
   const held = await heldLocks();
-  const left = open.filter(({ id }) => !held.has(lockOf(id))).slice(0, MOST);
+  const left = open.filter(({ id }) => !inHand.has(id) && !held.has(lockOf(id))).slice(0, MOST);
   const progress = await Promise.all(left.map(({ id }) => callSignedIn("GET", `${TASKS}/${id}/progress`)));
   if (mine !== visit) return;
   list.replaceChildren(...left.map((task, at) => row(task, progress[at])));
@@ -125,8 +133,7 @@ export function begin() {
     place(name).addEventListener("change", ({ target }) => {
       const [task, files] = [wanted, picked(target.files)];
       target.value = "";
-      if (files.length) queued(task.task_name, (hear) => goOn(task, files, hear));
-      load();
+      if (files.length) take(task, files);
     });
   }
   place("upload-close").addEventListener("click", () => sessionStorage.setItem(SEEN, "1"));

@@ -50,8 +50,9 @@ async function byParts(url, { file, isChanged }, onSent, signal) {
   for (let number = 1; number <= total_chunks; number++) {
     const start = (number - 1) * chunk_size;
     const part = file.slice(start, start + chunk_size);
-    if (!there.has(number)) await send("PUT", `${url}/multipart/parts/${number}`, part, (sent) => onSent(start + sent), signal);
-    onSent(start + part.size);
+    const isThere = there.has(number);
+    if (!isThere) await send("PUT", `${url}/multipart/parts/${number}`, part, (sent) => onSent(start + sent), signal);
+    onSent(start + part.size, isThere ? part.size : 0);
   }
   await callSignedIn("POST", `${url}/multipart/complete`, {});
 }
@@ -99,13 +100,13 @@ export const lockOf = (id) => `upload ${id}`;
 /**
  * Send files of a task: `[{ file, id, path, isChanged, isFailed }]`; `landed` is what is there already, `{ done, size }`.
  *
- * `tell({ done, total, sent, size, failed })` hears how far it is, `fault(path, reason)` what did not go. False where
- * `signal` ended it, and the task with it.
+ * `tell({ done, total, sent, size, failed, spared })` hears how far it is, `spared` of the bytes `sent` did not have to go;
+ * `fault(path, reason)` what did not go. False where `signal` ended it, and the task with it.
  */
 export function sendFiles(task, files, landed, { signal, tell, fault }) {
   const sent = files.map(() => 0);
   const size = files.reduce((sum, { file }) => sum + file.size, landed.size);
-  const state = { done: landed.done, failed: 0, total: landed.done + files.length, size };
+  const state = { done: landed.done, failed: 0, total: landed.done + files.length, size, spared: 0 };
   const say = () => tell({ ...state, sent: sent.reduce((sum, each) => sum + each, landed.size) });
   const waiting = files.map((item, at) => [item, at]);
 
@@ -113,7 +114,8 @@ export function sendFiles(task, files, landed, { signal, tell, fault }) {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       const [item, at] = next;
       const url = `${TASKS}/${task.id}/files/${item.id}`;
-      const onSent = (bytes) => {
+      const onSent = (bytes, spared = 0) => {
+        state.spared += spared;
         sent[at] = Math.min(bytes, item.file.size);
         say();
       };
@@ -126,6 +128,7 @@ export function sendFiles(task, files, landed, { signal, tell, fault }) {
         if (signal.aborted) return;
         if (!(error instanceof ApiError) || error.status === 401) throw error;
         state.failed++;
+        state.spared += item.file.size - sent[at];
         fault(item.path, error.message);
       }
       sent[at] = item.file.size;

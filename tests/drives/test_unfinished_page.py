@@ -12,7 +12,8 @@ from accounts.models import User
 from drives.models import File
 from drives.storage import blob_storage
 from tests.browser import chromium, open_page, pages_of
-from tests.drives.test_drive_page import signed_in
+from tests.drives.test_drive_page import choose, more, signed_in
+from tests.factories import token_of
 from tests.racing import wait_for
 from uploads.models import UploadPart, UploadTask
 
@@ -75,6 +76,28 @@ def test_over_plain_http_where_browsers_have_no_locks(
         page.locator("#pick-folder").set_input_files(scene)
         expect(page.locator("#batches")).to_contain_text("3 个文件已全部上传。")
         expect(page.locator("#unfinished-box")).to_be_hidden()
+
+        # Of two calls with a token that has run out one exchanges it.
+        exchanged: list[str] = []
+        fresh = {"access_token": token_of(owner), "refresh_token": "next", "expires_in": 900}
+
+        def exchange(route: Route) -> None:
+            exchanged.append(route.request.post_data or "")
+            route.fulfill(json=fresh)
+
+        page.route("**/auth/refresh", exchange)
+        page.evaluate("localStorage.setItem('token_expires_at', '0')")
+        with page.expect_response(lambda answer: "status=pending" in answer.url):
+            page.evaluate("dispatchEvent(new Event('batch-over'))")
+        assert len(exchanged) == 1
+
+        # Texts are copied all the same.
+        choose(page, "灯笼")
+        more(page, "复制成员链接")
+        expect(page.get_by_role("status").filter(has_text="已复制。")).to_be_visible()
+        page.locator("#keyword").focus()
+        page.keyboard.press("Control+V")
+        expect(page.locator("#keyword")).to_have_value(re.compile("/drive#file/"))
     assert File.objects.count() == 3
 
 
@@ -142,8 +165,9 @@ def test_an_upload_tells_how_fast_it_goes_and_how_long_it_takes(
     slow = [True]
 
     def hold_up(route: Route) -> None:
-        if slow[0]:
-            page.wait_for_timeout(1200)
+        page.wait_for_timeout(1200)
+        while slow[0] and route.request.url.endswith("/3"):
+            page.wait_for_timeout(100)
         route.continue_()
 
     page.route("**/multipart/parts/*", hold_up)
