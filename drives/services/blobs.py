@@ -265,10 +265,11 @@ def keep_chunks(chunks: Iterable[bytes | memoryview], hasher: Hasher | None = No
     staging_id, hasher = new_id().hex, hasher or Hasher()
     try:
         path = blob_storage().staging_path(staging_id)
-        with path.open("wb", buffering=0) as file:
+        with path.open("wb", buffering=0) as file, ThreadPoolExecutor(1) as side:
             for chunk in chunks:
                 write_ahead(file.fileno(), memoryview(chunk), hasher.size)
-                hasher.update(chunk)
+                # A thread is worth its start for what is large.
+                hasher.update(chunk, beside=side if len(chunk) == BLOCK else None)
         hasher.require_declared()
         return keep(staging_id=staging_id, digests=hasher.digests())
     except BaseException:
