@@ -173,7 +173,7 @@ def test_each_day_is_charged_once(seller: User) -> None:
     assert (line.quantity, line.unit_price) == (4, Decimal("0.5"))
     # Whatever is added to a day that is written down stays free.
     downloaded(drive, GIB, 1)
-    assert charge_traffic(now=TODAY + timedelta(hours=1)) == 0
+    assert charge_traffic(now=TODAY.replace(hour=23, minute=59)) == 0
     assert violations() == []
 
 
